@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#ifndef WEIR_FORWARD_FORWARD_H
+#define WEIR_FORWARD_FORWARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "forward/explain.h"
+#include "frame/frame.h"
+#include "port/port.h"
+
+/* Networks, membership and verdicts.
+ *
+ * struct fwd is a snapshot: built by the control thread, then read by every worker and never
+ * changed; a new configuration is a new snapshot. Only the MAC table inside it lives on from one
+ * snapshot to the next. Network and port ids are small numbers that stay the same as long as the
+ * network or port exists. */
+
+enum { NETS_MAX = 4096, NET_NONE = 0xffff };
+
+struct fdb;
+
+struct fwd_net {
+	uint16_t vlan;      /* tag on trunks, 1..4094; 0: cannot be on a trunk */
+	uint16_t nmembers;
+	uint16_t *members;  /* port ids, ascending */
+};
+
+struct fwd_port {
+	bool present;
+	bool trunk;
+	bool isolated;
+	uint16_t native;    /* network of untagged frames: an access port's own; NET_NONE: none */
+	uint16_t *vlan_net; /* trunk: [4096], network of each tag or NET_NONE; NULL on access ports */
+	uint64_t pinned;    /* the only source MAC allowed; 0: any */
+};
+
+struct fwd {
+	struct fdb *fdb;
+	uint16_t nports, nnets; /* one more than the highest id */
+	struct fwd_port *ports;
+	struct fwd_net *nets;
+};
+
+/* Building. fwd_new: everything absent. The setters return 0 or -ENOMEM / -EINVAL (bad id). fwd_seal
+ * computes the member lists; after it the snapshot is read-only. fwd_free leaves the fdb alone. */
+struct fwd *fwd_new(struct fdb *fdb, uint16_t nports, uint16_t nnets);
+int fwd_set_net(struct fwd *fw, uint16_t net, uint16_t vlan);
+int fwd_set_access(struct fwd *fw, uint16_t port, uint16_t net, bool isolated, uint64_t pinned);
+int fwd_set_trunk(struct fwd *fw, uint16_t port, const uint16_t *nets, uint16_t n, uint16_t native,
+	bool isolated, uint64_t pinned);
+int fwd_seal(struct fwd *fw);
+void fwd_free(struct fwd *fw);
+
+/* Is the port a member of the network? */
+bool fwd_member(const struct fwd *fw, uint16_t port, uint16_t net);
+
+/* The tag with which a frame of f->net leaves through the port: 0 or TPID << 16 | TCI (struct
+ * tx_item); the priority bits it came with are kept. */
+uint32_t fwd_egress_tag(const struct fwd *fw, uint16_t port, const struct frame *f);
+
+/* May a frame of network `net` that entered at `in` leave at `out`? DROP_NONE, or why not. */
+enum drop fwd_admits(const struct fwd *fw, uint16_t in, uint16_t out, uint16_t net);
+
+/* Judges the frames of a batch that entered at port `in`: parses layer 2, finds the network, checks
+ * and learns the source, finds the destination. Sets f->net and f->out (a port id or OUT_FLOOD), or
+ * f->drop. In passes with prefetch; frames with f->drop already set are passed over.
+ * Split in two so that the worker can book the cycles of each: parse first, then verdict. */
+void fwd_parse(const struct fwd *fw, struct batch *b, uint16_t in, struct explain *ex);
+void fwd_verdict(const struct fwd *fw, struct batch *b, uint16_t in, uint32_t now_s, struct explain *ex);
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#ifndef WEIR_FRAME_FRAME_H
+#define WEIR_FRAME_FRAME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/drop.h"
+
+/* One Ethernet frame in flight.
+ *
+ * The first head_len bytes are private: they were copied once out of the sender's memory, they are
+ * what is judged and they are what is delivered (law 3). The rest stays where the sender put it and
+ * is reached through `segs`; a hostile sender may change those bytes at any moment, so nothing is
+ * decided from them. Frames and batches belong to one worker; nothing here is shared.
+ *
+ * A VLAN tag is taken out of the head by frame_parse() and kept in `tci`; whoever delivers the
+ * frame puts a tag in or not (struct tx_item of port.h). Offsets in `ol` always count from the
+ * first byte of the untagged frame. */
+
+enum {
+	BATCH_MAX = 64,       /* frames; 64 beats 256 because heads of a batch then stay in L1 */
+	BATCH_SEGS = 1024,    /* payload references a batch can hold in all */
+	FRAME_SEGS_MAX = 256, /* of one frame; Linux sends at most 19, DPDK one per mbuf segment */
+	FRAME_HEAD_MAX = 256, /* private bytes: Ethernet, tag, IPv6 with extensions, TCP with options */
+	FRAME_HEAD_FIRST = 64,/* copied for every frame; more only for who needs it */
+	FRAME_LEN_MIN = 14,
+	FRAME_LEN_MAX = 65535 + 18, /* a 64 KiB IP packet with Ethernet header and tag */
+};
+
+/* A piece of payload in the sender's memory (or the worker's arena), already bounds-checked. */
+struct seg {
+	uint8_t *base;
+	uint32_t len;
+};
+
+/* What the sender left for the receiver to do; the values of struct virtio_net_hdr (virtio 1.2,
+ * 5.1.6), host byte order. All zero: the frame is complete. */
+struct offload {
+	uint8_t flags;       /* VIRTIO_NET_HDR_F_NEEDS_CSUM, VIRTIO_NET_HDR_F_DATA_VALID */
+	uint8_t gso_type;    /* VIRTIO_NET_HDR_GSO_*; _ECN may be or-ed in */
+	uint16_t hdr_len;    /* a hint, never trusted */
+	uint16_t gso_size;   /* payload bytes of each segment */
+	uint16_t csum_start;
+	uint16_t csum_offset;
+};
+
+enum frame_flag {
+	FRAME_TAGGED = 1 << 0, /* came with a VLAN tag, now in tci */
+	FRAME_L4 = 1 << 1,     /* l3_off, l4_off, proto are set (frame_parse_l4 ran) */
+	FRAME_FRAGMENT = 1 << 2, /* an IP fragment: l4 is not to be looked at */
+};
+
+enum { OUT_NONE = 0xffff, OUT_FLOOD = 0xfffe };
+
+struct frame {
+	uint8_t *head;     /* private bytes; first octet of the destination MAC */
+	struct seg *segs;  /* payload after the head, in order */
+	uint32_t len;      /* bytes in all, Ethernet header first, no FCS */
+	uint16_t head_len; /* bytes at head */
+	uint16_t nsegs;
+	uint8_t flags;     /* enum frame_flag */
+	uint8_t drop;      /* enum drop; DROP_NONE while the frame lives */
+	uint16_t tci;      /* VLAN TCI it came with, 0 if untagged */
+	uint16_t net;      /* network index, set by the verdict */
+	uint16_t out;      /* port id, OUT_FLOOD or OUT_NONE, set by the verdict */
+	uint16_t ethertype;/* host order, of what follows the (removed) tag; set by frame_parse */
+	uint16_t l3_off, l4_off;
+	uint8_t proto;     /* IPPROTO_* */
+	struct offload ol;
+};
+
+/* The frames of one pull. `room` holds the private heads: frame i's head starts at room[i]. */
+struct batch {
+	uint16_t n;     /* frames */
+	uint16_t nsegs; /* used entries of segs */
+	uint64_t bytes; /* sum of len */
+	struct frame f[BATCH_MAX];
+	struct seg segs[BATCH_SEGS];
+	uint8_t room[BATCH_MAX][FRAME_HEAD_MAX] __attribute__((aligned(64)));
+};
+
+/* Makes at least n bytes of the frame private and contiguous at f->head, by copying from the
+ * payload; f->head must start inside a room of FRAME_HEAD_MAX bytes that ends at `room_end`.
+ * 0, -EINVAL when the frame is shorter, -E2BIG when n does not fit the room. Bytes already private
+ * never change. */
+int frame_pull(struct frame *f, unsigned n, const uint8_t *room_end);
+
+/* Copies bytes [off, off + len) of the frame to dst; the caller keeps the range inside f->len. */
+void frame_copy(const struct frame *f, uint32_t off, void *dst, uint32_t len);
+
+/* Layer 2: sets ethertype; when a C-tag (0x8100) or S-tag (0x88a8) leads, takes it out of the head
+ * (moving the MACs four bytes up, f->head, f->len, f->head_len and the offload offsets with them),
+ * sets tci and FRAME_TAGGED. Needs 18 private bytes where the frame has them. Returns DROP_NONE or
+ * DROP_RUNT. Only the outermost tag is taken; an S-tag is treated like a C-tag. */
+enum drop frame_parse(struct frame *f);
+
+/* Layers 3 and 4: IPv4 (options, fragments), IPv6 (hop-by-hop, routing, destination, fragment
+ * headers); sets l3_off, l4_off, proto, FRAME_L4 and FRAME_FRAGMENT, pulling what it needs up to
+ * and with the L4 header. true when an L4 header was found and is private. */
+bool frame_parse_l4(struct frame *f, const uint8_t *room_end);
+
+/* A hash over addresses, protocol and ports, the same for both directions of a flow; over the MAC
+ * pair when the frame is not IP. Runs frame_parse_l4 when it has not run. */
+uint32_t frame_flow_hash(struct frame *f, const uint8_t *room_end);
+
+#endif

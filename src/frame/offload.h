@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#ifndef WEIR_FRAME_OFFLOAD_H
+#define WEIR_FRAME_OFFLOAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "frame/frame.h"
+
+/* Checksum and segmentation: passed through when the receiver can, completed here when not.
+ * Sources: virtio 1.2 section 5.1.6; RFC 1071, 1624 (checksums); RFC 9293 (TCP), RFC 768 (UDP). */
+
+/* What a receiver can take; bits as the receiver negotiated them. */
+enum offload_cap {
+	CAP_CSUM = 1 << 0, /* partial checksums (VIRTIO_NET_F_GUEST_CSUM, TUN_F_CSUM) */
+	CAP_TSO4 = 1 << 1,
+	CAP_TSO6 = 1 << 2,
+	CAP_ECN = 1 << 3, /* TSO with ECN */
+	CAP_UFO = 1 << 4,
+};
+
+static inline bool offload_any(const struct offload *ol) {
+	return (ol->flags | ol->gso_type) != 0;
+}
+
+/* Judges what the sender asked for: known gso_type, gso_size not 0, NEEDS_CSUM with GSO, checksum
+ * start and field inside the frame and inside what can be made private (FRAME_HEAD_MAX), IP and L4
+ * headers that match the gso_type. Makes all those headers private. DROP_NONE or DROP_OFFLOAD_BAD.
+ * On DROP_NONE ol.hdr_len is the true length of the headers for GSO frames. */
+enum drop offload_check(struct frame *f, const uint8_t *room_end);
+
+/* Can a receiver with these caps take the frame as it is? */
+bool offload_fits(const struct frame *f, unsigned caps);
+
+/* Completes a partial checksum in the private head and clears the request (a checksum of 0 becomes
+ * 0xffff for UDP). The frame passed offload_check and is not GSO. */
+void offload_csum(struct frame *f);
+
+/* Software segmentation of a frame that passed offload_check. Each gso_next fills `out` with one
+ * complete frame (checksums done, sequence numbers, IP ids, lengths, flags as a NIC would; FIN and
+ * PSH only on the last, CWR only on the first); its head is in the iterator, its payload refers to
+ * the original's. Frames are valid until the next call. UDP fragmentation (UFO) makes IP fragments
+ * with IPv4 and IPv6. */
+struct gso {
+	const struct frame *f;
+	uint32_t off;  /* next payload byte of the original frame */
+	uint32_t seq;  /* of the next segment */
+	uint16_t hdr;  /* bytes of headers */
+	uint16_t index;
+	struct seg segs[FRAME_SEGS_MAX];
+	uint8_t head[FRAME_HEAD_MAX];
+};
+
+/* How many frames gso_next will give; 0 when the frame cannot be segmented. */
+unsigned gso_begin(struct gso *g, const struct frame *f);
+bool gso_next(struct gso *g, struct frame *out);
+
+#endif
