@@ -17,7 +17,6 @@
 // Until their files are there; a weak name does not pull them out of the library, so each of these
 // goes when its kind lands.
 extern const struct port_ops vhost_port_ops __attribute__((weak));
-extern const struct port_ops tap_port_ops __attribute__((weak));
 
 static const struct port_ops *const kinds[] = {
 	[PORT_VHOST_USER] = &vhost_port_ops,

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#ifndef WEIR_PORT_TAP_H
+#define WEIR_PORT_TAP_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "port/port.h"
+
+/* Inside of the TAP kind: tap.c moves frames, tap_dev.c makes and steers the device. Only these two
+ * and their test include this. */
+
+struct sd_event_source;
+
+enum {
+	TAP_VNET_HDR = 12, /* struct virtio_net_hdr_v1, also without mergeable buffers */
+	/* Private bytes of a frame: Ethernet, tag, IPv6 and TCP with every option fit. */
+	TAP_HEAD = 128,
+	/* Payload of one batch. Holds 64 frames of MTU 1500 packed one behind the other, or seven
+	 * segmentation frames of 64 KiB, and stays in the L2 cache; more would only be touched once. */
+	TAP_ARENA = 512 * 1024,
+};
+
+struct tap_queue {
+	struct tap *tap;
+	int fd; /* /dev/net/tun, attached, non-blocking */
+	uint8_t *arena; /* TAP_ARENA bytes, overwritten by each rx */
+	struct rxq rx;
+	struct txq tx;
+};
+
+/* Control thread only, but for `caps`, which does not change while workers run. */
+struct tap {
+	struct port *port;
+	char ifname[IFNAMSIZ]; /* as configured; the device may have been renamed since */
+	char *netns; /* as configured, NULL: the daemon's own */
+	bool created; /* by us: goes with the last fd */
+	bool multi_queue; /* the device's flag */
+	bool link_down; /* administratively, by the configuration */
+	unsigned caps; /* enum offload_cap, what TUNSETOFFLOAD took */
+	unsigned queues;
+	int ctl; /* a socket of the device's namespace, for ioctls; -1: out of our reach */
+	int events; /* rtnetlink, link changes of that namespace; -1: nobody listens */
+	struct sd_event_source *source;
+	struct tap_queue *q[QUEUES_MAX];
+};
+
+/* Makes the device or attaches to it: fills created, multi_queue, caps, ctl, the q[i]->fd, and
+ * events when `watch`. On failure everything is closed again. -ENOENT: no such namespace or no
+ * /dev/net/tun; -EPERM; -EBUSY: in use; -EEXIST: not a TAP; -EINVAL: name or queues. */
+int tap_dev_open(struct tap *t, bool watch, struct err *e);
+void tap_dev_close(struct tap *t);
+
+/* Both do nothing when it is so already, so that a user without CAP_NET_ADMIN can own a device that
+ * was prepared for him. */
+int tap_dev_set_mtu(struct tap *t, unsigned mtu, struct err *e);
+int tap_dev_set_up(struct tap *t, bool up, struct err *e);
+
+struct tap_dev_state {
+	char name[IFNAMSIZ]; /* its name now */
+	unsigned flags; /* IFF_* */
+	unsigned mtu;
+};
+
+/* -ENODEV when the device is gone. A device that was moved to another namespace is followed there;
+ * when that is out of reach it counts as up. */
+int tap_dev_state(struct tap *t, struct tap_dev_state *out);
+
+#endif
