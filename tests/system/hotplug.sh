@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026, the weir authors
+# Ports come and go and change under load; the others lose nothing.
+# timeout: 90
+# cpus: 2
+# alone: yes
+. "$(dirname "$0")/lib.sh"
+
+endpoint a b c
+config <<YAML
+networks: {blue: {vlan: 100}, green: {vlan: 200}}
+ports:
+  a: {tap: eth0, netns: a, network: blue}
+  b: {tap: eth0, netns: b, network: blue}
+  c: {tap: eth0, netns: c, network: blue}
+YAML
+switch_start || exit 1
+address a eth0 10.0.0.1/24
+address b eth0 10.0.0.2/24
+address c eth0 10.0.0.3/24
+
+# Drops booked to the two ports that are watched.
+watched_drops() {
+	weir show drops -j | jq '[.[] | select(.port == "a" or .port == "b").frames] | add // 0'
+}
+
+# under_load COMMAND: runs it over and over while UDP with sequence numbers goes from a to b.
+under_load() {
+	local before load rounds=0
+	ping_ok a 10.0.0.2
+	before=$(watched_drops)
+	iperf b a 10.0.0.2 -u -b 60M -l 1000 -w 1M -t 4 >"$T/load.json" &
+	load=$!
+	until_ok 3 more_frames
+	while kill -0 $load 2>/dev/null; do
+		"$@" || { echo "round $rounds failed"; return 1; }
+		rounds=$((rounds + 1))
+	done
+	wait $load || { cat "$T/load.json"; return 1; }
+	echo "$rounds rounds; $(jq -c '.end.sum | {packets, lost_packets}' "$T/load.json")"
+	[[ $rounds -ge 5 ]]
+	jq -e '.end.sum | .packets > 20000 and .lost_packets == 0' "$T/load.json"
+	[[ $(watched_drops) = "$before" ]]
+}
+more_frames() {
+	show ports 'any(.[]; .name == "b" and .tx.frames > 1000)'
+}
+
+add_remove() {
+	weir port add x tap=eth1 netns=c network=blue
+	in_ns c ping -q -c 1 -W 1 10.0.0.1
+	weir port del x
+}
+it "adding and removing a TAP port loses no frame of another" under_load add_remove
+
+vhost() {
+	weir port add y vhost-user="$T/y.sock" network=blue
+	show ports 'any(.[]; .name == "y" and .state == "waiting")'
+	weir port del y
+	not test -e "$T/y.sock"
+}
+it "adding and removing a vhost-user port loses no frame of another" under_load vhost
+
+change() {
+	weir port set c network=green
+	ping_none c 10.0.0.1
+	weir port set c network=blue
+	until_ok 2 in_ns c ping -q -c 1 -W 1 10.0.0.1
+	weir port set c mtu=1400
+	weir port set c mtu=1500
+}
+it "changing a port's network and MTU loses no frame of another" under_load change
+
+networks() {
+	weir network add red vlan=300
+	show networks 'any(.[]; .name == "red" and .vlan == 300)'
+	weir network del red
+}
+it "adding and removing a network loses no frame of a port" under_load networks
+
+with_traffic() {
+	in_ns c timeout 2 ping -q -f 10.0.0.2 >"$T/flood" 2>&1 &
+	sleep 0.1
+	ip -n c link set eth0 down
+	ip -n c link set eth0 up
+	wait $! || true
+}
+it "an interface that goes down while it sends loses no frame of another" under_load with_traffic
+
+in_use() {
+	refused weir network del blue | says blue a
+	refused weir port add a tap=eth5 netns=a network=blue | says "'?a'?"
+	ping_ok a 10.0.0.2
+}
+it "a network that is in use and a name that is taken are refused" in_use

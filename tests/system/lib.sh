@@ -1,0 +1,227 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026, the weir authors
+#
+# The harness of the shell tests; each begins with `. "$(dirname "$0")/lib.sh"`.
+#
+# A test runs in network, mount and process namespaces of its own (and in a user namespace when not
+# root), with an empty /run: whatever it makes there is gone with it, and names need not be unique.
+# Endpoints are namespaces in it, weir makes a TAP in each. Output is TAP: one `it` is one case.
+#
+#   T           folder for files of this test            WEIR     the executable under test
+#   WEIR_CPUS   CPUs its workers should use              WEIR_SANITIZED  1: ASan and UBSan build
+set -uo pipefail
+
+TESTS=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+export WEIR=${WEIR:-$TESTS/../build/weir}
+
+if [[ ${WEIR_TEST_INSIDE-} != yes ]]; then
+	user=()
+	[[ $(id -u) = 0 ]] || user=(--user --map-root-user)
+	if ! unshare "${user[@]}" -n -m -p -f true 2>/dev/null; then
+		echo "1..0 # SKIP no right to make namespaces (not root, and user namespaces are off)"
+		exit 0
+	fi
+	WEIR_TEST_INSIDE=yes exec unshare "${user[@]}" --net --mount --pid --fork --kill-child \
+		--mount-proc bash "$0" "$@"
+fi
+mount -t tmpfs none /run && mkdir -p /run/netns && ip link set lo up || exit 1
+T=$(mktemp -d "${TMPDIR:-/tmp}/w.XXXXXX") || exit 1
+export T WEIR_API=$T/api.sock
+unset WEIR_TEST_INSIDE
+if [[ -z ${WEIR_CPUS-} ]]; then
+	# The highest CPU this process may use, as weir itself would choose.
+	WEIR_CPUS=$(taskset -pc $$ | sed 's/.*[ ,-]//')
+fi
+patience=1
+[[ -z ${WEIR_SANITIZED-} ]] || patience=4
+cases=0 switch_pid=
+
+finish() {
+	local status=$?
+	trap - EXIT
+	[[ -z $switch_pid ]] || it "the switch ends within 2 s of SIGTERM, with status 0" switch_stop
+	[[ $status = 0 ]] || echo "not ok $((++cases)) - the script ended early, status $status"
+	echo "1..$cases"
+	rm -rf "$T"
+	exit 0
+}
+trap finish EXIT
+trap 'exit 1' TERM INT HUP
+
+# it SENTENCE COMMAND...: a case; holds when the command (a function, run in a subshell under set -e)
+# succeeds. What it printed is shown when it does not.
+it() {
+	local sentence=$1 status
+	shift
+	(
+		set -eE
+		# shellcheck disable=SC2154 # BASH_COMMAND is bash's
+		trap 'echo "failed (status $?): ${BASH_SOURCE[0]##*/}:$LINENO: $BASH_COMMAND" >&2' ERR
+		"$@"
+	) >"$T/case.out" 2>&1
+	status=$?
+	cases=$((cases + 1))
+	if [[ $status = 0 ]]; then
+		echo "ok $cases - $sentence"
+	else
+		echo "not ok $cases - $sentence"
+		sed 's/^/# /' "$T/case.out"
+		[[ ! -s $T/weir.log ]] || { echo "# weir's log:"; tail -n 30 "$T/weir.log" | sed 's/^/#   /'; }
+	fi
+}
+
+skip() { # SENTENCE REASON
+	cases=$((cases + 1))
+	echo "ok $cases - $1 # SKIP $2"
+}
+
+# until_ok SECONDS COMMAND...: tries until it succeeds; 1 when the time is over.
+until_ok() {
+	local end
+	end=$(($(date +%s%N) + $1 * patience * 1000000000))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[[ $(date +%s%N) -lt $end ]] || { "$@"; return; }
+		sleep 0.05
+	done
+}
+
+# config [FILE]: writes the configuration from stdin; with the test's socket, and its CPUs unless it
+# names some itself.
+config() {
+	local file=${1:-$T/weir.yaml} body
+	body=$(cat)
+	{
+		echo "api: $T/api.sock"
+		grep -q '^workers:' <<<"$body" || echo "workers: [$WEIR_CPUS]"
+		echo "$body"
+	} >"$file"
+}
+
+# Starts `weir switch` with the configuration and waits until it answers. Its process is
+# `switch_pid`, its messages are in $T/weir.log, its exit status will be in $T/weir.status.
+switch_start() {
+	rm -f "$T/weir.status" "$T/weir.pid"
+	{
+		"$WEIR" switch -c "${1:-$T/weir.yaml}" &
+		echo $! >"$T/weir.pid.new"
+		mv "$T/weir.pid.new" "$T/weir.pid"
+		wait $!
+		echo $? >"$T/weir.status"
+	} >>"$T/weir.log" 2>&1 &
+	until_ok 2 test -e "$T/weir.pid"
+	switch_pid=$(<"$T/weir.pid")
+	until_ok 5 switch_answers_or_ended
+	[[ ! -e $T/weir.status ]] && return
+	echo "# the switch ended with status $(<"$T/weir.status"); its log:"
+	sed 's/^/#   /' "$T/weir.log"
+	switch_pid=
+	return 1
+}
+
+switch_answers_or_ended() {
+	[[ -e $T/weir.status ]] || weir show ports
+}
+
+# Ends it; 1 when that takes over 2 s or its exit status is not 0 (a sanitizer's find is one).
+switch_stop() {
+	kill -TERM "$switch_pid"
+	if ! until_ok 2 test -e "$T/weir.status"; then
+		echo "still there after 2 s"
+		kill -KILL "$switch_pid"
+		return 1
+	fi
+	[[ $(<"$T/weir.status") = 0 ]] || { echo "exit status $(<"$T/weir.status")"; return 1; }
+}
+
+# not COMMAND...: the other way round, and unlike `!` it counts under set -e.
+not() {
+	if "$@"; then
+		return 1
+	fi
+}
+
+weir() {
+	"$WEIR" "$@"
+}
+
+# show WHAT FILTER: jq -e on what `weir show WHAT -j` prints.
+show() {
+	weir show "$1" -j | tee "$T/show.json" | jq -e "${@:2}" || { jq -c . "$T/show.json"; return 1; }
+}
+
+# endpoint NAME...: namespaces for TAPs, without IPv6, whose own chatter would spoil counts.
+endpoint() {
+	local ns
+	for ns in "$@"; do
+		ip netns add "$ns"
+		ip -n "$ns" link set lo up
+		in_ns "$ns" sysctl -qw net.ipv6.conf.default.disable_ipv6=1 net.ipv6.conf.all.disable_ipv6=1
+	done
+}
+
+in_ns() {
+	ip netns exec "$@"
+}
+
+# address NS DEVICE ADDRESS/LEN
+address() {
+	ip -n "$1" addr add "$3" dev "$2"
+	ip -n "$1" link set "$2" up
+}
+
+mac_of() { # NS DEVICE
+	ip -n "$1" -j link show dev "$2" | jq -r '.[0].address'
+}
+
+# ping_ok NS ADDRESS [ping options]: at least one answer to a few requests.
+ping_ok() {
+	in_ns "$1" ping -q -c 3 -i 0.05 -W 1 "${@:3}" "$2"
+}
+
+# ping_none NS ADDRESS: nobody answers.
+ping_none() {
+	not in_ns "$1" ping -q -c 3 -i 0.05 -w 1 -W 1 "$2"
+}
+
+# iperf SERVER-NS CLIENT-NS ADDRESS [options]: runs iperf3, prints its JSON.
+iperf() {
+	local server=$1 client=$2 address=$3 out port=$((5201 + RANDOM % 1000))
+	shift 3
+	in_ns "$server" iperf3 -s -1 -p "$port" -B "$address" >/dev/null 2>&1 &
+	until_ok 3 eval "in_ns $server ss -Htln | grep -q ':$port '"
+	out=$(in_ns "$client" iperf3 -c "$address" -p "$port" -J "$@")
+	wait $! 2>/dev/null || true
+	if jq -e .error <<<"$out" >&2; then
+		return 1
+	fi
+	echo "$out"
+}
+
+# refused COMMAND...: exit status 1 and exactly one line on stderr beginning `weir: `, which is
+# printed without that.
+refused() {
+	local status=0
+	"$@" >"$T/refused.out" 2>"$T/refused.err" || status=$?
+	if [[ $status != 1 || $(wc -l <"$T/refused.err") != 1 ]] || ! grep -q '^weir: ' "$T/refused.err"; then
+		echo "status $status, stderr:" >&2
+		cat "$T/refused.err" >&2
+		return 1
+	fi
+	sed 's/^weir: //' "$T/refused.err"
+}
+
+# says PATTERN... : stdin matches each (grep -E), else it is shown.
+says() {
+	local text pattern
+	text=$(cat)
+	for pattern in "$@"; do
+		grep -qE -- "$pattern" <<<"$text" || { echo "no '$pattern' in: $text" >&2; return 1; }
+	done
+}
+
+# drops PORT REASON: how many frames so far.
+drops() {
+	weir show drops -j | jq "[.[] | select(.port == \"$1\" and .reason == \"$2\").frames] | add // 0"
+}

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026, the weir authors
+# What Prometheus scrapes.
+# timeout: 40
+. "$(dirname "$0")/lib.sh"
+
+endpoint a b
+config <<YAML
+metrics: 127.0.0.1:9478
+ports:
+  a: {tap: eth0, netns: a}
+  b: {tap: eth0, netns: b}
+YAML
+switch_start || exit 1
+address a eth0 10.0.0.1/24
+address b eth0 10.0.0.2/24
+
+scrape() {
+	curl -fsS http://127.0.0.1:9478/metrics
+}
+
+shape() {
+	scrape >"$T/metrics"
+	grep -vE '^# (HELP|TYPE) weir_[a-z_]+ .+|^weir_[a-z_]+(\{([a-z_]+="[^"]*",?)*\})? [0-9.e+-]+$|^# EOF$' \
+		"$T/metrics" && return 1
+	grep -c '^weir_' "$T/metrics"
+	# Every metric has its type said before it.
+	awk '/^# TYPE/ { type[$3] = 1 } /^weir_/ { split($1, n, "{"); if (!(n[1] in type)) { print; bad = 1 } }
+		END { exit bad }' "$T/metrics"
+}
+it "every line is one Prometheus understands, and every metric has its type" shape
+
+value() { # NAME LABEL-PATTERN
+	scrape | awk -v name="$1" -v label="$2" 'index($1, name "{") == 1 && $1 ~ label { n += $2 } END { print n + 0 }'
+}
+counts() {
+	local before
+	before=$(value weir_port_rx_frames_total 'port="a"')
+	in_ns a ping -q -c 100 -i 0.002 10.0.0.2
+	[[ $(value weir_port_rx_frames_total 'port="a"') -ge $((before + 100)) ]]
+	show ports "any(.[]; .name == \"a\" and .rx.frames >= $before + 100)"
+}
+it "its counters are those of show ports, and move with traffic" counts
+
+drops_named() {
+	scrape | grep -q '^weir_port_drops_total{.*reason="ring-full".*} 0'
+	scrape | grep -q '^weir_worker_'
+}
+it "each drop reason is a counter from the start, each worker has its own" drops_named
+
+not_found() {
+	[[ $(curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:9478/etc/passwd) = 404 ]]
+	[[ $(curl -s -o /dev/null -w '%{http_code}' -X POST http://127.0.0.1:9478/metrics) =~ 40[45] ]]
+}
+it "other paths and methods are refused" not_found

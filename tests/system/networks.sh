@@ -1,0 +1,179 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026, the weir authors
+# Who may talk to whom: networks, trunks, isolation, addresses that are pinned and that move.
+# timeout: 90
+. "$(dirname "$0")/lib.sh"
+
+endpoint b1 b2 g1 g2 trunk bare red i1 i2 pin thief
+config <<YAML
+networks:
+  blue:  {vlan: 100}
+  green: {vlan: 200}
+  red:   {vlan: 300}
+  hotel: {vlan: 400}
+  bank:  {vlan: 500}
+ports:
+  b1:    {tap: eth0, netns: b1, network: blue}
+  b2:    {tap: eth0, netns: b2, network: blue}
+  g1:    {tap: eth0, netns: g1, network: green}
+  g2:    {tap: eth0, netns: g2, network: green}
+  red:   {tap: eth0, netns: red, network: red}
+  trunk: {tap: eth0, netns: trunk, trunk: [blue, green, red], native: red}
+  bare:  {tap: eth0, netns: bare, trunk: [blue]}
+  i1:    {tap: eth0, netns: i1, network: hotel, isolated: true}
+  i2:    {tap: eth0, netns: i2, network: hotel, isolated: true}
+  desk:  {tap: desk0, netns: red, network: hotel}
+  pin:   {tap: eth0, netns: pin, network: bank, mac: "02:00:00:00:00:77"}
+  thief: {tap: eth0, netns: thief, network: bank}
+YAML
+switch_start || exit 1
+address b1 eth0 10.0.0.1/24
+address b2 eth0 10.0.0.2/24
+address g1 eth0 10.0.0.11/24
+address g2 eth0 10.0.0.12/24
+address red eth0 10.3.0.1/24
+address trunk eth0 10.3.0.9/24
+address i1 eth0 10.4.0.1/24
+address i2 eth0 10.4.0.2/24
+address red desk0 10.4.0.3/24
+ip -n pin link set eth0 address 02:00:00:00:00:77
+address pin eth0 10.5.0.1/24
+address thief eth0 10.5.0.2/24
+for id in 100 200; do
+	ip -n trunk link add link eth0 name "v$id" type vlan id "$id"
+	address trunk "v$id" "10.$id.0.9/24"
+done
+ip -n b1 addr add 10.100.0.1/24 dev eth0
+ip -n g1 addr add 10.200.0.1/24 dev eth0
+ip -n bare link set eth0 up
+
+rx_packets() { # NS [DEVICE]
+	ip -n "$1" -s -j link show dev "${2:-eth0}" | jq '.[0].stats64.rx.packets'
+}
+
+# frame NS DEVICE HEX: sends one raw frame (spaces in HEX are for the reader).
+frame() {
+	in_ns "$1" python3 -c 'import socket, sys
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind((sys.argv[1], 0))
+s.send(bytes.fromhex(sys.argv[2]).ljust(60, b"\0"))' "$2" "$3"
+}
+
+both_inside() {
+	ping_ok b1 10.0.0.2
+	ping_ok g1 10.0.0.12
+}
+it "ports of one network reach each other" both_inside
+
+none_across() {
+	ping_none b1 10.0.0.11
+	ping_none g2 10.0.0.1
+}
+it "ports of different networks do not" none_across
+
+flood_inside() {
+	local blue green red
+	blue=$(rx_packets b2) green=$(rx_packets g1) red=$(rx_packets red)
+	for _ in {1..20}; do
+		frame b1 eth0 "ffffffffffff 020000000001 88b5"
+		frame b1 eth0 "0200000000ee 020000000001 88b5"
+	done
+	until_ok 2 test "$((blue + 40))" -le "$(rx_packets b2)"
+	[[ $(rx_packets g1) = "$green" && $(rx_packets red) = "$red" ]]
+}
+it "broadcast and unknown unicast are flooded inside their network only" flood_inside
+
+trunk() {
+	ping_ok trunk 10.100.0.1
+	ping_ok trunk 10.200.0.1
+	ping_ok b1 10.100.0.9
+	ping_ok g1 10.200.0.9
+}
+it "a trunk reaches two networks through VLAN subinterfaces" trunk
+it "what is untagged on a trunk belongs to its native network" ping_ok trunk 10.3.0.1
+
+tagged_right() {
+	in_ns trunk timeout 5 tcpdump -lnnei eth0 -c 4 icmp or vlan >"$T/dump" 2>"$T/dump.err" &
+	until_ok 3 grep -q listening "$T/dump.err"
+	ping_ok b1 10.100.0.9
+	wait $! || true
+	cat "$T/dump"
+	grep -q 'vlan 100' "$T/dump"
+	not grep -q 'vlan 200' "$T/dump"
+}
+it "frames leave a trunk with the tag of their network" tagged_right
+
+not_member() {
+	local before
+	before=$(drops trunk vlan-not-member)
+	frame trunk eth0 "ffffffffffff 020000000009 8100 03e7 88b5"
+	until_ok 2 more drops "$before" trunk vlan-not-member
+}
+more() { # COMMAND NUMBER ARGS...: the command prints more than the number
+	[[ $("$1" "${@:3}") -gt $2 ]]
+}
+it "a tag the trunk has no network for is dropped as vlan-not-member" not_member
+
+untagged() {
+	frame bare eth0 "ffffffffffff 020000000008 88b5"
+	until_ok 2 more drops 0 bare untagged
+}
+it "an untagged frame on a trunk without native network is dropped as untagged" untagged
+
+isolated() {
+	ping_ok i1 10.4.0.3
+	ping_ok i2 10.4.0.3
+	ping_none i1 10.4.0.2
+	ip -n i1 neigh replace 10.4.0.2 dev eth0 lladdr "$(mac_of i2 eth0)"
+	ping_none i1 10.4.0.2
+	[[ $(drops i1 isolated) -gt 0 ]]
+}
+it "isolated ports reach the others and not each other" isolated
+
+pinned() {
+	ping_ok pin 10.5.0.2
+	frame pin eth0 "ffffffffffff 0200000000aa 88b5"
+	until_ok 2 more drops 0 pin mac-pinned
+	show macs 'any(.[]; .mac == "02:00:00:00:00:77" and .port == "pin" and .static)'
+	show macs 'any(.[]; .mac == "02:00:00:00:00:aa") | not'
+}
+it "a pinned port sends from its own MAC only, others are dropped as mac-pinned" pinned
+
+stolen() {
+	frame thief eth0 "ffffffffffff 020000000077 88b5"
+	until_ok 2 more drops 0 thief mac-stolen
+	ping_ok thief 10.5.0.1
+}
+it "a neighbour cannot take a pinned MAC over: mac-stolen" stolen
+
+never_forwarded() {
+	local before
+	before=$(rx_packets b2)
+	frame b1 eth0 "0180c200000e 020000000001 88cc"
+	frame b1 eth0 "ffffffffffff 010000000001 88b5"
+	frame b1 eth0 "ffffffffffff 000000000000 88b5"
+	until_ok 2 more drops 0 b1 link-local
+	until_ok 2 more drops 1 b1 source-bad
+	[[ $(rx_packets b2) = "$before" ]]
+}
+it "link-local groups and bad sources go nowhere, and are counted" never_forwarded
+
+moves() {
+	local mac
+	mac=$(mac_of b2 eth0)
+	ping_ok b1 10.0.0.2
+	show macs "any(.[]; .mac == \"$mac\" and .port == \"b2\")"
+	ip -n b2 link set eth0 down
+	# The station comes up elsewhere: behind the other trunk, with the same MAC and address.
+	ip -n bare link set eth0 down
+	ip -n bare link set eth0 address "$mac"
+	ip -n bare link set eth0 up
+	ip -n bare link add link eth0 name v100 type vlan id 100
+	address bare v100 10.0.0.2/24
+	ping_ok bare 10.0.0.1
+	ping_ok b1 10.0.0.2
+	show macs "any(.[]; .mac == \"$mac\" and .port == \"bare\")"
+	show macs "any(.[]; .mac == \"$mac\" and .port == \"b2\") | not"
+}
+it "a station that moves to another port is found there at once" moves
