@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#include "control/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "control/config_schema.h"
+#include "control/config_yaml.h"
+
+/* A configuration is read in three steps: YAML to a tree with its lines (config_yaml.c), tree to
+ * structs by the tables of keys (config_schema.c, config_values.c, config_table.c), then what concerns
+ * several of them at once (config_check.c). What comes from the API enters at the second step. */
+
+static int from_tree(struct config **out, const json_t *tree, const json_t *marks, const char *file,
+	struct err *e) {
+	struct schema s = {.file = file, .e = e};
+	struct config *c = calloc(1, sizeof(*c));
+	char show[YAML_SHOW_MAX];
+	int rc;
+
+	*out = NULL;
+	if (c == NULL)
+		return value_no_memory(&s);
+	if (json_is_object(tree))
+		rc = schema_take(&s, top_fields, tree, marks, c);
+	else
+		rc = schema_fail(&s, EINVAL, marks,
+			"the configuration is %s; it must be a map such as {ports: {}}",
+			yaml_show(tree, show));
+	if (rc == 0)
+		rc = config_check(&s, c, marks);
+	if (rc != 0) {
+		config_free(c);
+		return rc;
+	}
+	*out = c;
+	return 0;
+}
+
+int config_parse(
+	struct config **out, const char *text, size_t len, const char *file, struct err *e) {
+	json_t *tree, *marks;
+	int rc;
+
+	*out = NULL;
+	rc = yaml_read(&tree, &marks, text, len, file, e);
+	if (rc != 0)
+		return rc;
+	rc = from_tree(out, tree, marks, file, e);
+	json_decref(tree);
+	json_decref(marks);
+	return rc;
+}
+
+int config_from_json(struct config **out, const json_t *tree, struct err *e) {
+	return from_tree(out, tree, NULL, NULL, e);
+}
+
+int config_load(struct config **out, const char *file, struct err *e) {
+	const size_t room = YAML_BYTES_MAX + 1;
+	size_t len = 0;
+	ssize_t n = 0;
+	char *text;
+	int fd, rc;
+
+	*out = NULL;
+	fd = open(file, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_set(e, errno, "cannot read %s: %s", file, strerror(errno));
+	text = malloc(room);
+	while (text != NULL && len < room && (n = read(fd, text + len, room - len)) != 0) {
+		if (n < 0 && errno != EINTR)
+			break;
+		len += n > 0 ? (size_t)n : 0;
+	}
+	if (text == NULL)
+		rc = err_set(e, ENOMEM, "no memory to read %s", file);
+	else if (n < 0)
+		rc = err_set(e, errno, "cannot read %s: %s", file, strerror(errno));
+	else
+		rc = config_parse(out, text, len, file, e);
+	free(text);
+	close(fd);
+	return rc;
+}
+
+void config_free(struct config *c) {
+	if (c == NULL)
+		return;
+	for (unsigned i = 0; i < c->nports; i++) {
+		struct config_port *p = &c->ports[i];
+
+		for (unsigned j = 0; j < p->ntrunk; j++)
+			free(p->trunk[j]);
+		free(p->trunk);
+		free(p->static_macs);
+		free(p->path);
+		free(p->netns);
+		free(p->group);
+	}
+	free(c->ports);
+	free(c->nets);
+	free(c->cpus);
+	free(c->api);
+	free(c->metrics);
+	free(c);
+}
