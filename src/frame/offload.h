@@ -24,13 +24,17 @@ static inline bool offload_any(const struct offload *ol) {
 	return (ol->flags | ol->gso_type) != 0;
 }
 
-/* Judges what the sender asked for: known gso_type, gso_size not 0, NEEDS_CSUM with GSO, checksum
- * start and field inside the frame and inside what can be made private (FRAME_HEAD_MAX), IP and L4
- * headers that match the gso_type. Makes all those headers private. DROP_NONE or DROP_OFFLOAD_BAD.
- * On DROP_NONE ol.hdr_len is the true length of the headers for GSO frames. */
+/* Judges what the sender asked for, after frame_parse: known gso_type, gso_size not 0, NEEDS_CSUM
+ * with GSO, checksum start and field inside the frame and inside what can be made private
+ * (FRAME_HEAD_MAX), IP and L4 headers that match the gso_type. The field must be the checksum of the
+ * L4 header or lie behind that header (tunnels): completing it never changes an address or a port
+ * that was judged. Makes all those headers private. DROP_NONE or DROP_OFFLOAD_BAD. On DROP_NONE
+ * ol.hdr_len is the true length of the headers for GSO frames, and what means nothing (unknown
+ * flags, fields of a request that is not made) is 0. */
 enum drop offload_check(struct frame *f, const uint8_t *room_end);
 
-/* Can a receiver with these caps take the frame as it is? */
+/* Can a receiver with these caps take the frame as it is? DATA_VALID asks nothing of the receiver:
+ * to one without CAP_CSUM the header's flags are written as 0. */
 bool offload_fits(const struct frame *f, unsigned caps);
 
 /* Completes a partial checksum in the private head and clears the request (a checksum of 0 becomes
@@ -41,18 +45,31 @@ void offload_csum(struct frame *f);
  * complete frame (checksums done, sequence numbers, IP ids, lengths, flags as a NIC would; FIN and
  * PSH only on the last, CWR only on the first); its head is in the iterator, its payload refers to
  * the original's. Frames are valid until the next call. UDP fragmentation (UFO) makes IP fragments
- * with IPv4 and IPv6. */
+ * with IPv4 and IPv6; gso_size then counts IP payload, in whole units of 8. Checksums build on what
+ * the sender left in the checksum field, the sum of the pseudo-header (virtio 1.2, 5.1.6.2). */
+enum {
+	/* Frames out of one: what a 64 KiB frame gives at an MSS of 32, below which no stack goes. A
+	 * guest that asks for more would have weir send 65,000 frames for one of its own. */
+	GSO_FRAMES_MAX = 2048,
+};
+
 struct gso {
 	const struct frame *f;
-	uint32_t off;  /* next payload byte of the original frame */
-	uint32_t seq;  /* of the next segment */
-	uint16_t hdr;  /* bytes of headers */
+	uint32_t off; /* next payload byte of the original frame */
+	uint32_t size; /* payload bytes of each frame but the last */
+	uint32_t seg_off; /* where in the original's segs `off` is */
+	uint16_t seg;
+	uint16_t start; /* offset of the payload in the original */
+	uint16_t hdr; /* bytes of headers of each frame */
 	uint16_t index;
+	uint16_t count;
+	uint16_t csum; /* UFO: of the whole datagram, as it lies in memory */
 	struct seg segs[FRAME_SEGS_MAX];
 	uint8_t head[FRAME_HEAD_MAX];
 };
 
-/* How many frames gso_next will give; 0 when the frame cannot be segmented. */
+/* How many frames gso_next will give, at most GSO_FRAMES_MAX; 0 when the frame cannot be segmented:
+ * too many frames, or headers that leave no room. */
 unsigned gso_begin(struct gso *g, const struct frame *f);
 bool gso_next(struct gso *g, struct frame *out);
 
