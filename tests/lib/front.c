@@ -7,7 +7,10 @@
  * right and is not. */
 #include "front.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/ip.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,7 +74,7 @@ static int make_memory(struct front *f) {
 	size_t all = f->nrings *
 		     (areas + table_bytes(o) + (size_t)o->ring_size * o->stride + RING_ALIGN);
 	/* Everything but buffers is in region 0, so each is big enough for the worst split. */
-	size_t each = f->nrings * (areas + table_bytes(o)) + all / o->regions;
+	size_t each = f->nrings * (areas + table_bytes(o)) + all / o->regions + o->extra;
 	int err = 0;
 
 	each = (each + REGION_UNIT) / REGION_UNIT * REGION_UNIT;
@@ -390,4 +393,32 @@ int front_wait(struct front_ring *r, int timeout_ms) {
 			r->calls += calls;
 	front_ring_interrupts(r, false);
 	return front_ring_ready(r);
+}
+
+void front_udp_frame(uint8_t *out, size_t len, const uint8_t *dst, const uint8_t *src) {
+	enum { ETHER = 14, DISCARD = 9 };
+	struct iphdr ip = {.version = 4,
+		.ihl = 5,
+		.tot_len = htons(len - ETHER),
+		.ttl = 64,
+		.protocol = IPPROTO_UDP,
+		.saddr = htonl(0xc6120001), /* 198.18.0.0/15, for benchmarks: RFC 2544 C.2.2 */
+		.daddr = htonl(0xc6130001)};
+	struct udphdr udp = {.source = htons(DISCARD),
+		.dest = htons(DISCARD),
+		.len = htons(len - ETHER - sizeof(ip))};
+	uint16_t words[sizeof(ip) / 2];
+	uint32_t sum = 0;
+
+	memcpy(words, &ip, sizeof(ip));
+	for (unsigned i = 0; i < sizeof(ip) / 2; i++)
+		sum += words[i];
+	sum = (sum & 0xffff) + (sum >> 16);
+	ip.check = ~(sum + (sum >> 16));
+	memset(out, 0, len);
+	memcpy(out, dst, 6);
+	memcpy(out + 6, src, 6);
+	out[12] = 0x08;
+	memcpy(out + ETHER, &ip, sizeof(ip));
+	memcpy(out + ETHER + sizeof(ip), &udp, sizeof(udp));
 }

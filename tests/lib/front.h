@@ -160,8 +160,7 @@ struct front_ring {
 	uint8_t **buf;
 	uint64_t *buf_gpa;
 	uint32_t buffer_size;
-	struct vring_desc
-		*table; /* indirect tables, FRONT_CHAIN_MAX entries for each id; or NULL */
+	struct vring_desc *table; /* indirect tables, FRONT_CHAIN_MAX entries an id; or NULL */
 	uint64_t table_gpa;
 
 	int64_t base; /* where the switch said it stopped; -1: it has not said */
@@ -177,14 +176,14 @@ struct front_options {
 	uint16_t ring_size; /* power of two for split rings */
 	uint64_t features; /* accepted where offered; FRONT_F_PROTOCOL is added; 0: FRONT_F_PLAIN */
 	uint64_t protocol; /* likewise; 0: FRONT_P_ALL */
-	unsigned
-		regions; /* guest memory is spread over so many, adjacent in guest-physical space */
+	unsigned regions; /* of guest memory, adjacent in guest-physical space; 0: 1 */
 	bool huge; /* on 2 MiB pages */
 	uint32_t buffer_size; /* bytes of each buffer, virtio header included; 0: 2048 */
 	uint32_t stride; /* from one buffer to the next; 0: buffer_size */
 	unsigned chain; /* descriptors a sent frame is spread over; 0: 1 */
 	bool header_alone; /* the virtio header in a descriptor of its own before those */
 	bool indirect; /* sent through indirect tables */
+	size_t extra; /* bytes for front_alloc(f, 0, ...) beyond what rings and buffers take */
 	uint16_t mtu; /* told to the switch when it speaks MTU; 0: not told */
 };
 
@@ -259,6 +258,10 @@ int front_set_inflight(struct front *f);
 int front_set_ring(struct front *f, struct front_ring *r); /* size, base, addresses, kick, call */
 int front_enable(struct front *f, struct front_ring *r, bool on);
 int front_post(struct front *f); /* fills all RX rings with empty buffers, and kicks */
+
+/* A UDP frame over IPv4 of `len` bytes (42 at least) from `src` to `dst` (six octets each), its IP
+ * checksum right, its payload zero. */
+void front_udp_frame(uint8_t *out, size_t len, const uint8_t *dst, const uint8_t *src);
 
 /* Memory of the guest, zeroed; from region `region`. NULL when that is full. */
 void *front_alloc(struct front *f, unsigned region, size_t size, size_t align);

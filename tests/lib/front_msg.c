@@ -337,7 +337,8 @@ int front_stop(struct front *f) {
 
 		err = front_ask(f, &m, NULL);
 		f->ring[i].base = m.state.num;
-		if (f->ring[i].packed && m.state.num <= UINT16_MAX) /* some tell the avail half only */
+		if (f->ring[i].packed &&
+			m.state.num <= UINT16_MAX) /* some tell the avail half only */
 			f->ring[i].base |= (int64_t)m.state.num << 16;
 	}
 	return err;
