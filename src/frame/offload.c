@@ -77,6 +77,10 @@ static bool gso_ok(struct frame *f) {
 enum drop offload_check(struct frame *f, const uint8_t *room_end) {
 	struct offload *ol = &f->ol;
 
+	if (f->head_len < FRAME_LEN_MIN)
+		return DROP_OFFLOAD_BAD;
+	/* Also before frame_parse, whose work this is: a tag that is still in is stepped over. */
+	f->ethertype = be16_get(f->head + 12);
 	ol->flags &= VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID;
 	if (ol->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
 		if (!csum_ok(f, room_end))

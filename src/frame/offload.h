@@ -24,7 +24,7 @@ static inline bool offload_any(const struct offload *ol) {
 	return (ol->flags | ol->gso_type) != 0;
 }
 
-/* Judges what the sender asked for, after frame_parse: known gso_type, gso_size not 0, NEEDS_CSUM
+/* Judges what the sender asked for, before or after frame_parse: known gso_type, gso_size not 0, NEEDS_CSUM
  * with GSO, checksum start and field inside the frame and inside what can be made private
  * (FRAME_HEAD_MAX), IP and L4 headers that match the gso_type. The field must be the checksum of the
  * L4 header or lie behind that header (tunnels): completing it never changes an address or a port

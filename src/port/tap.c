@@ -86,8 +86,6 @@ static enum drop judge(struct frame *f, unsigned limit, const uint8_t *room_end)
 		return DROP_OVERSIZE;
 	if ((f->ol.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) == 0 && f->ol.gso_type == 0)
 		return DROP_NONE;
-	// frame_parse comes later and takes the tag out; the check steps over it as over an inner one.
-	f->ethertype = (uint16_t)(f->head[12] << 8 | f->head[13]);
 	return offload_check(f, room_end);
 }
 
