@@ -2,24 +2,25 @@
 # Copyright (c) 2026, the weir authors
 # shellcheck shell=bash
 #
-# Linux guests under QEMU for the tests beside this file. A guest boots in about four seconds without
-# KVM; boot once, test much. Commands reach it over its second serial port, so control never rides the
-# path that is tested.
+# Linux guests under QEMU for the tests beside this file, on top of tests/system/lib.sh. A guest boots
+# in about four seconds without KVM; boot once, test much. Commands reach it over its second serial
+# port, so control never rides the path that is tested.
 #
-#     vm_nic a plain 10.0.0.1/24 vhost:$dir/a.sock mrg_rxbuf=off
-#     vm_start a -smp 2;  vm_wait a
-#     vm_run a 'ip netns exec plain ping -c 3 10.0.0.2'
+#     vm_nic a plain 10.0.0.1/24 vhost:$T/a.sock mrg_rxbuf=off
+#     vm_start a;  it "the guest boots" vm_wait a
+#     at a/plain 'ping -c 3 10.0.0.2'
 #
 # Every NIC lives in a network namespace of its own inside the guest (see init), so that two NICs of
-# one guest reach each other only through the switch. All processes die with the test, by pid.
+# one guest reach each other only through the switch. iperf3 serves in each of them.
 #
-# WEIR_BUILD       the build folder, default: build beside tests/
-# WEIR_VM_ACCEL    QEMU's accelerator, default tcg,thread=multi
-# WEIR_VM_KEEP=1   leaves the test's folder, with logs, behind
-
-export PATH=$PATH:/usr/sbin:/sbin
+# WEIR_VM_ACCEL   QEMU's accelerator, default tcg,thread=multi
 vm_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-vm_build=$(cd "${WEIR_BUILD:-$vm_here/../../build}" && pwd) || exit 1
+vm_image=$vm_here/../../build/vm
+# Before the test enters its namespaces, from where apt reaches nothing.
+"$vm_here/image" "$vm_image" || exit 1
+# shellcheck source=SCRIPTDIR/../system/lib.sh
+. "$vm_here/../system/lib.sh"
+
 vm_accel=${WEIR_VM_ACCEL:-tcg,thread=multi}
 
 # Before version 8, QEMU without KVM crashes when a vhost-user NIC uses MSI-X: it dereferences the KVM
@@ -28,9 +29,8 @@ vm_vhost_opts=vectors=0
 case $vm_accel in kvm*) vm_vhost_opts= ;; esac
 qemu-system-x86_64 --version | grep -q 'version [1-7]\.' || vm_vhost_opts=
 
-vm_dir=$(mktemp -d "${TMPDIR:-/tmp}/weir-vm.XXXXXX") # short: socket paths have 107 bytes
-vm_guests=()
-declare -A vm_pid vm_in vm_out vm_netns
+vm_guests=() vm_index_=0
+declare -A vm_pid vm_in vm_out vm_netns vm_address vm_count
 
 # vm_nic GUEST NAME ADDRESS/PREFIX BACKEND [DEVICE-OPTION...]: one more NIC for a guest not yet started.
 # BACKEND is vhost:SOCKET[:OPTIONS] (QEMU connects, again every second), listen:SOCKET[:OPTIONS] (QEMU
@@ -42,8 +42,9 @@ vm_nic() {
 	declare -ga "vm_args_$guest" "vm_nics_$guest"
 	declare -n args=vm_args_$guest nics=vm_nics_$guest
 	vm_index "$guest"
-	local id=n${#nics[@]} mac
-	mac=$(printf '52:54:00:00:%02x:%02x' $((vm_index_ + 1)) ${#nics[@]})
+	local n=${vm_count[$guest]:-0} id mac
+	vm_count[$guest]=$((n + 1)) id=n$n
+	mac=$(printf '52:54:00:00:%02x:%02x' $((vm_index_ + 1)) "$n")
 	for o; do
 		case $o in
 		e1000) model=e1000 ;;
@@ -68,6 +69,7 @@ vm_nic() {
 	esac
 	[ "$kind" = tap ] || opts=${vm_vhost_opts:+,$vm_vhost_opts}$opts
 	args+=(-device "$model,netdev=$id,mac=$mac,romfile=$opts")
+	vm_address[$guest/$name]=${address%/*}
 	nics+=("weir.nic=$mac,$name,$address$mtu")
 }
 
@@ -83,10 +85,10 @@ vm_index() {
 # vm_start GUEST [QEMU-ARGUMENT...]: starts it and comes back at once, so that several boot together.
 # vm_netns[GUEST]=NAME beforehand runs QEMU in that network namespace.
 vm_start() {
-	local guest=$1 d=$vm_dir/guest-$1 ns=() in out
+	local guest=$1 d=$T/guest-$1 ns=() in out
 	shift
+	# shellcheck disable=SC2178 # references to arrays
 	declare -n args=vm_args_$guest nics=vm_nics_$guest
-	[ -n "${vm_initrd:-}" ] || { "$vm_here/image.sh" "$vm_build/vm" && vm_initrd=$vm_build/vm/initrd; } || return
 	vm_stop "$guest"
 	mkdir -p "$d"
 	rm -f "$d/ctl.in" "$d/ctl.out"
@@ -95,7 +97,7 @@ vm_start() {
 	"${ns[@]}" qemu-system-x86_64 -nodefaults -no-user-config -display none \
 		-machine q35,usb=off -accel "$vm_accel" -cpu max -smp 2 \
 		-m 256 -object memory-backend-memfd,id=m,size=256M,share=on -numa node,memdev=m \
-		-kernel "$vm_build/vm/vmlinux" -initrd "$vm_initrd" \
+		-kernel "$vm_image/vmlinux" -initrd "$vm_image/initrd" \
 		-append "console=ttyS0 panic=0 tsc=reliable mitigations=off random.trust_cpu=on weir.name=$guest ${nics[*]}" \
 		-serial "file:$d/console" -chardev "pipe,id=ctl,path=$d/ctl" -serial chardev:ctl \
 		"${args[@]}" "$@" >"$d/qemu.log" 2>&1 </dev/null &
@@ -111,8 +113,8 @@ vm_wait() {
 		read -r -t 1 line <&"${vm_out[$1]}" && [ "$line" = 'boot 0 -' ] && return
 	done
 	echo "# guest $1 did not boot; QEMU said:" >&2
-	sed 's/^/# /' "$vm_dir/guest-$1/qemu.log" >&2
-	tail -n 20 "$vm_dir/guest-$1/console" 2>/dev/null | tr -d '\r' | sed 's/^/# /' >&2
+	sed 's/^/# /' "$T/guest-$1/qemu.log" >&2
+	tail -n 20 "$T/guest-$1/console" 2>/dev/null | tr -d '\r' | sed 's/^/# /' >&2
 	return 1
 }
 
@@ -132,6 +134,12 @@ vm_run() {
 	return 124
 }
 
+# vm_reboot GUEST: as a crash would, without a word to its devices.
+vm_reboot() {
+	echo "reboot 5 $(base64 -w0 <<<'reboot -f')" >&"${vm_in[$1]}"
+	vm_wait "$1"
+}
+
 # vm_stop GUEST [SIGNAL]: ends its QEMU.
 vm_stop() {
 	local pid=${vm_pid[$1]:-}
@@ -143,9 +151,66 @@ vm_stop() {
 	unset "vm_pid[$1]"
 }
 
-# vm_cleanup: for the test's EXIT trap.
-vm_cleanup() {
-	local g
-	for g in "${!vm_pid[@]}"; do vm_stop "$g"; done
-	[ -n "${WEIR_VM_KEEP:-}" ] && echo "# left: $vm_dir" || rm -rf "$vm_dir"
+# at GUEST/NIC COMMAND: runs it in that NIC's namespace. A name without a slash is an endpoint of this
+# machine (tests/system/lib.sh), with its address in vm_address too.
+at() {
+	case $1 in
+	*/*) vm_run "${1%/*}" "ip netns exec ${1#*/} $2" ;;
+	*) in_ns "$1" bash -c "$2" ;;
+	esac
+}
+
+# note TEXT: printed after the case it belongs to.
+note() {
+	echo "# $*" >>"$T/notes"
+}
+
+# vm_it: `it`, and what was noted.
+vm_it() {
+	it "$@"
+	[[ ! -e $T/notes ]] || cat "$T/notes"
+	rm -f "$T/notes"
+}
+
+# pings FROM TO: IPv4, between guests IPv6 too, from an unknown neighbour on; each answered, none twice.
+pings() {
+	local to=${vm_address[$2]} out
+	at "$1" "ip neigh flush dev eth0"
+	for to in "$to" "$(v6 "$to")"; do
+		case $1,$2,$to in
+		*/*,*/*,* | *,*,*.*) ;;
+		*) continue ;;
+		esac
+		out=$(at "$1" "ping -c 5 -i 0.05 -W 2 $to") || { echo "$out"; return 1; }
+		not grep -E 'DUP|[^0-9](100|[1-9][0-9]?)% packet loss' <<<"$out"
+	done
+}
+
+v6() { # what init makes of 10.0.X.Y
+	local c d
+	IFS=. read -r _ _ c d <<<"$1"
+	echo "fd00:$c::$d"
+}
+
+# vm_iperf FROM TO [OPTION...]: the client's JSON.
+vm_iperf() {
+	local out
+	out=$(at "$1" "iperf3 -J --connect-timeout 3000 -c ${vm_address[$2]} ${*:3}") || { echo "$out"; return 1; }
+	echo "$out"
+}
+
+# tcp FROM TO [OPTION...]: both ways at once for two seconds, each over 10 Mbit/s, which a stalled or
+# checksum-broken connection does not get and an emulated, busy machine does.
+tcp() {
+	vm_iperf "$1" "$2" -t 2 --bidir "${@:3}" >"$T/iperf.json" || { cat "$T/iperf.json"; return 1; }
+	note "$1 to $2 $(jq -r '.end | "\(.sum_received.bits_per_second / 1e6 | round) Mbit/s, back " +
+		"\(.sum_received_bidir_reverse.bits_per_second / 1e6 | round)"' "$T/iperf.json")"
+	jq -e '.end | [.sum_received, .sum_received_bidir_reverse | .bits_per_second > 10e6] | all' "$T/iperf.json"
+}
+
+# udp FROM TO MBITS [OPTION...]: one way for two seconds, under 1 % lost.
+udp() {
+	vm_iperf "$1" "$2" -u -l 1400 -t 2 -b "$3M" "${@:4}" >"$T/iperf.json" || { cat "$T/iperf.json"; return 1; }
+	note "$1 to $2 $(jq -r '.end.sum | "\(.lost_packets) of \(.packets) lost"' "$T/iperf.json")"
+	jq -e '.end.sum | .packets > 100 and .lost_packets * 100 <= .packets' "$T/iperf.json"
 }
