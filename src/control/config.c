@@ -89,6 +89,58 @@ int config_load(struct config **out, const char *file, struct err *e) {
 	return rc;
 }
 
+static void *copy_of(const void *p, size_t n, bool *ok) {
+	void *copy = p != NULL ? malloc(n + 1) : NULL;
+
+	if (copy != NULL && n > 0)
+		memcpy(copy, p, n);
+	*ok &= (copy != NULL) == (p != NULL);
+	return copy;
+}
+
+static char *text_copy(const char *text, bool *ok) {
+	return copy_of(text, text != NULL ? strlen(text) + 1 : 0, ok);
+}
+
+static bool copy_port(struct config_port *to, const struct config_port *from) {
+	bool ok = true;
+
+	*to = *from;
+	to->spec.path = to->path = text_copy(from->path, &ok);
+	to->spec.netns = to->netns = text_copy(from->netns, &ok);
+	to->spec.group = to->group = text_copy(from->group, &ok);
+	to->static_macs =
+		copy_of(from->static_macs, from->nstatic * sizeof(*from->static_macs), &ok);
+	to->trunk = from->trunk != NULL ? calloc(from->ntrunk + 1, sizeof(*to->trunk)) : NULL;
+	ok &= (to->trunk != NULL) == (from->trunk != NULL);
+	to->ntrunk = 0;
+	for (unsigned i = 0; i < from->ntrunk && ok; i++)
+		to->trunk[to->ntrunk++] = text_copy(from->trunk[i], &ok);
+	return ok;
+}
+
+struct config *config_copy(const struct config *c) {
+	bool ok = true;
+	struct config *copy = copy_of(c, sizeof(*c), &ok);
+
+	if (copy == NULL)
+		return NULL;
+	copy->api = text_copy(c->api, &ok);
+	copy->metrics = text_copy(c->metrics, &ok);
+	copy->cpus = copy_of(c->cpus, c->ncpus * sizeof(*c->cpus), &ok);
+	copy->nets = copy_of(c->nets, c->nnets * sizeof(*c->nets), &ok);
+	copy->ports = calloc(c->nports + 1, sizeof(*c->ports));
+	ok &= copy->ports != NULL;
+	copy->nports = 0;
+	for (unsigned i = 0; i < c->nports && ok; i++)
+		ok = copy_port(&copy->ports[copy->nports++], &c->ports[i]);
+	if (!ok) {
+		config_free(copy);
+		return NULL;
+	}
+	return copy;
+}
+
 void config_free(struct config *c) {
 	if (c == NULL)
 		return;

@@ -60,6 +60,8 @@ int config_parse(struct config **out, const char *text, size_t len, const char *
 int config_from_json(struct config **out, const json_t *tree, struct err *e);
 /* The configuration as a JSON tree in the words of the YAML file, defaults left out unless `full`. */
 json_t *config_dump(const struct config *c, bool full);
+/* A copy of its own; NULL when memory is short. */
+struct config *config_copy(const struct config *c);
 void config_free(struct config *c);
 
 /* Differences from `a` (running) to `b` (wanted), in the order in which they are carried out: an

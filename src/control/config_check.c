@@ -120,8 +120,7 @@ static int check_trunk(struct check *k, const struct config_port *p) {
 		if (net->vlan == 0)
 			return schema_fail(k->s, EINVAL, mark,
 				"trunk has network %s, which has no vlan; give the network a vlan "
-				"of 1 to "
-				"4094",
+				"1..4094",
 				net->name);
 		if (seen[net - k->c->nets]++)
 			return schema_fail(k->s, EINVAL, mark,
@@ -243,7 +242,7 @@ static int check_macs(struct check *k) {
 		return schema_fail(k->s, ENOSPC, NULL,
 			"mac and static-macs of all ports and networks make %zu entries; mac-table "
 			"admits "
-			"%u; raise it, to 1048576 at most",
+			"%u; raise it (1..1048576)",
 			n, k->c->mac_max);
 	list = calloc(n + 1, sizeof(*list));
 	if (list == NULL)

@@ -135,10 +135,9 @@ const struct field top_fields[] = {
 		.must = "an address and a port such as 127.0.0.1:9478 or, in quotes, "
 			"\"[::1]:9478\""},
 	{"mac-age", &value_seconds, AT(struct config, mac_age_s), .min = 1, .max = 86400,
-		.def = FDB_AGE_DEFAULT,
-		.must = "a duration of whole seconds from 1s to 24h such as 300s"},
+		.def = FDB_AGE_DEFAULT, .must = "a duration of whole seconds 1s..24h such as 300s"},
 	{"mac-table", &value_number, AT(struct config, mac_max), .min = 1, .max = 1048576,
-		.def = FDB_MAX_DEFAULT, .must = "a number of entries from 1 to 1048576"},
+		.def = FDB_MAX_DEFAULT, .must = "a number of entries 1..1048576"},
 	{"networks", &networks, AT(struct config, nets), COUNT(struct config, nnets),
 		.max = NETS_MAX, .words = (const char *const[]){"network"},
 		.must = "a map of networks such as {blue: {vlan: 100}}"},
@@ -150,7 +149,7 @@ const struct field top_fields[] = {
 
 const struct field net_fields[] = {
 	{"vlan", &value_number, AT(struct config_net, vlan), .min = 1, .max = 4094,
-		.must = "a number from 1 to 4094"},
+		.must = "a number 1..4094"},
 	{.key = NULL},
 };
 
@@ -173,10 +172,10 @@ const struct field port_fields[] = {
 	{"netns", &value_netns, AT(struct config_port, netns), .kinds = TAP, .change = REOPEN,
 		.must = "a name as in `ip netns` or an absolute path"},
 	{"queues", &value_number, AT(struct config_port, spec.queues), .min = 1, .max = QUEUES_MAX,
-		.def = 1, .change = REOPEN, .must = "a number from 1 to 16"},
+		.def = 1, .change = REOPEN, .must = "a number 1..16"},
 	{"mtu", &value_number, AT(struct config_port, spec.mtu), .min = PORT_MTU_MIN,
 		.max = PORT_MTU_MAX, .def = 1500, .change = REOPEN_VHOST,
-		.must = "a number of bytes from 68 to 9000"},
+		.must = "a number of bytes 68..9000"},
 	{"link", &value_word, AT(struct config_port, spec.link_down), .words = link_words,
 		.must = "up or down"},
 	{"mac", &value_mac, AT(struct config_port, mac),
@@ -185,8 +184,7 @@ const struct field port_fields[] = {
 		COUNT(struct config_port, nstatic), .max = STATIC_MACS_MAX,
 		.must = "a list of MAC addresses of one station each such as 52:54:00:00:00:02"},
 	{"mac-limit", &value_number, AT(struct config_port, mac_limit), .max = 1048576,
-		.def = FDB_PORT_MAX_DEFAULT,
-		.must = "a number of learned addresses from 0 to 1048576"},
+		.def = FDB_PORT_MAX_DEFAULT, .must = "a number of learned addresses 0..1048576"},
 	{"isolated", &value_bool, AT(struct config_port, isolated), .must = "true or false"},
 	{.key = NULL},
 };

@@ -16,7 +16,7 @@
 #include "control/config_yaml.h"
 
 /* The types of values. One that is wrong in itself is refused here, with one sentence for all:
- * "queues is 17; it must be a number from 1 to 16". */
+ * "queues is 17; it must be a number 1..16". */
 
 enum {
 	SOCKET_PATH_MAX = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1,
@@ -160,9 +160,9 @@ static int check_socket(struct schema *s, const struct field *f, const char *tex
 		return value_wrong(s, f, v, mark);
 	if (strlen(text) > SOCKET_PATH_MAX)
 		return schema_fail(s, ENAMETOOLONG, mark,
-			"%s is a path of %zu bytes; a socket path has at most %d; choose a shorter "
-			"one",
-			f->key, strlen(text), (int)SOCKET_PATH_MAX);
+			"%s is '%.200s', which has %zu bytes; a socket path has at most %d; "
+			"choose a shorter one",
+			f->key, text, strlen(text), (int)SOCKET_PATH_MAX);
 	return 0;
 }
 
@@ -316,8 +316,8 @@ static int list_room(struct schema *s, const struct field *f, const json_t *v, c
 	if (!json_is_array(v))
 		return value_wrong(s, f, v, mark);
 	if (n < (size_t)f->min || n > (size_t)f->max)
-		return schema_fail(s, EINVAL, mark, "%s has %zu elements; give %lld to %lld",
-			f->key, n, (long long)f->min, (long long)f->max);
+		return schema_fail(s, EINVAL, mark, "%s has %zu elements; give %lld..%lld", f->key,
+			n, (long long)f->min, (long long)f->max);
 	p = calloc(n + 1, element);
 	if (p == NULL)
 		return value_no_memory(s);

@@ -85,30 +85,13 @@ static void a_port_needs_no_more_than_its_kind(void **state) {
 
 // Every key there is, none at its default.
 static const char full[] =
-	"workers: [0]\n"
-	"idle: busy\n"
-	"api: /tmp/api.sock\n"
-	"metrics: \"[::1]:9478\"\n"
-	"mac-age: 2m\n"
-	"mac-table: 100\n"
-	"networks:\n"
-	"  blue:  {vlan: 100}\n"
-	"  green: {vlan: 200}\n"
-	"  100:\n"
-	"ports:\n"
-	"  vm2:\n"
-	"    vhost-user: /run/weir/vm2.sock\n"
-	"    network: blue\n"
-	"    queues: 4\n"
-	"    mtu: 9000\n"
-	"    mac: 52:54:00:00:00:02\n"
-	"    static-macs: [\"52:54:00:00:01:02\", 52-54-00-00-02-02]\n"
-	"    isolated: true\n"
-	"    mac-limit: 0\n"
-	"    link: down\n"
-	"    group: kvm\n"
-	"  vm3: {vhost-user: /run/weir/vm3.sock, mode: client, network: 100}\n"
-	"  host0: {tap: weir0, netns: blue, trunk: [blue, green], native: 100}\n";
+	"workers: [0]\nidle: busy\napi: /tmp/api.sock\nmetrics: \"[::1]:9478\"\nmac-age: "
+	"2m\nmac-table: 100\nnetworks:\n  blue:  {vlan: 100}\n  green: {vlan: 200}\n  "
+	"100:\nports:\n  vm2:\n    vhost-user: /run/weir/vm2.sock\n    network: blue\n    queues: "
+	"4\n    mtu: 9000\n    mac: 52:54:00:00:00:02\n    static-macs: [\"52:54:00:00:01:02\", "
+	"52-54-00-00-02-02]\n    isolated: true\n    mac-limit: 0\n    link: down\n    group: "
+	"kvm\n  vm3: {vhost-user: /run/weir/vm3.sock, mode: client, network: 100}\n  host0: {tap: "
+	"weir0, netns: blue, trunk: [blue, green], native: 100}\n";
 
 static void every_key_arrives(void **state) {
 	struct config *c = parse(full);
@@ -162,9 +145,8 @@ static void equal(json_t *a, json_t *b) {
 
 static void what_is_dumped_is_read_again_to_the_same(void **state) {
 	static const char *const texts[] = {full, "", "ports: {a: {tap: a}}\n",
-		"networks: {default: {vlan: 7}, blue: {vlan: 1}}\n"
-		"ports: {a: {tap: a, netns: /run/netns/b}, b: {tap: b, network: blue}, "
-		"c: {tap: c, trunk: [default]}}\n"};
+		"networks: {default: {vlan: 7}, blue: {vlan: 1}}\nports: {a: {tap: a, netns: "
+		"/run/netns/b}, b: {tap: b, network: blue}, c: {tap: c, trunk: [default]}}\n"};
 
 	for (unsigned i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		struct config *c = parse(texts[i]);
@@ -187,6 +169,18 @@ static void what_is_dumped_is_read_again_to_the_same(void **state) {
 		}
 		config_free(c);
 	}
+}
+
+static void a_copy_is_equal_and_its_own(void **state) {
+	struct config *c = parse(full), *copy = config_copy(c);
+
+	assert_non_null(copy);
+	equal(config_dump(c, true), config_dump(copy, true));
+	assert_ptr_equal(copy->ports[0].spec.path, copy->ports[0].path);
+	config_free(c);
+	assert_string_equal(copy->ports[2].trunk[1], "green");
+	assert_string_equal(copy->ports[0].spec.path, "/run/weir/vm2.sock");
+	config_free(copy);
 }
 
 static void a_dump_leaves_defaults_out_unless_it_is_full(void **state) {
@@ -229,9 +223,8 @@ static void refuses(const struct refusal *r, size_t n) {
 static void what_is_no_plain_yaml_is_refused_with_its_line(void **state) {
 	REFUSES({"a: [1,\nb", "f:3: this is no YAML: did not find expected ',' or ']' while "
 			      "parsing a flow sequence"},
-		{"\tidle: busy",
-			"f:1: this is no YAML: found character that cannot start any token while "
-			"scanning for the next token"},
+		{"\tidle: busy", "f:1: this is no YAML: found character that cannot start any "
+				 "token while scanning for the next token"},
 		{"idle: \x01", "f: byte 6 cannot stand in YAML text (control characters are not "
 			       "allowed); take it out"},
 		{"idle: \xff", "f: byte 6 cannot stand in YAML text (invalid leading UTF-8 octet); "
@@ -282,9 +275,8 @@ static void a_file_that_is_too_large_is_refused(void **state) {
 
 static void an_unknown_key_is_refused_with_the_nearest_known_one(void **state) {
 	REFUSES({"\nidel: busy\n", "f:2: unknown key 'idel'; did you mean 'idle'?"},
-		{"colour: red\n",
-			"f:1: unknown key 'colour'; there are: workers, idle, api, metrics, "
-			"mac-age, mac-table, networks, ports"},
+		{"colour: red\n", "f:1: unknown key 'colour'; there are: workers, idle, api, "
+				  "metrics, mac-age, mac-table, networks, ports"},
 		{"networks: {a: {vlna: 1}}\n",
 			"f:1: network a: unknown key 'vlna'; did you mean 'vlan'?"},
 		{"networks: {a: {x: 1}}\n", "f:1: network a: unknown key 'x'; there are: vlan"},
@@ -292,10 +284,10 @@ static void an_unknown_key_is_refused_with_the_nearest_known_one(void **state) {
 			"f:4: port a: unknown key 'qeues'; did you mean 'queues'?"},
 		{"ports: {a: {vhost_user: /a}}\n",
 			"f:1: port a: unknown key 'vhost_user'; did you mean 'vhost-user'?"},
-		{"ports: {a: {\"x\\n\\x1b\": 1}}\n", "f:1: port a: unknown key 'x\?\?'; there are: "
-						     "vhost-user, tap, network, trunk, native, "
-						     "mode, group, netns, queues, mtu, link, mac, "
-						     "static-macs, mac-limit, isolated"});
+		{"ports: {a: {\"x\\n\\x1b\": 1}}\n",
+			"f:1: port a: unknown key 'x\?\?'; there are: vhost-user, tap, network, "
+			"trunk, native, mode, group, netns, queues, mtu, link, mac, static-macs, "
+			"mac-limit, isolated"});
 }
 
 static void a_top_level_value_that_is_wrong_is_refused_with_what_it_must_be(void **state) {
@@ -304,33 +296,29 @@ static void a_top_level_value_that_is_wrong_is_refused_with_what_it_must_be(void
 		{"idle: 1\n", "f:1: idle is 1; it must be adaptive, busy or interrupt"},
 		{"workers: 1\n",
 			"f:1: workers is 1; it must be a list of CPU numbers such as [1, 2]"},
-		{"workers: []\n", "f:1: workers has 0 elements; give 1 to 64"},
+		{"workers: []\n", "f:1: workers has 0 elements; give 1..64"},
 		{"workers: [0,\n 0]\n",
 			"f:2: workers has CPU 0 twice; give each worker a CPU of its own"},
-		{"api: weir.sock\n",
-			"f:1: api is 'weir.sock'; it must be the absolute path of a socket "
-			"such as /run/weir/weir.sock"},
+		{"api: weir.sock\n", "f:1: api is 'weir.sock'; it must be the absolute path of a "
+				     "socket such as /run/weir/weir.sock"},
 		{"api: {}\n", "f:1: api is a map; it must be the absolute path of a socket such as "
 			      "/run/weir/weir.sock"},
-		{"mac-age: 300\n",
-			"f:1: mac-age is 300; it must be a duration of whole seconds from 1s to "
-			"24h such as 300s"},
-		{"mac-age: 25h\n",
-			"f:1: mac-age is '25h'; it must be a duration of whole seconds from 1s to "
-			"24h such as 300s"},
-		{"mac-age: 500ms\n",
-			"f:1: mac-age is '500ms'; it must be a duration of whole seconds from "
-			"1s to 24h such as 300s"},
+		{"mac-age: 300\n", "f:1: mac-age is 300; it must be a duration of whole seconds "
+				   "1s..24h such as 300s"},
+		{"mac-age: 25h\n", "f:1: mac-age is '25h'; it must be a duration of whole seconds "
+				   "1s..24h such as 300s"},
+		{"mac-age: 500ms\n", "f:1: mac-age is '500ms'; it must be a duration of whole "
+				     "seconds 1s..24h such as 300s"},
 		{"mac-table: 0\n",
-			"f:1: mac-table is 0; it must be a number of entries from 1 to 1048576"},
-		{"mac-table: 1048577\n", "f:1: mac-table is 1048577; it must be a number of "
-					 "entries from 1 to 1048576"},
-		{"mac-table: 1.5\n", "f:1: mac-table is '1.5'; it must be a number of entries from "
-				     "1 to 1048576"},
+			"f:1: mac-table is 0; it must be a number of entries 1..1048576"},
+		{"mac-table: 1048577\n",
+			"f:1: mac-table is 1048577; it must be a number of entries 1..1048576"},
+		{"mac-table: 1.5\n",
+			"f:1: mac-table is '1.5'; it must be a number of entries 1..1048576"},
 		{"networks: [blue]\n", "f:1: networks is a list; it must be a map of networks such "
 				       "as {blue: {vlan: 100}}"},
-		{"ports: 7\n", "f:1: ports is 7; it must be a map of ports such as "
-			       "{vm1: {vhost-user: /run/weir/vm1.sock}}"});
+		{"ports: 7\n", "f:1: ports is 7; it must be a map of ports such as {vm1: "
+			       "{vhost-user: /run/weir/vm1.sock}}"});
 }
 
 static void metrics_takes_an_address_and_a_port_only(void **state) {
@@ -351,8 +339,7 @@ static void metrics_takes_an_address_and_a_port_only(void **state) {
 		snprintf(text, sizeof(text), "metrics: \"%s\"\n", bad[i]);
 		snprintf(want, sizeof(want),
 			"f:1: metrics is '%s'; it must be an address and a port such as "
-			"127.0.0.1:9478 or, "
-			"in quotes, \"[::1]:9478\"",
+			"127.0.0.1:9478 or, in quotes, \"[::1]:9478\"",
 			bad[i]);
 		refuses(&r, 1);
 	}
@@ -385,24 +372,22 @@ static void a_cpu_that_may_not_be_used_is_refused_with_those_that_may(void **sta
 
 static void a_network_that_is_wrong_is_refused(void **state) {
 	REFUSES({"networks: {a: {vlan: 0}}\n",
-			"f:1: network a: vlan is 0; it must be a number from 1 to 4094"},
+			"f:1: network a: vlan is 0; it must be a number 1..4094"},
 		{"networks: {a: {vlan: 4095}}\n",
-			"f:1: network a: vlan is 4095; it must be a number from 1 to 4094"},
+			"f:1: network a: vlan is 4095; it must be a number 1..4094"},
 		{"networks: {a: {vlan: \"7\"}}\n",
-			"f:1: network a: vlan is '7'; it must be a number from 1 to 4094"},
+			"f:1: network a: vlan is '7'; it must be a number 1..4094"},
 		{"networks: {a: {vlan: 99999999999999999999}}\n",
-			"f:1: network a: vlan is '99999999999999999999'; it must be a number from "
-			"1 to 4094"},
+			"f:1: network a: vlan is '99999999999999999999'; it must be a number "
+			"1..4094"},
 		{"networks:\n  a: {vlan: 7}\n  b: {vlan: 7}\n",
 			"f:3: network b: vlan 7 is already that of network a; give each its own"},
 		{"networks: {a: 7}\n", "f:1: network a: it is 7; it must be a map of keys"},
-		{"networks: {a b: {}}\n",
-			"f:1: network 'a b': a name must be 1 to 31 letters, digits, dots, "
-			"dashes or underscores"},
+		{"networks: {a b: {}}\n", "f:1: network 'a b': a name must be 1 to 31 letters, "
+					  "digits, dots, dashes or underscores"},
 		{"networks: {abcdefghijklmnopqrstuvwxyz123456: {}}\n",
 			"f:1: network 'abcdefghijklmnopqrstuvwxyz123456': a name must be 1 to 31 "
-			"letters, "
-			"digits, dots, dashes or underscores"});
+			"letters, digits, dots, dashes or underscores"});
 }
 
 static void a_port_has_exactly_one_kind(void **state) {
@@ -413,9 +398,8 @@ static void a_port_has_exactly_one_kind(void **state) {
 		{"ports: {a: {tap: a, vhost-user: /a}}\n",
 			"f:1: port a: both vhost-user and tap are given; a port is one of them; "
 			"delete the other"},
-		{"ports: {up0: {nic: eth1}}\n",
-			"f:1: port up0: nic: this version of weir has no NIC ports "
-			"yet; use vhost-user: or tap:"},
+		{"ports: {up0: {nic: eth1}}\n", "f:1: port up0: nic: this version of weir has no "
+						"NIC ports yet; use vhost-user: or tap:"},
 		{"ports: {a: {tap: a, mode: client}}\n", "f:1: port a: mode is for vhost-user "
 							 "ports and this is a tap port; delete it"},
 		{"ports: {a: {tap: a, group: kvm}}\n", "f:1: port a: group is for vhost-user ports "
@@ -426,52 +410,45 @@ static void a_port_has_exactly_one_kind(void **state) {
 		{"ports: {a: {vhost-user: /a, mode: client, group: kvm}}\n",
 			"f:1: port a: group is for mode: server, where weir makes the socket; "
 			"delete one of the two"},
-		{"ports: {\"a/b\": {tap: a}}\n",
-			"f:1: port 'a/b': a name must be 1 to 31 letters, digits, "
-			"dots, dashes or underscores"},
+		{"ports: {\"a/b\": {tap: a}}\n", "f:1: port 'a/b': a name must be 1 to 31 letters, "
+						 "digits, dots, dashes or underscores"},
 		{"ports: {a: [tap]}\n", "f:1: port a: it is a list; it must be a map of keys"});
 }
 
 static void a_value_of_a_port_that_is_wrong_is_refused_with_what_it_must_be(void **state) {
 #define PORT(keys, says) {"ports:\n  a:\n    tap: a\n    " keys "\n", "f:4: port a: " says}
-	REFUSES(PORT("queues: 0", "queues is 0; it must be a number from 1 to 16"),
-		PORT("queues: 17", "queues is 17; it must be a number from 1 to 16"),
-		PORT("queues: -1", "queues is -1; it must be a number from 1 to 16"),
-		PORT("queues: 65537", "queues is 65537; it must be a number from 1 to 16"),
-		PORT("queues: four", "queues is 'four'; it must be a number from 1 to 16"),
-		PORT("queues: 010", "queues is '010'; it must be a number from 1 to 16"),
-		PORT("mtu: 67", "mtu is 67; it must be a number of bytes from 68 to 9000"),
-		PORT("mtu: 9001", "mtu is 9001; it must be a number of bytes from 68 to 9000"),
+	REFUSES(PORT("queues: 0", "queues is 0; it must be a number 1..16"),
+		PORT("queues: 17", "queues is 17; it must be a number 1..16"),
+		PORT("queues: -1", "queues is -1; it must be a number 1..16"),
+		PORT("queues: 65537", "queues is 65537; it must be a number 1..16"),
+		PORT("queues: four", "queues is 'four'; it must be a number 1..16"),
+		PORT("queues: 010", "queues is '010'; it must be a number 1..16"),
+		PORT("mtu: 67", "mtu is 67; it must be a number of bytes 68..9000"),
+		PORT("mtu: 9001", "mtu is 9001; it must be a number of bytes 68..9000"),
 		PORT("link: on", "link is 'on'; it must be up or down"),
 		PORT("isolated: yes", "isolated is 'yes'; it must be true or false"),
-		PORT("mac-limit: -1", "mac-limit is -1; it must be a number of learned addresses "
-				      "from 0 to 1048576"),
-		PORT("mac: 52:54:00:00:00",
-			"mac is '52:54:00:00:00'; it must be the MAC address of one "
-			"station such as 52:54:00:00:00:02"),
-		PORT("mac: 01:00:5e:00:00:01",
-			"mac is '01:00:5e:00:00:01'; it must be the MAC address of "
-			"one station such as 52:54:00:00:00:02"),
-		PORT("mac: 00:00:00:00:00:00",
-			"mac is '00:00:00:00:00:00'; it must be the MAC address of "
-			"one station such as 52:54:00:00:00:02"),
+		PORT("mac-limit: -1",
+			"mac-limit is -1; it must be a number of learned addresses 0..1048576"),
+		PORT("mac: 52:54:00:00:00", "mac is '52:54:00:00:00'; it must be the MAC address "
+					    "of one station such as 52:54:00:00:00:02"),
+		PORT("mac: 01:00:5e:00:00:01", "mac is '01:00:5e:00:00:01'; it must be the MAC "
+					       "address of one station such as 52:54:00:00:00:02"),
+		PORT("mac: 00:00:00:00:00:00", "mac is '00:00:00:00:00:00'; it must be the MAC "
+					       "address of one station such as 52:54:00:00:00:02"),
 		PORT("static-macs: 02:00:00:00:00:01",
-			"static-macs is '02:00:00:00:00:01'; it must be a list "
-			"of MAC addresses of one station each such as "
-			"52:54:00:00:00:02"),
+			"static-macs is '02:00:00:00:00:01'; it must be a list of MAC addresses of "
+			"one station each such as 52:54:00:00:00:02"),
 		PORT("static-macs: [ff:ff:ff:ff:ff:ff]",
 			"static-macs has 'ff:ff:ff:ff:ff:ff' in it; it must be a list of MAC "
-			"addresses of one "
-			"station each such as 52:54:00:00:00:02"),
+			"addresses of one station each such as 52:54:00:00:00:02"),
 		PORT("network: [blue]", "network is a list; it must be the name of a network"),
 		PORT("network: a b", "network is 'a b'; it must be the name of a network"),
 		PORT("native: {}", "native is a map; it must be the name of a network"),
 		PORT("trunk: blue", "trunk is 'blue'; it must be a list of names of networks such "
 				    "as [blue, green]"),
-		PORT("trunk: []", "trunk has 0 elements; give 1 to 4096"),
-		PORT("trunk: [{}]",
-			"trunk has a map in it; it must be a list of names of networks such as "
-			"[blue, green]"),
+		PORT("trunk: []", "trunk has 0 elements; give 1..4096"),
+		PORT("trunk: [{}]", "trunk has a map in it; it must be a list of names of networks "
+				    "such as [blue, green]"),
 		PORT("netns: a/b",
 			"netns is 'a/b'; it must be a name as in `ip netns` or an absolute path"),
 		PORT("netns: ..",
@@ -483,19 +460,21 @@ static void a_value_of_a_port_that_is_wrong_is_refused_with_what_it_must_be(void
 			"f:1: port a: group is 'a:b'; it must be the name of a group, which then "
 			"may connect"},
 		{"ports: {a: {vhost-user: a.sock}}\n",
-			"f:1: port a: vhost-user is 'a.sock'; it must be the "
-			"absolute path of a socket such as /run/weir/vm1.sock"});
+			"f:1: port a: vhost-user is 'a.sock'; it must be the absolute path of a "
+			"socket such as /run/weir/vm1.sock"});
 }
 
 static void a_socket_path_has_at_most_107_bytes(void **state) {
-	char path[109], text[200];
-	struct refusal r = {text,
-		"f:1: port a: vhost-user is a path of 108 bytes; a socket path has at "
-		"most 107; choose a shorter one"};
+	char path[109], text[200], want[400];
+	struct refusal r = {text, want};
 
 	memset(path, 'x', sizeof(path));
 	path[0] = '/';
 	path[108] = '\0';
+	snprintf(want, sizeof(want),
+		"f:1: port a: vhost-user is '%s', which has 108 bytes; a socket path has at most "
+		"107; choose a shorter one",
+		path);
 	snprintf(text, sizeof(text), "ports: {a: {vhost-user: %s}}\n", path);
 	refuses(&r, 1);
 	path[107] = '\0';
@@ -514,9 +493,8 @@ static void an_interface_name_has_at_most_15_characters(void **state) {
 
 		snprintf(text, sizeof(text), "ports: {a: {tap: \"%s\"}}\n", bad[i]);
 		assert_int_equal(config_parse(&c, text, strlen(text), "f", &e), -EINVAL);
-		assert_non_null(
-			strstr(e.text, "; it must be an interface name of 1 to 15 characters "
-				       "without blanks, '/', ':' and '%'"));
+		assert_non_null(strstr(e.text, "; it must be an interface name of 1 to 15 "
+					       "characters without blanks, '/', ':' and '%'"));
 	}
 	config_free(parse("ports: {a: {tap: abcdefghijklmno}}\n"));
 }
@@ -532,9 +510,8 @@ static void membership_that_cannot_be_is_refused(void **state) {
 			"f:6: port vm9: no such network 'blu'; there are: blue, green, plain"},
 		{"ports: {vm9: {tap: a, network: blu}}\n",
 			"f:1: port vm9: no such network 'blu'; there are: default"},
-		{NETS "  vm9: {tap: a}\n",
-			"f:6: port vm9: it is in no network; give it network: or trunk: with "
-			"one of: blue, green, plain"},
+		{NETS "  vm9: {tap: a}\n", "f:6: port vm9: it is in no network; give it network: "
+					   "or trunk: with one of: blue, green, plain"},
 		{NETS "  vm9: {tap: a, network: blue, trunk: [green]}\n",
 			"f:6: port vm9: both network and trunk are given; a port has one of them; "
 			"delete the other"},
@@ -543,8 +520,7 @@ static void membership_that_cannot_be_is_refused(void **state) {
 			"with network: green"},
 		{NETS "  vm9: {tap: a, trunk: [blue, plain]}\n",
 			"f:6: port vm9: trunk has network plain, which has no vlan; give the "
-			"network a vlan of "
-			"1 to 4094"},
+			"network a vlan 1..4094"},
 		{NETS "  vm9: {tap: a, trunk: [blue, blue]}\n",
 			"f:6: port vm9: trunk has network blue twice; once is enough"});
 }
@@ -557,34 +533,30 @@ static void what_only_one_port_may_have_is_refused_to_the_second(void **state) {
 			"f:9: port b: vhost-user /s is already that of port a; choose another"},
 		{"api: /s\nports:\n  a: {vhost-user: /s}\n",
 			"f:3: port a: vhost-user /s is the socket of the api; choose another path"},
-		{NETS "  a: {tap: a, network: blue, mac: \"02:00:00:00:00:01\"}\n"
-		      "  b:\n    tap: b\n    network: blue\n    mac: \"02:00:00:00:00:01\"\n",
+		{NETS "  a: {tap: a, network: blue, mac: \"02:00:00:00:00:01\"}\n  b:\n    tap: "
+		      "b\n    network: blue\n    mac: \"02:00:00:00:00:01\"\n",
 			"f:10: port b: MAC 02:00:00:00:00:01 is already on port a in network blue; "
-			"give it to "
-			"one port of a network"},
-		{NETS "  a: {tap: a, network: blue, mac: \"02:00:00:00:00:01\"}\n"
-		      "  b:\n    tap: b\n    trunk: [green, blue]\n    static-macs:\n"
-		      "    - 02:00:00:00:00:02\n    - 02:00:00:00:00:01\n",
+			"give it to one port of a network"},
+		{NETS "  a: {tap: a, network: blue, mac: \"02:00:00:00:00:01\"}\n  b:\n    tap: "
+		      "b\n    trunk: [green, blue]\n    static-macs:\n    - 02:00:00:00:00:02\n    "
+		      "- 02:00:00:00:00:01\n",
 			"f:12: port b: MAC 02:00:00:00:00:01 is already on port a in network blue; "
-			"give it to "
-			"one port of a network"},
-		{NETS "  a: {tap: a, network: plain, mac: \"02:00:00:00:00:01\"}\n"
-		      "  b: {tap: b, trunk: [blue], native: plain, mac: \"02:00:00:00:00:01\"}\n",
+			"give it to one port of a network"},
+		{NETS "  a: {tap: a, network: plain, mac: \"02:00:00:00:00:01\"}\n  b: {tap: b, "
+		      "trunk: [blue], native: plain, mac: \"02:00:00:00:00:01\"}\n",
 			"f:7: port b: MAC 02:00:00:00:00:01 is already on port a in network plain; "
-			"give it to "
-			"one port of a network"},
+			"give it to one port of a network"},
 		{"ports: {a: {tap: a, mac: \"02:00:00:00:00:01\", static-macs: "
 		 "[\"02:00:00:00:00:01\"]}}\n",
 			"f:1: port a: MAC 02:00:00:00:00:01 is given twice; once is enough"},
 		{"mac-table: 1\nports: {a: {tap: a, static-macs: [\"02:00:00:00:00:01\", "
 		 "02:00:00:00:00:02]}}\n",
 			"f: mac and static-macs of all ports and networks make 2 entries; "
-			"mac-table admits 1; "
-			"raise it, to 1048576 at most"});
+			"mac-table admits 1; raise it (1..1048576)"});
 	config_free(parse(
 		NETS "  a: {tap: t0, network: blue}\n  b: {tap: t0, netns: x, network: blue}\n"));
-	config_free(parse(NETS "  a: {tap: a, network: blue, mac: \"02:00:00:00:00:01\"}\n"
-			       "  b: {tap: b, network: green, mac: \"02:00:00:00:00:01\"}\n"));
+	config_free(parse(NETS "  a: {tap: a, network: blue, mac: \"02:00:00:00:00:01\"}\n  b: "
+			       "{tap: b, network: green, mac: \"02:00:00:00:00:01\"}\n"));
 }
 
 static void there_is_an_end_to_the_number_of_ports(void **state) {
@@ -607,8 +579,7 @@ static void there_is_an_end_to_the_number_of_ports(void **state) {
 static void what_the_api_sends_is_refused_without_file_and_line(void **state) {
 	static const struct refusal list[] = {
 		{"{\"ports\": {\"vm9\": {\"tap\": \"a\", \"network\": \"blu\"}}, \"networks\": "
-		 "{\"blue\": {}, "
-		 "\"green\": {}}}",
+		 "{\"blue\": {}, \"green\": {}}}",
 			"port vm9: no such network 'blu'; there are: blue, green"},
 		{"{\"idle\": 1.5}", "idle is 1.5; it must be adaptive, busy or interrupt"},
 		{"{\"idle\": null}", "idle is empty; it must be adaptive, busy or interrupt"},
@@ -616,8 +587,7 @@ static void what_the_api_sends_is_refused_without_file_and_line(void **state) {
 					      "socket such as /run/weir/weir.sock"},
 		{"[]", "the configuration is a list; it must be a map such as {ports: {}}"},
 		{"{\"\": 1}", "unknown key ''; there are: workers, idle, api, metrics, mac-age, "
-			      "mac-table, "
-			      "networks, ports"},
+			      "mac-table, networks, ports"},
 	};
 
 	for (unsigned i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
@@ -688,8 +658,8 @@ static void equal_configurations_have_no_difference(void **state) {
 static void a_diff_tells_what_is_added_and_removed_in_the_order_it_is_done(void **state) {
 	differs("networks: {blue: {vlan: 1}}\nports: {a: {tap: a, network: blue}}\n",
 		"networks: {green: {vlan: 1}}\nports: {b: {tap: a, network: green}}\n",
-		"add network green in place\nadd port b in place\nremove port a in place\n"
-		"remove network blue in place\n");
+		"add network green in place\nadd port b in place\nremove port a in place\nremove "
+		"network blue in place\n");
 }
 
 static void a_diff_tells_for_each_port_whether_it_is_reopened(void **state) {
@@ -723,14 +693,13 @@ static void a_diff_tells_which_settings_need_a_restart(void **state) {
 	json_t *diff = config_diff(a, b), *want;
 
 	differs("", "idle: busy\nmac-age: 1s\nmac-table: 7\n",
-		"change idle idle in place\nchange mac-age mac-age in place\n"
-		"change mac-table mac-table in place\n");
+		"change idle idle in place\nchange mac-age mac-age in place\nchange mac-table "
+		"mac-table in place\n");
 	differs("", "api: /a\n", "change api api restart needed\n");
 	want = json_pack("[{s:s, s:s, s:s, s:s, s:s, s:s}]", "op", "change", "what", "metrics",
 		"name", "metrics", "to", "127.0.0.1:1", "how", "restart needed", "why",
 		"metrics is set up once, when the switch starts; until weir is restarted the old "
-		"value is "
-		"in force");
+		"value is in force");
 	equal(diff, want);
 	config_free(a);
 	config_free(b);
@@ -755,6 +724,7 @@ int main(void) {
 		cmocka_unit_test(a_port_needs_no_more_than_its_kind),
 		cmocka_unit_test(every_key_arrives),
 		cmocka_unit_test(what_is_dumped_is_read_again_to_the_same),
+		cmocka_unit_test(a_copy_is_equal_and_its_own),
 		cmocka_unit_test(a_dump_leaves_defaults_out_unless_it_is_full),
 		cmocka_unit_test(what_is_no_plain_yaml_is_refused_with_its_line),
 		cmocka_unit_test(a_file_that_is_too_large_is_refused),
