@@ -370,7 +370,10 @@ static int slot_open(
 	snprintf(program, sizeof(program), "weir %s", WEIR_VERSION);
 	s->snaplen = spec->snaplen != 0 ? spec->snaplen : CAPTURE_SNAPLEN_MAX;
 	s->count = spec->count;
-	s->taken = s->lost = s->head = s->tail = s->deadline = 0;
+	s->taken = s->deadline = 0;
+	s->lost = 0;
+	s->head = 0;
+	s->tail = 0;
 	s->owner = spec->owner;
 	s->tsc_hz = spec->tsc_hz;
 	s->start_ns = realtime_ns();

@@ -193,7 +193,7 @@ static size_t own(struct owned *list, size_t n, const struct check *k, const str
 }
 
 static bool native_apart(const struct config_port *p) {
-	for (unsigned i = 0; i < p->ntrunk; i++)
+	for (unsigned i = 0; p->trunk != NULL && i < p->ntrunk; i++)
 		if (strcmp(p->trunk[i], p->native) == 0)
 			return false;
 	return p->native[0] != '\0';
@@ -205,7 +205,7 @@ static size_t own_all(struct owned *list, const struct check *k) {
 	for (const struct config_port *p = k->c->ports; p < k->c->ports + k->c->nports; p++) {
 		if (p->trunk == NULL)
 			n = own(list, n, k, p, p->network);
-		for (unsigned i = 0; i < p->ntrunk; i++)
+		for (unsigned i = 0; p->trunk != NULL && i < p->ntrunk; i++)
 			n = own(list, n, k, p, p->trunk[i]);
 		if (native_apart(p))
 			n = own(list, n, k, p, p->native);

@@ -412,7 +412,7 @@ static json_t *dump_names(const struct field *f, const void *obj) {
 	const struct config_port *p = obj;
 	json_t *list = p->trunk != NULL ? json_array() : NULL;
 
-	for (unsigned i = 0; i < p->ntrunk; i++)
+	for (unsigned i = 0; list != NULL && i < p->ntrunk; i++)
 		json_array_append_new(list, json_string(p->trunk[i]));
 	return list;
 }
