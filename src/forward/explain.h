@@ -11,18 +11,18 @@ enum { EXPLAIN_STEPS = 64, EXPLAIN_TEXT = 192 };
 struct explain {
 	unsigned n;
 	struct {
-		char stage[16];            /* "pull", "parse", "verdict", "push" */
-		char text[EXPLAIN_TEXT];   /* a sentence with the values that decided */
+		char stage[16]; /* "pull", "parse", "verdict", "push" */
+		char text[EXPLAIN_TEXT]; /* a sentence with the values that decided */
 	} step[EXPLAIN_STEPS];
 };
 
 void explain_step(struct explain *ex, const char *stage, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4), cold));
 
-#define EXPLAIN(ex, stage, ...)                                                                     \
-	do {                                                                                       \
-		if (__builtin_expect((ex) != NULL, 0))                                             \
-			explain_step(ex, stage, __VA_ARGS__);                                      \
+#define EXPLAIN(ex, stage, ...)                               \
+	do {                                                  \
+		if (__builtin_expect((ex) != NULL, 0))        \
+			explain_step(ex, stage, __VA_ARGS__); \
 	} while (0)
 
 #endif
