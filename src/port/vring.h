@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#ifndef WEIR_PORT_VRING_H
+#define WEIR_PORT_VRING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <linux/virtio_ring.h>
+
+#include "frame/frame.h"
+#include "port/gmem.h"
+
+/* One ring of a guest, split or packed, walked by weir (virtio 1.2, sections 2.7 and 2.8).
+ *
+ * Whoever touches a ring holds its lock (struct vhost_rx / vhost_tx in vhost.h). Everything read from
+ * guest memory is read once into private memory and checked there: an index, a descriptor, a
+ * header. What breaks the rules of virtio is a fault: the ring goes still, and the control thread
+ * closes the port with the sentence that vring_fault was given.
+ *
+ * Descriptors come back in the order in which they were taken, always: that is what makes the used
+ * index alone enough to go on after weir was killed.
+ *
+ * Pulling (guest transmits): vring_take collects up to a batch of chain heads, vring_pull turns them
+ * into frames, vring_return writes them into the used ring and publishes.
+ * Pushing (guest receives): a window of receive buffers is kept translated and prefetched a batch
+ * ahead; vring_put copies a frame into one or more of them and stages the used entries,
+ * vring_publish makes them visible. */
+
+enum { VRING_WINDOW = 128, VRING_WINDOW_SEGS = 2048, VRING_SIZE_MAX = 32768 };
+
+struct vhost_dev;
+struct rte_vhost_inflight_info_packed;
+struct rte_vhost_inflight_info_split;
+
+/* A receive buffer the guest offered. */
+struct rxbuf {
+	uint8_t *p;    /* its first segment */
+	uint32_t len;  /* bytes in that segment */
+	uint32_t total;/* bytes in all segments */
+	uint16_t id;
+	uint16_t ndesc;/* packed: ring slots it takes */
+	uint16_t nsegs;/* 1: p and len are all; else segs of the window from `seg` on */
+	uint16_t seg;
+};
+
+/* A chain taken from a transmit ring. */
+struct taken {
+	uint64_t addr;
+	uint32_t len;
+	uint16_t flags;
+	uint16_t id;
+	uint16_t ndesc; /* packed: slots */
+	uint16_t pos;   /* packed: slot of the head */
+};
+
+struct vring {
+	/* Constant while the ring is active. */
+	union {
+		struct vring_desc *desc;
+		struct vring_packed_desc *pdesc;
+	};
+	union {
+		struct vring_avail *avail;
+		struct vring_packed_desc_event *driver_event;
+	};
+	union {
+		struct vring_used *used;
+		struct vring_packed_desc_event *device_event;
+	};
+	const struct gmem *mem;
+	struct vhost_dev *dev;
+	union {
+		struct rte_vhost_inflight_info_split *inflight_split;
+		struct rte_vhost_inflight_info_packed *inflight_packed;
+	};
+	uint16_t size;
+	uint16_t index;   /* of the protocol: 2 x pair (guest receives), 2 x pair + 1 (transmits) */
+	uint8_t hdr_len;  /* 10 or 12 */
+	bool packed, event_idx, indirect, mergeable;
+	uint8_t caps;     /* enum offload_cap the guest can receive */
+	uint32_t len_max; /* longest frame that is no segmentation frame */
+	int callfd;
+
+	/* Where we are. */
+	uint16_t last_avail; /* next to take */
+	uint16_t last_used;  /* next to give back */
+	uint16_t signalled;  /* last_used when the guest was last told */
+	bool avail_wrap, used_wrap; /* packed */
+	bool signalled_valid;
+	uint16_t staged;     /* used entries written, not yet published */
+
+	/* Pulling: what the batch under way holds. */
+	uint16_t ntaken;
+	struct taken taken[BATCH_MAX];
+
+	/* Pushing: buffers not used yet are win[head..head+count). */
+	uint16_t head, count, nsegs;
+	struct rxbuf win[VRING_WINDOW];
+	struct seg segs[VRING_WINDOW_SEGS];
+	/* Packed rings publish by rewriting descriptors, so used elements wait here. */
+	struct {
+		uint16_t id, ndesc;
+		uint32_t len;
+	} *stage;
+};
+
+/* Records the first fault of the device (a sentence) and stills its rings; the rest is the control
+ * thread's. Called by workers with the ring's lock held. */
+void vring_fault(struct vring *v, const char *fmt, ...) __attribute__((format(printf, 2, 3), cold));
+
+/* Reads up to `budget` frames into `b`. 0 when there are none, or after a fault. */
+unsigned vring_pull(struct vring *v, struct batch *b, unsigned budget);
+/* Gives back what vring_pull took, visible to the guest at once. */
+void vring_return(struct vring *v);
+
+/* Copies a frame, which the receiver can take as it is, into receive buffers. DROP_NONE,
+ * DROP_RING_FULL, or DROP_TOO_BIG. */
+enum drop vring_put(struct vring *v, const struct frame *f, uint32_t tag);
+/* Has the window at least `want` buffers, or all the guest offers? Translates and prefetches. */
+void vring_fill(struct vring *v, unsigned want);
+void vring_publish(struct vring *v);
+
+/* Does the guest want to be told about what was published since the last call? */
+bool vring_wants_call(struct vring *v);
+
+/* Asks the guest to kick on new descriptors, or not to. arm: true when there are some already. */
+bool vring_arm(struct vring *v);
+void vring_disarm(struct vring *v);
+
+/* Forgets the window, as if its buffers had never been taken. */
+void vring_unwind(struct vring *v);
+/* Position as the protocol's SET_VRING_BASE has it. */
+uint16_t vring_base(const struct vring *v);
+void vring_set_base(struct vring *v, uint16_t base);
+
+/* By kind of ring. */
+unsigned split_take(struct vring *v, unsigned budget);
+int split_gather(struct vring *v, const struct taken *t, bool writable, struct seg *segs, unsigned max);
+void split_return(struct vring *v);
+void split_use(struct vring *v, const struct rxbuf *r, uint32_t len);
+void split_publish(struct vring *v);
+unsigned split_offered(struct vring *v);
+unsigned packed_take(struct vring *v, unsigned budget);
+int packed_gather(struct vring *v, const struct taken *t, bool writable, struct seg *segs, unsigned max);
+void packed_return(struct vring *v);
+void packed_use(struct vring *v, const struct rxbuf *r, uint32_t len);
+void packed_publish(struct vring *v);
+bool packed_offered(const struct vring *v);
+/* A packed ring whose front end lost the position (a front end without an in-flight region, after
+ * weir was killed): finds it again from the flags of the descriptors. */
+void packed_recover(struct vring *v);
+
+/* Appends guest memory [addr, addr+len) to segs, splitting where it crosses regions. New count, or
+ * -1 after a fault, or -2 when `max` is not enough. */
+int vring_translate(struct vring *v, uint64_t addr, uint32_t len, struct seg *segs, unsigned n, unsigned max);
+/* Follows an indirect table of `len` bytes at `addr`; as vring_translate. Both ring kinds use it:
+ * split tables are chained, packed ones run in order. */
+int vring_indirect(struct vring *v, uint64_t addr, uint32_t len, bool writable, struct seg *segs,
+	unsigned n, unsigned max);
+
+#endif
