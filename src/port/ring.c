@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
-#include "port/vring.h"
+#include "port/ring.h"
 
 /* What both kinds of ring share: guest addresses, indirect tables, notifications and positions. The
- * frames themselves are in vring_pull.c and vring_put.c. */
+ * frames themselves are in ring_pull.c and ring_put.c. */
 
-int vring_translate(struct vring *v, uint64_t addr, uint32_t len, struct seg *segs, unsigned n, unsigned max) {
+int ring_translate(struct ring *v, uint64_t addr, uint32_t len, struct seg *segs, unsigned n, unsigned max) {
 	while (len > 0) {
 		uint64_t left;
 		uint8_t *p = gmem_at(v->mem, addr, &left);
 
 		if (p == NULL) {
-			vring_fault(v, "queue %u: a buffer of %u bytes at 0x%llx is outside guest memory", v->index,
+			ring_fault(v, "queue %u: a buffer of %u bytes at 0x%llx is outside guest memory", v->index,
 				len, (unsigned long long) addr);
 			return -1;
 		}
@@ -28,12 +28,12 @@ int vring_translate(struct vring *v, uint64_t addr, uint32_t len, struct seg *se
 
 /* Entry `i` of an indirect table, copied once; tables may cross regions like any guest memory, but
  * an entry that does is not worth following. */
-static bool table_read(struct vring *v, uint64_t table, unsigned i, struct vring_desc *d) {
+static bool table_read(struct ring *v, uint64_t table, unsigned i, struct vring_desc *d) {
 	uint64_t left;
 	const uint8_t *p = gmem_at(v->mem, table + (uint64_t) i * sizeof(*d), &left);
 
 	if (p == NULL || left < sizeof(*d)) {
-		vring_fault(v, "queue %u: the indirect table at 0x%llx is outside guest memory", v->index,
+		ring_fault(v, "queue %u: the indirect table at 0x%llx is outside guest memory", v->index,
 			(unsigned long long) table);
 		return false;
 	}
@@ -42,14 +42,14 @@ static bool table_read(struct vring *v, uint64_t table, unsigned i, struct vring
 	return true;
 }
 
-int vring_indirect(struct vring *v, uint64_t addr, uint32_t len, bool writable, struct seg *segs,
+int ring_indirect(struct ring *v, uint64_t addr, uint32_t len, bool writable, struct seg *segs,
 	unsigned have, unsigned max) {
 	const unsigned entries = len / sizeof(struct vring_desc);
 	int n = (int) have;
 	unsigned i = 0;
 
-	if (!v->indirect || len == 0 || len % sizeof(struct vring_desc) != 0 || entries > VRING_SIZE_MAX) {
-		vring_fault(v, "queue %u: indirect table of %u bytes; %s", v->index, len,
+	if (!v->indirect || len == 0 || len % sizeof(struct vring_desc) != 0 || entries > RING_SIZE_MAX) {
+		ring_fault(v, "queue %u: indirect table of %u bytes; %s", v->index, len,
 			v->indirect ? "expected 1 to 32768 entries of 16" : "indirect descriptors were not negotiated");
 		return -1;
 	}
@@ -58,7 +58,7 @@ int vring_indirect(struct vring *v, uint64_t addr, uint32_t len, bool writable, 
 		uint16_t flags;
 
 		if (count > entries) {
-			vring_fault(v, "queue %u: the indirect table at 0x%llx loops", v->index,
+			ring_fault(v, "queue %u: the indirect table at 0x%llx loops", v->index,
 				(unsigned long long) addr);
 			return -1;
 		}
@@ -67,13 +67,13 @@ int vring_indirect(struct vring *v, uint64_t addr, uint32_t len, bool writable, 
 		// Packed tables keep {id, flags} where split ones keep {flags, next}.
 		flags = v->packed ? d.next : d.flags;
 		if (flags & VRING_DESC_F_INDIRECT || !(flags & VRING_DESC_F_WRITE) != !writable) {
-			vring_fault(v, "queue %u: entry %u of an indirect table is %s", v->index, i,
+			ring_fault(v, "queue %u: entry %u of an indirect table is %s", v->index, i,
 				flags & VRING_DESC_F_INDIRECT ? "indirect itself"
 				: writable                    ? "read-only for the device"
 							      : "writable for the device");
 			return -1;
 		}
-		n = vring_translate(v, d.addr, d.len, segs, (unsigned) n, max);
+		n = ring_translate(v, d.addr, d.len, segs, (unsigned) n, max);
 		if (n < 0)
 			return n;
 		if (v->packed ? ++i == entries : !(flags & VRING_DESC_F_NEXT))
@@ -81,13 +81,13 @@ int vring_indirect(struct vring *v, uint64_t addr, uint32_t len, bool writable, 
 		if (!v->packed)
 			i = d.next;
 		if (i >= entries) {
-			vring_fault(v, "queue %u: entry %u of an indirect table of %u", v->index, i, entries);
+			ring_fault(v, "queue %u: entry %u of an indirect table of %u", v->index, i, entries);
 			return -1;
 		}
 	}
 }
 
-void vring_return(struct vring *v) {
+void ring_return(struct ring *v) {
 	if (v->packed)
 		packed_return(v);
 	else
@@ -95,7 +95,7 @@ void vring_return(struct vring *v) {
 	v->ntaken = 0;
 }
 
-void vring_publish(struct vring *v) {
+void ring_publish(struct ring *v) {
 	if (v->staged == 0)
 		return;
 	if (v->packed)
@@ -104,7 +104,7 @@ void vring_publish(struct vring *v) {
 		split_publish(v);
 }
 
-static bool packed_wants_call(struct vring *v) {
+static bool packed_wants_call(struct ring *v) {
 	uint16_t flags = __atomic_load_n(&v->driver_event->flags, __ATOMIC_RELAXED);
 	uint16_t now = v->last_used, was = v->signalled, off_wrap, off;
 	bool valid = v->signalled_valid;
@@ -122,7 +122,7 @@ static bool packed_wants_call(struct vring *v) {
 	return !valid || vring_need_event(off, now, was);
 }
 
-bool vring_wants_call(struct vring *v) {
+bool ring_wants_call(struct ring *v) {
 	uint16_t was = v->signalled, now = v->last_used;
 	bool valid = v->signalled_valid;
 
@@ -140,7 +140,7 @@ bool vring_wants_call(struct vring *v) {
 		vring_need_event(__atomic_load_n(&v->avail->ring[v->size], __ATOMIC_RELAXED), now, was);
 }
 
-bool vring_arm(struct vring *v) {
+bool ring_arm(struct ring *v) {
 	if (v->packed) {
 		__atomic_store_n(&v->device_event->flags, VRING_PACKED_EVENT_FLAG_ENABLE, __ATOMIC_RELAXED);
 	} else if (v->event_idx) {
@@ -155,7 +155,7 @@ bool vring_arm(struct vring *v) {
 	return v->packed ? packed_offered(v) : split_offered(v) != 0;
 }
 
-void vring_disarm(struct vring *v) {
+void ring_disarm(struct ring *v) {
 	if (v->packed)
 		__atomic_store_n(&v->device_event->flags, VRING_PACKED_EVENT_FLAG_DISABLE, __ATOMIC_RELAXED);
 	else if (!v->event_idx)
@@ -163,11 +163,11 @@ void vring_disarm(struct vring *v) {
 	// With event indices the wish was for one index only, and that has passed.
 }
 
-uint16_t vring_base(const struct vring *v) {
+uint16_t ring_base(const struct ring *v) {
 	return v->packed ? v->last_avail | v->avail_wrap << 15 : v->last_avail;
 }
 
-void vring_set_base(struct vring *v, uint16_t base) {
+void ring_set_base(struct ring *v, uint16_t base) {
 	if (v->packed) {
 		v->last_avail = v->last_used = base & 0x7fff;
 		v->avail_wrap = v->used_wrap = base >> 15;
@@ -176,7 +176,7 @@ void vring_set_base(struct vring *v, uint16_t base) {
 	}
 }
 
-void vring_unwind(struct vring *v) {
+void ring_unwind(struct ring *v) {
 	// Everything published is used and in order, so what is taken beyond it was never used.
 	v->last_avail = v->last_used;
 	v->avail_wrap = v->used_wrap;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
-#include "port/vring.h"
+#include "port/ring.h"
 
 #include <rte_vhost.h>
 
@@ -20,11 +20,11 @@ static inline bool is_avail(uint16_t flags, bool wrap) {
 	return !!(flags & F_AVAIL) == wrap && !!(flags & F_USED) != wrap;
 }
 
-static inline uint16_t flags_at(const struct vring *v, uint16_t pos) {
+static inline uint16_t flags_at(const struct ring *v, uint16_t pos) {
 	return __atomic_load_n(&v->pdesc[pos].flags, __ATOMIC_ACQUIRE);
 }
 
-bool packed_offered(const struct vring *v) {
+bool packed_offered(const struct ring *v) {
 	return is_avail(flags_at(v, v->last_avail), v->avail_wrap);
 }
 
@@ -37,13 +37,13 @@ static inline void advance(uint16_t *pos, bool *wrap, uint16_t by, uint16_t size
 }
 
 /* The chain that starts at last_avail: its length in slots and its id (that of the last slot). */
-static bool chain_end(struct vring *v, struct taken *t) {
+static bool chain_end(struct ring *v, struct taken *t) {
 	uint16_t pos = t->pos, flags = t->flags;
 	bool wrap = v->avail_wrap;
 
 	while (flags & VRING_DESC_F_NEXT) {
 		if (++t->ndesc > v->size) {
-			vring_fault(v, "queue %u: the chain at slot %u is longer than the ring of %u", v->index,
+			ring_fault(v, "queue %u: the chain at slot %u is longer than the ring of %u", v->index,
 				t->pos, v->size);
 			return false;
 		}
@@ -54,7 +54,7 @@ static bool chain_end(struct vring *v, struct taken *t) {
 	return true;
 }
 
-unsigned packed_take(struct vring *v, unsigned budget) {
+unsigned packed_take(struct ring *v, unsigned budget) {
 	unsigned n;
 
 	for (n = 0; n < budget; n++) {
@@ -73,7 +73,7 @@ unsigned packed_take(struct vring *v, unsigned budget) {
 		if (__builtin_expect(flags & VRING_DESC_F_NEXT, 0) && !chain_end(v, t))
 			return 0;
 		if (__builtin_expect(t->id >= v->size, 0)) {
-			vring_fault(v, "queue %u: buffer id %u in a ring of %u", v->index, t->id, v->size);
+			ring_fault(v, "queue %u: buffer id %u in a ring of %u", v->index, t->id, v->size);
 			return 0;
 		}
 		advance(&v->last_avail, &v->avail_wrap, t->ndesc, v->size);
@@ -81,16 +81,16 @@ unsigned packed_take(struct vring *v, unsigned budget) {
 	return n;
 }
 
-int packed_gather(struct vring *v, const struct taken *t, bool writable, struct seg *segs, unsigned max) {
+int packed_gather(struct ring *v, const struct taken *t, bool writable, struct seg *segs, unsigned max) {
 	uint16_t pos = t->pos;
 	int n = 0;
 
 	if (t->flags & VRING_DESC_F_INDIRECT) {
 		if (t->flags & VRING_DESC_F_NEXT) {
-			vring_fault(v, "queue %u: slot %u is indirect and chained", v->index, t->pos);
+			ring_fault(v, "queue %u: slot %u is indirect and chained", v->index, t->pos);
 			return -1;
 		}
-		return vring_indirect(v, t->addr, t->len, writable, segs, 0, max);
+		return ring_indirect(v, t->addr, t->len, writable, segs, 0, max);
 	}
 	for (unsigned i = 0; i < t->ndesc; i++) {
 		const struct vring_packed_desc *d = &v->pdesc[pos];
@@ -99,13 +99,13 @@ int packed_gather(struct vring *v, const struct taken *t, bool writable, struct 
 		uint16_t flags = i == 0 ? t->flags : __atomic_load_n(&d->flags, __ATOMIC_RELAXED);
 
 		if (!(flags & VRING_DESC_F_WRITE) != !writable || (i > 0 && flags & VRING_DESC_F_INDIRECT)) {
-			vring_fault(v, "queue %u: slot %u is %s", v->index, pos,
+			ring_fault(v, "queue %u: slot %u is %s", v->index, pos,
 				flags & VRING_DESC_F_INDIRECT ? "indirect inside a chain"
 				: writable                    ? "read-only for the device"
 							      : "writable for the device");
 			return -1;
 		}
-		n = vring_translate(v, addr, len, segs, n, max);
+		n = ring_translate(v, addr, len, segs, n, max);
 		if (n < 0)
 			return n;
 		if (++pos == v->size)
@@ -114,7 +114,7 @@ int packed_gather(struct vring *v, const struct taken *t, bool writable, struct 
 	return n;
 }
 
-static void element(struct vring *v, uint16_t id, uint32_t len, uint16_t ndesc, bool wrote) {
+static void element(struct ring *v, uint16_t id, uint32_t len, uint16_t ndesc, bool wrote) {
 	union {
 		struct {
 			uint32_t len;
@@ -131,7 +131,7 @@ static void element(struct vring *v, uint16_t id, uint32_t len, uint16_t ndesc, 
 	advance(&v->last_used, &v->used_wrap, ndesc, v->size);
 }
 
-static void inflight(struct vring *v) {
+static void inflight(struct ring *v) {
 	struct rte_vhost_inflight_info_packed *in = v->inflight_packed;
 
 	if (in == NULL)
@@ -141,20 +141,20 @@ static void inflight(struct vring *v) {
 	in->used_wrap_counter = in->old_used_wrap_counter = v->used_wrap;
 }
 
-void packed_return(struct vring *v) {
+void packed_return(struct ring *v) {
 	for (unsigned i = 0; i < v->ntaken; i++)
 		element(v, v->taken[i].id, 0, v->taken[i].ndesc, false);
 	inflight(v);
 }
 
-void packed_use(struct vring *v, const struct rxbuf *r, uint32_t len) {
+void packed_use(struct ring *v, const struct rxbuf *r, uint32_t len) {
 	v->stage[v->staged].id = r->id;
 	v->stage[v->staged].ndesc = r->ndesc;
 	v->stage[v->staged].len = len;
 	v->staged++;
 }
 
-void packed_publish(struct vring *v) {
+void packed_publish(struct ring *v) {
 	for (unsigned i = 0; i < v->staged; i++)
 		element(v, v->stage[i].id, v->stage[i].len, v->stage[i].ndesc, true);
 	v->staged = 0;
@@ -164,7 +164,7 @@ void packed_publish(struct vring *v) {
 /* Slots of lap `wrap` from 0 on must read: made available for the next lap (or none of these), used,
  * available, and, when there were none of the first, not reached yet. Where "available" would begin
  * is where the device goes on. */
-static bool lap_fits(const struct vring *v, bool wrap, uint16_t *at) {
+static bool lap_fits(const struct ring *v, bool wrap, uint16_t *at) {
 	uint16_t i = 0, ahead;
 
 	while (i < v->size && is_avail(flags_at(v, i), !wrap))
@@ -181,7 +181,7 @@ static bool lap_fits(const struct vring *v, bool wrap, uint16_t *at) {
 	return i == v->size;
 }
 
-void packed_recover(struct vring *v) {
+void packed_recover(struct ring *v) {
 	uint16_t at;
 
 	// Where the front end says we were, going on past what was used before it could be told.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
-#include "port/vring.h"
+#include "port/ring.h"
 
 #include <string.h>
 
@@ -54,7 +54,7 @@ static void segs_take(struct frame *f, uint8_t *dst, uint32_t n) {
 
 /* Chains, indirect tables, headers in a descriptor of their own, buffers across regions. 0, or -1
  * after a fault. */
-static __attribute__((noinline)) int pull_slow(struct vring *v, struct batch *b, unsigned i) {
+static __attribute__((noinline)) int pull_slow(struct ring *v, struct batch *b, unsigned i) {
 	struct frame *f = &b->f[i];
 	struct taken *t = &v->taken[i];
 	unsigned max = BATCH_SEGS - b->nsegs;
@@ -75,7 +75,7 @@ static __attribute__((noinline)) int pull_slow(struct vring *v, struct batch *b,
 	b->nsegs += n;
 	f->nsegs = (uint16_t) n;
 	for (int s = 0; s < n; s++) {
-		if (total + f->segs[s].len < total || total + f->segs[s].len > FRAME_LEN_MAX + v->hdr_len) {
+		if (total + f->segs[s].len < total || total + f->segs[s].len > (unsigned) FRAME_LEN_MAX + v->hdr_len) {
 			f->drop = DROP_OVERSIZE;
 			return 0;
 		}
@@ -94,7 +94,7 @@ static __attribute__((noinline)) int pull_slow(struct vring *v, struct batch *b,
 }
 
 /* One descriptor that holds header and frame, `p` is where it lies and `left` what may be read there. */
-static inline void pull_fast(struct vring *v, struct batch *b, unsigned i, uint8_t *p, uint64_t left) {
+static inline void pull_fast(struct ring *v, struct batch *b, unsigned i, uint8_t *p, uint64_t left) {
 	struct frame *f = &b->f[i];
 	const uint32_t len = v->taken[i].len - v->hdr_len;
 	uint8_t *data = p + v->hdr_len;
@@ -124,7 +124,7 @@ static inline void pull_fast(struct vring *v, struct batch *b, unsigned i, uint8
 }
 
 /* Frames that ask for something, or are longer than the port takes. */
-static inline void judge(struct vring *v, struct batch *b, unsigned i) {
+static inline void judge(struct ring *v, struct batch *b, unsigned i) {
 	struct frame *f = &b->f[i];
 
 	if (f->drop != DROP_NONE)
@@ -135,7 +135,7 @@ static inline void judge(struct vring *v, struct batch *b, unsigned i) {
 		f->drop = DROP_OVERSIZE;
 }
 
-unsigned vring_pull(struct vring *v, struct batch *b, unsigned budget) {
+unsigned ring_pull(struct ring *v, struct batch *b, unsigned budget) {
 	unsigned n = v->packed ? packed_take(v, budget) : split_take(v, budget);
 	uint8_t *at[BATCH_MAX];
 	uint64_t left[BATCH_MAX];
@@ -161,7 +161,7 @@ unsigned vring_pull(struct vring *v, struct batch *b, unsigned budget) {
 	v->ntaken = (uint16_t) n;
 	for (unsigned i = 0; i < n; i++) {
 		frame_reset(&b->f[i], b->room[i]);
-		if (__builtin_expect(at[i] != NULL, 1) && v->taken[i].len <= FRAME_LEN_MAX + v->hdr_len) {
+		if (__builtin_expect(at[i] != NULL, 1) && v->taken[i].len <= (unsigned) FRAME_LEN_MAX + v->hdr_len) {
 			pull_fast(v, b, i, at[i], left[i]);
 		} else if (pull_slow(v, b, i) < 0) {
 			v->ntaken = 0; // the device is finished: nothing is given back

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
-#ifndef WEIR_PORT_VRING_H
-#define WEIR_PORT_VRING_H
+#ifndef WEIR_PORT_RING_H
+#define WEIR_PORT_RING_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,18 +16,18 @@
  * Whoever touches a ring holds its lock (struct vhost_rx / vhost_tx in vhost.h). Everything read from
  * guest memory is read once into private memory and checked there: an index, a descriptor, a
  * header. What breaks the rules of virtio is a fault: the ring goes still, and the control thread
- * closes the port with the sentence that vring_fault was given.
+ * closes the port with the sentence that ring_fault was given.
  *
  * Descriptors come back in the order in which they were taken, always: that is what makes the used
  * index alone enough to go on after weir was killed.
  *
- * Pulling (guest transmits): vring_take collects up to a batch of chain heads, vring_pull turns them
- * into frames, vring_return writes them into the used ring and publishes.
+ * Pulling (guest transmits): ring_take collects up to a batch of chain heads, ring_pull turns them
+ * into frames, ring_return writes them into the used ring and publishes.
  * Pushing (guest receives): a window of receive buffers is kept translated and prefetched a batch
- * ahead; vring_put copies a frame into one or more of them and stages the used entries,
- * vring_publish makes them visible. */
+ * ahead; ring_put copies a frame into one or more of them and stages the used entries,
+ * ring_publish makes them visible. */
 
-enum { VRING_WINDOW = 128, VRING_WINDOW_SEGS = 2048, VRING_SIZE_MAX = 32768 };
+enum { RING_WINDOW = 128, RING_WINDOW_SEGS = 2048, RING_SIZE_MAX = 32768 };
 
 struct vhost_dev;
 struct rte_vhost_inflight_info_packed;
@@ -54,7 +54,7 @@ struct taken {
 	uint16_t pos;   /* packed: slot of the head */
 };
 
-struct vring {
+struct ring {
 	/* Constant while the ring is active. */
 	union {
 		struct vring_desc *desc;
@@ -96,8 +96,8 @@ struct vring {
 
 	/* Pushing: buffers not used yet are win[head..head+count). */
 	uint16_t head, count, nsegs;
-	struct rxbuf win[VRING_WINDOW];
-	struct seg segs[VRING_WINDOW_SEGS];
+	struct rxbuf win[RING_WINDOW];
+	struct seg segs[RING_WINDOW_SEGS];
 	/* Packed rings publish by rewriting descriptors, so used elements wait here. */
 	struct {
 		uint16_t id, ndesc;
@@ -107,56 +107,56 @@ struct vring {
 
 /* Records the first fault of the device (a sentence) and stills its rings; the rest is the control
  * thread's. Called by workers with the ring's lock held. */
-void vring_fault(struct vring *v, const char *fmt, ...) __attribute__((format(printf, 2, 3), cold));
+void ring_fault(struct ring *v, const char *fmt, ...) __attribute__((format(printf, 2, 3), cold));
 
 /* Reads up to `budget` frames into `b`. 0 when there are none, or after a fault. */
-unsigned vring_pull(struct vring *v, struct batch *b, unsigned budget);
-/* Gives back what vring_pull took, visible to the guest at once. */
-void vring_return(struct vring *v);
+unsigned ring_pull(struct ring *v, struct batch *b, unsigned budget);
+/* Gives back what ring_pull took, visible to the guest at once. */
+void ring_return(struct ring *v);
 
 /* Copies a frame, which the receiver can take as it is, into receive buffers. DROP_NONE,
  * DROP_RING_FULL, or DROP_TOO_BIG. */
-enum drop vring_put(struct vring *v, const struct frame *f, uint32_t tag);
+enum drop ring_put(struct ring *v, const struct frame *f, uint32_t tag);
 /* Has the window at least `want` buffers, or all the guest offers? Translates and prefetches. */
-void vring_fill(struct vring *v, unsigned want);
-void vring_publish(struct vring *v);
+void ring_fill(struct ring *v, unsigned want);
+void ring_publish(struct ring *v);
 
 /* Does the guest want to be told about what was published since the last call? */
-bool vring_wants_call(struct vring *v);
+bool ring_wants_call(struct ring *v);
 
 /* Asks the guest to kick on new descriptors, or not to. arm: true when there are some already. */
-bool vring_arm(struct vring *v);
-void vring_disarm(struct vring *v);
+bool ring_arm(struct ring *v);
+void ring_disarm(struct ring *v);
 
 /* Forgets the window, as if its buffers had never been taken. */
-void vring_unwind(struct vring *v);
+void ring_unwind(struct ring *v);
 /* Position as the protocol's SET_VRING_BASE has it. */
-uint16_t vring_base(const struct vring *v);
-void vring_set_base(struct vring *v, uint16_t base);
+uint16_t ring_base(const struct ring *v);
+void ring_set_base(struct ring *v, uint16_t base);
 
 /* By kind of ring. */
-unsigned split_take(struct vring *v, unsigned budget);
-int split_gather(struct vring *v, const struct taken *t, bool writable, struct seg *segs, unsigned max);
-void split_return(struct vring *v);
-void split_use(struct vring *v, const struct rxbuf *r, uint32_t len);
-void split_publish(struct vring *v);
-unsigned split_offered(struct vring *v);
-unsigned packed_take(struct vring *v, unsigned budget);
-int packed_gather(struct vring *v, const struct taken *t, bool writable, struct seg *segs, unsigned max);
-void packed_return(struct vring *v);
-void packed_use(struct vring *v, const struct rxbuf *r, uint32_t len);
-void packed_publish(struct vring *v);
-bool packed_offered(const struct vring *v);
+unsigned split_take(struct ring *v, unsigned budget);
+int split_gather(struct ring *v, const struct taken *t, bool writable, struct seg *segs, unsigned max);
+void split_return(struct ring *v);
+void split_use(struct ring *v, const struct rxbuf *r, uint32_t len);
+void split_publish(struct ring *v);
+unsigned split_offered(struct ring *v);
+unsigned packed_take(struct ring *v, unsigned budget);
+int packed_gather(struct ring *v, const struct taken *t, bool writable, struct seg *segs, unsigned max);
+void packed_return(struct ring *v);
+void packed_use(struct ring *v, const struct rxbuf *r, uint32_t len);
+void packed_publish(struct ring *v);
+bool packed_offered(const struct ring *v);
 /* A packed ring whose front end lost the position (a front end without an in-flight region, after
  * weir was killed): finds it again from the flags of the descriptors. */
-void packed_recover(struct vring *v);
+void packed_recover(struct ring *v);
 
 /* Appends guest memory [addr, addr+len) to segs, splitting where it crosses regions. New count, or
  * -1 after a fault, or -2 when `max` is not enough. */
-int vring_translate(struct vring *v, uint64_t addr, uint32_t len, struct seg *segs, unsigned n, unsigned max);
-/* Follows an indirect table of `len` bytes at `addr`; as vring_translate. Both ring kinds use it:
+int ring_translate(struct ring *v, uint64_t addr, uint32_t len, struct seg *segs, unsigned n, unsigned max);
+/* Follows an indirect table of `len` bytes at `addr`; as ring_translate. Both ring kinds use it:
  * split tables are chained, packed ones run in order. */
-int vring_indirect(struct vring *v, uint64_t addr, uint32_t len, bool writable, struct seg *segs,
+int ring_indirect(struct ring *v, uint64_t addr, uint32_t len, bool writable, struct seg *segs,
 	unsigned n, unsigned max);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
-#include "port/vring.h"
+#include "port/ring.h"
 
 #include <string.h>
 
@@ -12,7 +12,7 @@
 /* From frames into a guest's receive ring. The one copy of a frame happens here. */
 
 /* Turns what was taken into window entry `r`, with at most `max` segments. False after a fault. */
-static bool rxbuf_make(struct vring *v, const struct taken *t, struct rxbuf *r, unsigned max) {
+static bool rxbuf_make(struct ring *v, const struct taken *t, struct rxbuf *r, unsigned max) {
 	struct seg *segs = &v->segs[v->nsegs];
 	uint64_t left;
 	int n;
@@ -36,7 +36,7 @@ static bool rxbuf_make(struct vring *v, const struct taken *t, struct rxbuf *r, 
 			: r->total > FRAME_LEN_MAX     ? r->total
 						       : r->total + segs[i].len;
 	if (n == -2 || r->total < v->hdr_len) {
-		vring_fault(v, "queue %u: receive buffer %u is %s", v->index, r->id,
+		ring_fault(v, "queue %u: receive buffer %u is %s", v->index, r->id,
 			n == -2 ? "a longer chain than weir follows" : "too small for a virtio-net header");
 		return false;
 	}
@@ -49,7 +49,7 @@ static bool rxbuf_make(struct vring *v, const struct taken *t, struct rxbuf *r, 
 }
 
 /* Moves what is left of the window, and its segments, to the front. */
-static void compact(struct vring *v) {
+static void compact(struct ring *v) {
 	uint16_t nsegs = 0;
 
 	memmove(v->win, v->win + v->head, v->count * sizeof(v->win[0]));
@@ -66,7 +66,7 @@ static void compact(struct vring *v) {
 	v->nsegs = nsegs;
 }
 
-void vring_fill(struct vring *v, unsigned want) {
+void ring_fill(struct ring *v, unsigned want) {
 	// Guests without mergeable buffers offer long chains (Linux: 19), the others single descriptors.
 	const unsigned per = v->mergeable ? 32 : FRAME_SEGS_MAX;
 	unsigned n;
@@ -74,9 +74,9 @@ void vring_fill(struct vring *v, unsigned want) {
 	if (v->count >= want)
 		return;
 	compact(v);
-	n = (VRING_WINDOW_SEGS - v->nsegs) / per;
-	if (n > VRING_WINDOW - (unsigned) v->count)
-		n = VRING_WINDOW - (unsigned) v->count;
+	n = (RING_WINDOW_SEGS - v->nsegs) / per;
+	if (n > RING_WINDOW - (unsigned) v->count)
+		n = RING_WINDOW - (unsigned) v->count;
 	if (n > BATCH_MAX)
 		n = BATCH_MAX;
 	n = v->packed ? packed_take(v, n) : split_take(v, n);
@@ -129,7 +129,7 @@ static void header_make(const struct frame *f, uint32_t tag, uint16_t buffers, u
 
 /* A place in the receive buffers, for frames that need more than one segment. */
 struct sink {
-	struct vring *v;
+	struct ring *v;
 	unsigned buf;       /* index into win */
 	unsigned seg;       /* of that buffer */
 	uint32_t off;       /* in that segment */
@@ -172,12 +172,12 @@ static void sink_write(struct sink *s, const uint8_t *src, uint32_t len) {
 }
 
 /* Buffers that `need` bytes take, 0 when they are not there (or, without merging, too small). */
-static unsigned buffers_for(struct vring *v, uint32_t need, enum drop *why) {
+static unsigned buffers_for(struct ring *v, uint32_t need, enum drop *why) {
 	uint32_t have = 0;
 
-	for (unsigned n = 0; n < VRING_WINDOW; n++) {
+	for (unsigned n = 0; n < RING_WINDOW; n++) {
 		if (n == v->count)
-			vring_fill(v, n + 1);
+			ring_fill(v, n + 1);
 		if (n >= v->count)
 			break;
 		have += v->win[v->head + n].total;
@@ -192,7 +192,7 @@ static unsigned buffers_for(struct vring *v, uint32_t need, enum drop *why) {
 	return 0;
 }
 
-static __attribute__((noinline)) enum drop put_slow(struct vring *v, const struct frame *f, uint32_t tag) {
+static __attribute__((noinline)) enum drop put_slow(struct ring *v, const struct frame *f, uint32_t tag) {
 	const uint32_t need = v->hdr_len + f->len + (tag != 0 ? 4 : 0);
 	enum drop why = DROP_NONE;
 	unsigned n = buffers_for(v, need, &why);
@@ -225,7 +225,7 @@ static __attribute__((noinline)) enum drop put_slow(struct vring *v, const struc
 	return DROP_NONE;
 }
 
-enum drop vring_put(struct vring *v, const struct frame *f, uint32_t tag) {
+enum drop ring_put(struct ring *v, const struct frame *f, uint32_t tag) {
 	const uint32_t need = v->hdr_len + f->len + (tag != 0 ? 4 : 0);
 	const struct rxbuf *r = &v->win[v->head];
 	uint64_t zero = 0;

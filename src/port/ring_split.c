@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
-#include "port/vring.h"
+#include "port/ring.h"
 
 #include <rte_prefetch.h>
 #include <rte_vhost.h>
@@ -11,11 +11,11 @@
  * have used (virtio 1.2, 2.7). Indices run freely over 16 bits; the ring size is a power of two. */
 
 /* How many heads wait beyond `last_avail`; 0 also after a fault. */
-unsigned split_offered(struct vring *v) {
+unsigned split_offered(struct ring *v) {
 	uint16_t n = __atomic_load_n(&v->avail->idx, __ATOMIC_ACQUIRE) - v->last_avail;
 
 	if (__builtin_expect(n > v->size, 0)) {
-		vring_fault(v, "queue %u: the available index jumped %u entries ahead in a ring of %u",
+		ring_fault(v, "queue %u: the available index jumped %u entries ahead in a ring of %u",
 			v->index, n, v->size);
 		return 0;
 	}
@@ -32,7 +32,7 @@ static inline struct vring_desc desc_read(const struct vring_desc *p) {
 	return d;
 }
 
-unsigned split_take(struct vring *v, unsigned budget) {
+unsigned split_take(struct ring *v, unsigned budget) {
 	unsigned n = split_offered(v);
 	const uint16_t mask = v->size - 1;
 
@@ -44,7 +44,7 @@ unsigned split_take(struct vring *v, unsigned budget) {
 		uint16_t id = __atomic_load_n(&v->avail->ring[(v->last_avail + i) & mask], __ATOMIC_RELAXED);
 
 		if (__builtin_expect(id >= v->size, 0)) {
-			vring_fault(v, "queue %u: descriptor %u in a ring of %u", v->index, id, v->size);
+			ring_fault(v, "queue %u: descriptor %u in a ring of %u", v->index, id, v->size);
 			return 0;
 		}
 		v->taken[i].id = id;
@@ -62,64 +62,64 @@ unsigned split_take(struct vring *v, unsigned budget) {
 	return n;
 }
 
-int split_gather(struct vring *v, const struct taken *t, bool writable, struct seg *segs, unsigned max) {
+int split_gather(struct ring *v, const struct taken *t, bool writable, struct seg *segs, unsigned max) {
 	struct vring_desc d = {.addr = t->addr, .len = t->len, .flags = t->flags, .next = t->pos};
 	int n = 0;
 
 	for (unsigned count = 1;; count++) {
 		if (count > v->size) {
-			vring_fault(v, "queue %u: the chain of descriptor %u loops", v->index, t->id);
+			ring_fault(v, "queue %u: the chain of descriptor %u loops", v->index, t->id);
 			return -1;
 		}
 		if (d.flags & VRING_DESC_F_INDIRECT) {
 			if (d.flags & VRING_DESC_F_NEXT) {
-				vring_fault(v, "queue %u: descriptor %u is indirect and chained", v->index, t->id);
+				ring_fault(v, "queue %u: descriptor %u is indirect and chained", v->index, t->id);
 				return -1;
 			}
-			return vring_indirect(v, d.addr, d.len, writable, segs, n, max);
+			return ring_indirect(v, d.addr, d.len, writable, segs, n, max);
 		}
 		if (!(d.flags & VRING_DESC_F_WRITE) != !writable) {
-			vring_fault(v, "queue %u: descriptor %u is %s for the device", v->index, t->id,
+			ring_fault(v, "queue %u: descriptor %u is %s for the device", v->index, t->id,
 				writable ? "read-only" : "writable");
 			return -1;
 		}
-		n = vring_translate(v, d.addr, d.len, segs, n, max);
+		n = ring_translate(v, d.addr, d.len, segs, n, max);
 		if (n < 0 || !(d.flags & VRING_DESC_F_NEXT))
 			return n;
 		if (d.next >= v->size) {
-			vring_fault(v, "queue %u: descriptor %u chained in a ring of %u", v->index, d.next, v->size);
+			ring_fault(v, "queue %u: descriptor %u chained in a ring of %u", v->index, d.next, v->size);
 			return -1;
 		}
 		d = desc_read(&v->desc[d.next]);
 	}
 }
 
-static inline void used_write(struct vring *v, uint16_t at, uint16_t id, uint32_t len) {
+static inline void used_write(struct ring *v, uint16_t at, uint16_t id, uint32_t len) {
 	struct vring_used_elem e = {.id = id, .len = len};
 
 	v->used->ring[at & (v->size - 1)] = e;
 }
 
-static void publish(struct vring *v) {
+static void publish(struct ring *v) {
 	__atomic_store_n(&v->used->idx, v->last_used, __ATOMIC_RELEASE);
 	// Nothing is ever in flight across a publication, so this index is all the region has to hold.
 	if (v->inflight_split != NULL)
 		v->inflight_split->used_idx = v->last_used;
 }
 
-void split_return(struct vring *v) {
+void split_return(struct ring *v) {
 	for (unsigned i = 0; i < v->ntaken; i++)
 		used_write(v, v->last_used + i, v->taken[i].id, 0);
 	v->last_used += v->ntaken;
 	publish(v);
 }
 
-void split_use(struct vring *v, const struct rxbuf *r, uint32_t len) {
+void split_use(struct ring *v, const struct rxbuf *r, uint32_t len) {
 	used_write(v, v->last_used + v->staged, r->id, len);
 	v->staged++;
 }
 
-void split_publish(struct vring *v) {
+void split_publish(struct ring *v) {
 	v->last_used += v->staged;
 	v->staged = 0;
 	publish(v);

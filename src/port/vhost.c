@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#include "port/vhost.h"
+
+#include <errno.h>
+#include <glob.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <linux/virtio_net.h>
+#include <rte_vhost.h>
+#include <systemd/sd-event.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "frame/offload.h"
+
+/* The vhost-user kind: what workers and the control thread call. The path of a frame is in
+ * ring_pull.c and ring_put.c, the life of a connection in vhost_door.c and vhost_device.c. */
+
+#define container(ptr, type, member) ((type *) ((char *) (ptr) - offsetof(type, member)))
+
+static struct vhost_rx *rx_of(struct rxq *q) {
+	return container(q, struct vhost_rx, q);
+}
+
+static struct vhost_tx *tx_of(struct txq *t) {
+	return container(t, struct vhost_tx, q);
+}
+
+static struct vhost_dev *dev_of(const struct port *p) {
+	return rx_of(p->rxq[0])->v.dev;
+}
+
+static unsigned vhost_rx(struct rxq *q, struct batch *b, unsigned budget) {
+	struct vhost_rx *rx = rx_of(q);
+	unsigned n = 0;
+
+	// Taken by the library's thread only while it starts or stops the ring: no use in waiting.
+	if (!rte_spinlock_trylock(&rx->lock))
+		return 0;
+	if (atomic_load_explicit(&q->active, memory_order_relaxed))
+		n = ring_pull(&rx->v, b, budget);
+	if (n == 0)
+		rte_spinlock_unlock(&rx->lock);
+	return n;
+}
+
+/* Tells the guest; an eventfd that is full has been told already. */
+static void call(struct ring *v) {
+	uint64_t one = 1;
+
+	(void) !write(v->callfd, &one, sizeof(one));
+}
+
+static void vhost_rx_done(struct rxq *q, struct batch *b) {
+	struct vhost_rx *rx = rx_of(q);
+	bool wants;
+
+	ring_return(&rx->v);
+	wants = ring_wants_call(&rx->v);
+	if (__builtin_expect(wants, 0))
+		call(&rx->v);
+	rte_spinlock_unlock(&rx->lock);
+}
+
+static bool vhost_tx_begin(struct txq *t) {
+	rte_spinlock_lock(&t->lock);
+	if (atomic_load_explicit(&t->active, memory_order_relaxed))
+		return true;
+	rte_spinlock_unlock(&t->lock);
+	return false;
+}
+
+/* A frame that asks for what this guest did not negotiate. */
+static __attribute__((noinline)) void tx_complete(struct vhost_tx *tx, struct frame *f, uint32_t tag) {
+	struct tx_counters *c = &tx->q.c;
+	struct frame part;
+	struct gso g;
+
+	if (f->ol.gso_type == VIRTIO_NET_HDR_GSO_NONE) {
+		enum drop why;
+
+		// Other receivers of a flood may take the request as it is: complete a copy.
+		part = *f;
+		uint8_t head[FRAME_HEAD_MAX];
+		memcpy(head, f->head, f->head_len);
+		part.head = head;
+		offload_csum(&part);
+		c->checksummed++;
+		why = ring_put(&tx->v, &part, tag);
+		if (why != DROP_NONE) {
+			c->drops[why]++;
+			return;
+		}
+		c->frames++;
+		c->bytes += part.len;
+		return;
+	}
+	if (gso_begin(&g, f) == 0) {
+		c->drops[DROP_SEGMENT_FAILED]++;
+		return;
+	}
+	c->segmented++;
+	while (gso_next(&g, &part)) {
+		enum drop why = part.len > tx->v.len_max ? DROP_TOO_BIG : ring_put(&tx->v, &part, tag);
+
+		if (why != DROP_NONE) {
+			c->drops[why]++;
+			continue;
+		}
+		c->frames++;
+		c->bytes += part.len;
+	}
+}
+
+static void vhost_tx(struct txq *t, const struct tx_item *it, unsigned n) {
+	struct vhost_tx *tx = tx_of(t);
+	struct ring *v = &tx->v;
+	uint64_t frames = 0, bytes = 0;
+
+	ring_fill(v, n);
+	for (unsigned i = 0; i < n; i++) {
+		struct frame *f = it[i].f;
+		enum drop why;
+
+		if (__builtin_expect(offload_any(&f->ol), 0) && !offload_fits(f, v->caps)) {
+			tx_complete(tx, f, it[i].tag);
+			continue;
+		}
+		if (__builtin_expect(f->len > v->len_max, 0) && f->ol.gso_type == VIRTIO_NET_HDR_GSO_NONE)
+			why = DROP_TOO_BIG;
+		else
+			why = ring_put(v, f, it[i].tag);
+		if (__builtin_expect(why != DROP_NONE, 0)) {
+			t->c.drops[why]++;
+			continue;
+		}
+		frames++;
+		bytes += f->len;
+	}
+	t->c.frames += frames;
+	t->c.bytes += bytes;
+}
+
+static bool vhost_tx_end(struct txq *t) {
+	struct vhost_tx *tx = tx_of(t);
+	bool wants = false;
+
+	if (tx->v.staged > 0) {
+		ring_publish(&tx->v);
+		wants = ring_wants_call(&tx->v);
+		// The call needs the descriptor, which lives as long as the lock is held: made here.
+		if (wants) {
+			call(&tx->v);
+			t->c.notifications++;
+		}
+	}
+	// The next batch will want buffers: their descriptors are fetched while others work.
+	rte_spinlock_unlock(&t->lock);
+	return false;
+}
+
+static void vhost_tx_notify(struct txq *t) {
+	// vhost_tx_end never asks for it.
+}
+
+static bool vhost_arm(struct rxq *q) {
+	struct vhost_rx *rx = rx_of(q);
+	bool some = false;
+
+	if (!rte_spinlock_trylock(&rx->lock))
+		return true; // being started or stopped: look again
+	if (atomic_load_explicit(&q->active, memory_order_relaxed))
+		some = ring_arm(&rx->v);
+	rte_spinlock_unlock(&rx->lock);
+	return some;
+}
+
+static void vhost_disarm(struct rxq *q) {
+	struct vhost_rx *rx = rx_of(q);
+	uint64_t n;
+
+	if (!rte_spinlock_trylock(&rx->lock))
+		return;
+	if (atomic_load_explicit(&q->active, memory_order_relaxed))
+		ring_disarm(&rx->v);
+	if (rx->kickfd >= 0)
+		(void) !read(rx->kickfd, &n, sizeof(n));
+	rte_spinlock_unlock(&rx->lock);
+}
+
+static int vhost_fd(struct rxq *q) {
+	return rx_of(q)->epfd;
+}
+
+/* A fault, or rings came or went: on the control thread. */
+static int on_wake(sd_event_source *s, int fd, uint32_t revents, void *arg) {
+	const struct port_env *env = port_env_get();
+	struct vhost_dev *d = arg;
+	char text[192];
+	uint64_t n;
+
+	(void) !read(fd, &n, sizeof(n));
+	if (atomic_load(&d->faulted)) {
+		if (atomic_load(&d->shrunk))
+			snprintf(text, sizeof(text), "the guest's memory file became shorter than its memory table says");
+		else
+			memcpy(text, d->fault, sizeof(text));
+		door_detach(d, text);
+	}
+	if (env->changed != NULL)
+		env->changed(d->port, env->arg);
+	return 0;
+}
+
+static void dev_free(struct vhost_dev *d) {
+	for (unsigned i = 0; i < QUEUES_MAX; i++) {
+		if (d->rx[i] != NULL && d->rx[i]->epfd >= 0)
+			close(d->rx[i]->epfd);
+		free(d->rx[i]);
+		free(d->tx[i]);
+	}
+	sd_event_source_disable_unref(d->on_wake);
+	if (d->wake >= 0)
+		close(d->wake);
+	pthread_cond_destroy(&d->gone);
+	pthread_mutex_destroy(&d->mu);
+	free(d);
+}
+
+static struct vhost_dev *dev_new(struct port *p) {
+	struct vhost_dev *d = calloc(1, sizeof(*d));
+
+	if (d == NULL)
+		return NULL;
+	d->port = p;
+	d->slot = p->id;
+	d->vid = -1;
+	d->door.listener = d->door.front = d->door.back = -1;
+	pthread_mutex_init(&d->mu, NULL);
+	pthread_cond_init(&d->gone, NULL);
+	d->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	for (unsigned i = 0; i < p->queues; i++) {
+		struct vhost_rx *rx = d->rx[i] = aligned_alloc(64, (sizeof(*rx) + 63) & ~63ul);
+		struct vhost_tx *tx = d->tx[i] = aligned_alloc(64, (sizeof(*tx) + 63) & ~63ul);
+
+		if (rx == NULL || tx == NULL)
+			goto fail;
+		memset(rx, 0, offsetof(struct vhost_rx, v.win)); // windows are touched when used
+		memset(tx, 0, offsetof(struct vhost_tx, v.win));
+		rx->v.stage = tx->v.stage = NULL;
+		rx->v.dev = tx->v.dev = d;
+		rx->v.callfd = tx->v.callfd = rx->kickfd = -1;
+		rx->epfd = epoll_create1(EPOLL_CLOEXEC);
+		rx->q.port = tx->q.port = p;
+		rx->q.index = tx->q.index = (uint16_t) i;
+		rx->q.worker = -1;
+		p->rxq[i] = &rx->q;
+		p->txq[i] = &tx->q;
+		if (rx->epfd < 0)
+			goto fail;
+	}
+	if (d->wake < 0)
+		goto fail;
+	return d;
+fail:
+	dev_free(d);
+	return NULL;
+}
+
+static int vhost_open(struct port *p, const struct port_spec *s, struct err *e) {
+	const struct port_env *env = port_env_get();
+	struct vhost_dev *d = dev_new(p);
+	int rc;
+
+	if (d == NULL)
+		return err_set(e, ENOMEM, "no memory or descriptors for %u queue pairs", p->queues);
+	sigbus_install();
+	rc = sd_event_add_io(env->loop, &d->on_wake, d->wake, EPOLLIN, on_wake, d);
+	if (rc >= 0)
+		rc = door_open(d, s, e);
+	else
+		rc = err_set(e, -rc, "the event loop takes no more descriptors");
+	if (rc < 0)
+		dev_free(d);
+	return rc;
+}
+
+static int vhost_set(struct port *p, const struct port_spec *s, struct err *e) {
+	struct vhost_dev *d = dev_of(p);
+
+	if (strcmp(s->path, d->door.path) != 0 || s->client != d->door.client || s->mtu != p->mtu ||
+		strcmp(s->group != NULL ? s->group : "", d->door.group) != 0)
+		return err_set(e, ENOTSUP, "path, mode, group and mtu of a vhost-user port need it reopened");
+	return door_set_link(d, s->link_down, e);
+}
+
+static void vhost_close(struct port *p) {
+	struct vhost_dev *d = dev_of(p);
+
+	door_close(d);
+	sigbus_forget(d);
+	dev_free(d);
+}
+
+static void feature_words(uint64_t f, char *out, size_t size) {
+	static const struct {
+		unsigned bit;
+		const char *word;
+	} words[] = {
+		{VIRTIO_F_VERSION_1, "version-1"}, {VIRTIO_F_RING_PACKED, "packed"}, {VIRTIO_F_IN_ORDER, "in-order"},
+		{VIRTIO_RING_F_INDIRECT_DESC, "indirect"}, {VIRTIO_RING_F_EVENT_IDX, "event-idx"},
+		{VIRTIO_NET_F_MRG_RXBUF, "mrg-rxbuf"}, {VIRTIO_NET_F_MQ, "mq"}, {VIRTIO_NET_F_MTU, "mtu"},
+		{VIRTIO_NET_F_CSUM, "csum"}, {VIRTIO_NET_F_HOST_TSO4, "tso4"}, {VIRTIO_NET_F_HOST_TSO6, "tso6"},
+		{VIRTIO_NET_F_HOST_ECN, "ecn"}, {VIRTIO_NET_F_HOST_UFO, "ufo"},
+		{VIRTIO_NET_F_GUEST_CSUM, "guest-csum"}, {VIRTIO_NET_F_GUEST_TSO4, "guest-tso4"},
+		{VIRTIO_NET_F_GUEST_TSO6, "guest-tso6"}, {VIRTIO_NET_F_GUEST_ECN, "guest-ecn"},
+		{VIRTIO_NET_F_GUEST_UFO, "guest-ufo"},
+	};
+	size_t n = 0;
+
+	out[0] = '\0';
+	for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (f >> words[i].bit & 1 && n < size)
+			n += (size_t) snprintf(out + n, size - n, "%s%s", n > 0 ? " " : "", words[i].word);
+}
+
+static void vhost_status(struct port *p, struct port_status *out) {
+	struct vhost_dev *d = dev_of(p);
+
+	pthread_mutex_lock(&d->mu);
+	feature_words(d->features, out->features, sizeof(out->features));
+	for (unsigned i = 0; i < p->queues && out->ring_size == 0; i++)
+		if (d->started[2 * i + 1])
+			out->ring_size = d->rx[i]->v.size;
+	pthread_mutex_unlock(&d->mu);
+	memcpy(out->peer, d->peer, sizeof(out->peer));
+	out->reconnects = d->attaches > 0 ? d->attaches - 1 : 0;
+	out->shuts = d->shuts;
+	if (d->door.link_down) {
+		out->state = PORT_DOWN;
+		snprintf(out->reason, sizeof(out->reason), "link: down is configured");
+	} else if (d->shut) {
+		out->state = PORT_SHUT;
+		memcpy(out->reason, d->reason, sizeof(out->reason));
+	} else if (out->active_pairs > 0) {
+		out->state = PORT_UP;
+	} else {
+		out->state = PORT_WAITING;
+		snprintf(out->reason, sizeof(out->reason), "%s",
+			d->door.front >= 0      ? "connected; the guest's driver has not started its queues"
+				: d->door.client ? "nobody listens at the socket yet"
+						 : "nobody has connected to the socket yet");
+	}
+}
+
+const struct port_ops vhost_port_ops = {
+	.kind = "vhost-user",
+	.open = vhost_open,
+	.set = vhost_set,
+	.close = vhost_close,
+	.status = vhost_status,
+	.rx = vhost_rx,
+	.rx_done = vhost_rx_done,
+	.tx_begin = vhost_tx_begin,
+	.tx = vhost_tx,
+	.tx_end = vhost_tx_end,
+	.tx_notify = vhost_tx_notify,
+	.arm = vhost_arm,
+	.disarm = vhost_disarm,
+	.fd = vhost_fd,
+};

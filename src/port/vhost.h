@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#ifndef WEIR_PORT_VHOST_H
+#define WEIR_PORT_VHOST_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/un.h>
+
+#include "port/gmem.h"
+#include "port/port.h"
+#include "port/ring.h"
+
+/* Inside of the vhost-user kind; only vhost*.c includes this.
+ *
+ *   front end ── door (control thread) ── librte_vhost (its own thread) ── device ── rings (workers)
+ *
+ * vhost.c         the port operations
+ * vhost_door.c    the socket users see: who may come in, which messages pass on to the library
+ * vhost_device.c  the library's callbacks: rings are given to the workers and taken from them
+ * vhost_sigbus.c  a guest's memory file that shrinks under us
+ * ring*.c        the rings */
+
+enum { VHOST_RINGS_MAX = 2 * QUEUES_MAX, VHOST_MSG_MAX = 1024, VHOST_MSG_FDS = 8 };
+
+struct vhost_rx {
+	struct rxq q;
+	rte_spinlock_t lock; /* held from rx to rx_done, and by whoever starts or stops the ring */
+	int kickfd;          /* our duplicate, -1 while stopped */
+	int epfd;            /* holds kickfd: what workers sleep on stays the same over restarts */
+	struct ring v;
+};
+
+struct vhost_tx {
+	struct txq q; /* with the lock */
+	struct ring v;
+};
+
+struct sd_event_source;
+
+/* The front end's connection and its twin to the library. Control thread only. */
+struct door {
+	int listener, front, back;
+	struct sd_event_source *on_listener, *on_front, *on_back, *on_timer;
+	char path[sizeof(((struct sockaddr_un *) 0)->sun_path)];
+	char twin[sizeof(((struct sockaddr_un *) 0)->sun_path)]; /* where the library listens */
+	char group[32];
+	bool client, link_down;
+	bool shut_wait;             /* client: hold off after a shut */
+	bool packed;                /* by the last SET_FEATURES that passed */
+	uint64_t half_since;        /* when the message being read began, CLOCK_MONOTONIC us */
+	unsigned have;              /* bytes of the message being read */
+	unsigned nfds;
+	int fds[VHOST_MSG_FDS];
+	unsigned last;              /* last request passed on */
+	uint8_t msg[VHOST_MSG_MAX];
+};
+
+struct vhost_dev {
+	struct port *port;
+	unsigned slot;
+	struct vhost_rx *rx[QUEUES_MAX];
+	struct vhost_tx *tx[QUEUES_MAX];
+	struct door door;
+
+	pthread_mutex_t mu;        /* what follows; taken by the library's thread and the control thread */
+	pthread_cond_t gone;       /* vid became -1 */
+	int vid;                   /* -1: the library knows no connection */
+	bool running, has_mem;
+	bool ready[VHOST_RINGS_MAX];   /* as the library sees the ring */
+	bool started[VHOST_RINGS_MAX]; /* workers may have it */
+	uint64_t features;
+	struct gmem mem;
+
+	/* Workers and the signal handler say what went wrong, once. */
+	atomic_int fault_claimed;
+	atomic_bool faulted, shrunk;
+	char fault[192];
+	int wake;                  /* eventfd: a fault, or rings came or went */
+	struct sd_event_source *on_wake;
+
+	/* Control thread. */
+	char reason[192], peer[96];
+	bool shut;
+	uint64_t attaches, shuts;
+};
+
+/* The door. open: listens or begins to connect. closed: ends the connection (the reason, when not
+ * NULL, is a shut). */
+int door_open(struct vhost_dev *d, const struct port_spec *s, struct err *e);
+void door_close(struct vhost_dev *d);
+int door_set_link(struct vhost_dev *d, bool down, struct err *e);
+void door_detach(struct vhost_dev *d, const char *reason);
+
+/* Registers with the library, which then listens at d->door.twin. */
+int device_register(struct vhost_dev *d, struct err *e);
+void device_unregister(struct vhost_dev *d);
+/* Waits until the library has let go of the last connection; false after `ms` milliseconds. */
+bool device_wait_gone(struct vhost_dev *d, unsigned ms);
+/* Makes every ring of the device still; safe in a signal handler. */
+void device_still(struct vhost_dev *d);
+
+/* A guest's memory, for the SIGBUS handler. */
+void sigbus_watch(struct vhost_dev *d);
+void sigbus_forget(struct vhost_dev *d);
+void sigbus_install(void);
+
+#endif

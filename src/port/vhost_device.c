@@ -1,0 +1,508 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/virtio_net.h>
+#include <rte_vhost.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "frame/offload.h"
+#include "port/vhost.h"
+
+/* librte_vhost speaks the protocol; we walk the rings. Its thread calls us before and after each
+ * message and when a ring becomes ready or stops being so. Before any message that changes memory
+ * or a ring, the rings it concerns are taken from the workers (under the ring's lock, so that at
+ * most one batch is waited for) and their positions told to the library; after it they are given
+ * back with whatever the library then says of them.
+ *
+ * Features are disabled one by one and never set as a whole: with rte_vhost_driver_set_features the
+ * library would wait for every queue that was ever mentioned, and a guest that uses one queue of
+ * four (any firmware) would never start. */
+
+enum request {
+	SET_FEATURES = 2,
+	RESET_OWNER = 4,
+	SET_MEM_TABLE = 5,
+	SET_VRING_NUM = 8,
+	SET_VRING_ADDR = 9,
+	SET_VRING_BASE = 10,
+	GET_VRING_BASE = 11,
+	SET_VRING_KICK = 12,
+	SET_VRING_CALL = 13,
+	SET_VRING_ENABLE = 18,
+	SET_INFLIGHT_FD = 32,
+};
+
+static const uint64_t not_offered = 1ull << VHOST_F_LOG_ALL | 1ull << VIRTIO_F_IOMMU_PLATFORM;
+static const uint64_t protocol_features = 1ull << VHOST_USER_PROTOCOL_F_MQ |
+	1ull << VHOST_USER_PROTOCOL_F_REPLY_ACK | 1ull << VHOST_USER_PROTOCOL_F_NET_MTU |
+	1ull << VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD | 1ull << VHOST_USER_PROTOCOL_F_STATUS;
+
+static struct vhost_dev *devices[PORTS_MAX];
+static pthread_mutex_t devices_mu = PTHREAD_MUTEX_INITIALIZER;
+
+static void wake(struct vhost_dev *d) {
+	uint64_t one = 1;
+
+	(void) !write(d->wake, &one, sizeof(one));
+}
+
+void device_still(struct vhost_dev *d) {
+	for (unsigned i = 0; i < d->port->queues; i++) {
+		atomic_store_explicit(&d->rx[i]->q.active, false, memory_order_relaxed);
+		atomic_store_explicit(&d->tx[i]->q.active, false, memory_order_relaxed);
+	}
+	atomic_store(&d->faulted, true);
+	wake(d);
+}
+
+void ring_fault(struct ring *v, const char *fmt, ...) {
+	struct vhost_dev *d = v->dev;
+	va_list ap;
+
+	if (atomic_exchange(&d->fault_claimed, 1) != 0)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(d->fault, sizeof(d->fault), fmt, ap);
+	va_end(ap);
+	device_still(d);
+}
+
+/* A duplicate of what must be an eventfd and must never block. -1: none, or not one. */
+static int eventfd_dup(int fd) {
+	char link[64], name[32];
+	ssize_t n;
+	int copy;
+
+	if (fd < 0)
+		return -1;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, name, sizeof(name) - 1);
+	if (n < 0)
+		return -1;
+	name[n] = '\0';
+	if (strcmp(name, "anon_inode:[eventfd]") != 0)
+		return -1;
+	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (copy >= 0)
+		fcntl(copy, F_SETFL, fcntl(copy, F_GETFL) | O_NONBLOCK);
+	return copy;
+}
+
+/* Are the three areas of the ring where the library says, whole and aligned (virtio 1.2, 2.7, 2.8)? */
+static bool ring_areas_hold(struct vhost_dev *d, unsigned idx, const struct rte_vhost_vring *rv, bool packed,
+	bool event_idx) {
+	const uint64_t n = rv->size, ev = event_idx ? 2 : 0;
+	const struct {
+		const void *p;
+		uint64_t len, align;
+	} area[3] = {
+		{rv->desc, n * 16, 16},
+		{rv->avail, packed ? 4 : 4 + 2 * n + ev, packed ? 4 : 2},
+		{rv->used, packed ? 4 : 4 + 8 * n + ev, 4},
+	};
+
+	for (unsigned i = 0; i < 3; i++) {
+		if (gmem_holds(&d->mem, area[i].p, area[i].len) && (uintptr_t) area[i].p % area[i].align == 0)
+			continue;
+		if (atomic_exchange(&d->fault_claimed, 1) == 0)
+			snprintf(d->fault, sizeof(d->fault),
+				"queue %u: %s of a ring of %u is misaligned or outside guest memory", idx,
+				i == 0 ? "the table"
+				: i == 1 ? "the driver area"
+					 : "the device area",
+				rv->size);
+		device_still(d);
+		return false;
+	}
+	return true;
+}
+
+static unsigned receive_caps(uint64_t features) {
+	static const struct {
+		unsigned bit, cap;
+	} map[] = {{VIRTIO_NET_F_GUEST_CSUM, CAP_CSUM}, {VIRTIO_NET_F_GUEST_TSO4, CAP_TSO4},
+		{VIRTIO_NET_F_GUEST_TSO6, CAP_TSO6}, {VIRTIO_NET_F_GUEST_ECN, CAP_ECN},
+		{VIRTIO_NET_F_GUEST_UFO, CAP_UFO}};
+	unsigned caps = 0;
+
+	for (unsigned i = 0; i < sizeof(map) / sizeof(map[0]); i++)
+		if (features >> map[i].bit & 1)
+			caps |= map[i].cap;
+	return caps;
+}
+
+/* Fills everything of the ring but the window. False: not to be started. */
+static bool ring_describe(struct vhost_dev *d, unsigned idx, struct ring *v) {
+	const uint64_t f = d->features;
+	struct rte_vhost_ring_inflight in = {0};
+	struct rte_vhost_vring rv;
+	uint16_t avail = 0, used = 0;
+
+	if (rte_vhost_get_vhost_vring(d->vid, idx, &rv) < 0 || rv.desc == NULL || rv.avail == NULL ||
+		rv.used == NULL || rv.size == 0)
+		return false;
+	v->packed = f >> VIRTIO_F_RING_PACKED & 1;
+	v->event_idx = f >> VIRTIO_RING_F_EVENT_IDX & 1;
+	if (!ring_areas_hold(d, idx, &rv, v->packed, v->event_idx))
+		return false;
+	v->desc = rv.desc;
+	v->avail = rv.avail;
+	v->used = rv.used;
+	v->size = rv.size;
+	v->index = (uint16_t) idx;
+	v->mem = &d->mem;
+	v->dev = d;
+	v->indirect = f >> VIRTIO_RING_F_INDIRECT_DESC & 1;
+	v->mergeable = f >> VIRTIO_NET_F_MRG_RXBUF & 1;
+	v->hdr_len = f & (1ull << VIRTIO_NET_F_MRG_RXBUF | 1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_RING_PACKED)
+		? 12 : 10;
+	v->caps = (uint8_t) receive_caps(f);
+	v->len_max = d->port->mtu + 18u;
+	v->signalled_valid = false;
+	v->inflight_split = NULL;
+	if (rte_vhost_get_vhost_ring_inflight(d->vid, idx, &in) == 0) {
+		if (v->packed)
+			v->inflight_packed = in.inflight_packed;
+		else
+			v->inflight_split = in.inflight_split;
+	}
+	rte_vhost_get_vring_base(d->vid, idx, &avail, &used);
+	if (v->packed && v->inflight_packed != NULL)
+		rte_vhost_get_vring_base_from_inflight(d->vid, idx, &avail, &used);
+	// What is used is the truth: a switch that was killed left it so, and took nothing out of order.
+	ring_set_base(v, v->packed ? avail : v->used->idx);
+	if (v->packed)
+		packed_recover(v);
+	v->callfd = rv.callfd < 0 ? -1 : eventfd_dup(rv.callfd);
+	v->signalled = v->last_used;
+	v->head = v->count = v->nsegs = v->staged = v->ntaken = 0;
+	return true;
+}
+
+static bool kick_watch(struct vhost_rx *rx, int fd) {
+	struct epoll_event ev = {.events = EPOLLIN};
+
+	rx->kickfd = eventfd_dup(fd);
+	return rx->kickfd >= 0 && epoll_ctl(rx->epfd, EPOLL_CTL_ADD, rx->kickfd, &ev) == 0;
+}
+
+static void update_pairs(struct vhost_dev *d) {
+	unsigned n = 0;
+
+	while (n < d->port->queues && d->started[2 * n] && d->started[2 * n + 1])
+		n++;
+	atomic_store(&d->port->active_pairs, (uint16_t) n);
+	wake(d);
+}
+
+static void ring_start(struct vhost_dev *d, unsigned idx) {
+	const unsigned pair = idx / 2;
+	struct rte_vhost_vring rv;
+
+	if (pair >= d->port->queues || d->started[idx] || !d->running || !d->ready[idx] ||
+		atomic_load(&d->faulted))
+		return;
+	if (idx % 2 == 1) {
+		struct vhost_rx *rx = d->rx[pair];
+
+		rte_spinlock_lock(&rx->lock);
+		if (ring_describe(d, idx, &rx->v)) {
+			if (rte_vhost_get_vhost_vring(d->vid, (uint16_t) idx, &rv) == 0 && rv.kickfd >= 0 &&
+				!kick_watch(rx, rv.kickfd))
+				ring_fault(&rx->v, "queue %u: the kick descriptor is not an eventfd", idx);
+			ring_disarm(&rx->v);
+			d->started[idx] = true;
+			atomic_store(&rx->q.active, !atomic_load(&d->faulted));
+		}
+		rte_spinlock_unlock(&rx->lock);
+	} else {
+		struct vhost_tx *tx = d->tx[pair];
+
+		rte_spinlock_lock(&tx->q.lock);
+		if (ring_describe(d, idx, &tx->v)) {
+			if (tx->v.packed)
+				tx->v.stage = calloc(tx->v.size, sizeof(tx->v.stage[0]));
+			ring_disarm(&tx->v); // nobody waits for receive buffers
+			d->started[idx] = true;
+			atomic_store(&tx->q.active,
+				!atomic_load(&d->faulted) && (!tx->v.packed || tx->v.stage != NULL));
+		}
+		rte_spinlock_unlock(&tx->q.lock);
+	}
+	update_pairs(d);
+}
+
+static void ring_fds_close(struct vhost_rx *rx, struct ring *v) {
+	if (rx != NULL && rx->kickfd >= 0) {
+		// Others hold the same eventfd open, so closing alone would not take it out.
+		epoll_ctl(rx->epfd, EPOLL_CTL_DEL, rx->kickfd, NULL);
+		close(rx->kickfd);
+		rx->kickfd = -1;
+	}
+	if (v->callfd >= 0)
+		close(v->callfd);
+	v->callfd = -1;
+}
+
+static void ring_stop(struct vhost_dev *d, unsigned idx) {
+	const unsigned pair = idx / 2;
+	struct vhost_rx *rx;
+	struct ring *v;
+	rte_spinlock_t *lock;
+
+	if (pair >= d->port->queues || !d->started[idx])
+		return;
+	rx = idx % 2 == 1 ? d->rx[pair] : NULL;
+	v = rx != NULL ? &rx->v : &d->tx[pair]->v;
+	lock = rx != NULL ? &rx->lock : &d->tx[pair]->q.lock;
+	rte_spinlock_lock(lock);
+	atomic_store(rx != NULL ? &rx->q.active : &d->tx[pair]->q.active, false);
+	ring_unwind(v);
+	rte_vhost_set_vring_base(d->vid, (uint16_t) idx, ring_base(v), ring_base(v));
+	ring_fds_close(rx, v);
+	free(v->stage);
+	v->stage = NULL;
+	d->started[idx] = false;
+	rte_spinlock_unlock(lock);
+	update_pairs(d);
+}
+
+static void rings_start(struct vhost_dev *d) {
+	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++)
+		ring_start(d, i);
+}
+
+static void rings_stop(struct vhost_dev *d) {
+	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++)
+		ring_stop(d, i);
+}
+
+static void memory_take(struct vhost_dev *d) {
+	struct rte_vhost_memory *m = NULL;
+
+	d->mem.n = 0;
+	// The library does not look whether it has a table before it reads it.
+	if (d->has_mem && rte_vhost_get_mem_table(d->vid, &m) == 0 && m != NULL) {
+		for (unsigned i = 0; i < m->nregions && i < GMEM_REGIONS; i++)
+			d->mem.r[d->mem.n++] = (struct gmem_region) {.gpa = m->regions[i].guest_phys_addr,
+				.size = m->regions[i].size,
+				.hva = (uint8_t *) (uintptr_t) m->regions[i].host_user_addr};
+	}
+	free(m);
+	sigbus_watch(d);
+}
+
+/* The port whose twin socket the connection came in at. */
+static struct vhost_dev *device_of(int vid) {
+	struct vhost_dev *d = NULL;
+	char path[128];
+	const char *slash;
+
+	if (rte_vhost_get_ifname(vid, path, sizeof(path)) < 0 || (slash = strrchr(path, '/')) == NULL)
+		return NULL;
+	pthread_mutex_lock(&devices_mu);
+	unsigned long slot = strtoul(slash + 1, NULL, 10);
+	if (slot < PORTS_MAX)
+		d = devices[slot];
+	pthread_mutex_unlock(&devices_mu);
+	return d;
+}
+
+static uint32_t message_request(const void *msg) {
+	uint32_t request;
+
+	memcpy(&request, msg, sizeof(request));
+	return request;
+}
+
+/* Which ring a message is about: its index, VHOST_RINGS_MAX for all, -1 for none. */
+static int message_ring(const void *msg) {
+	uint32_t index;
+
+	memcpy(&index, (const uint8_t *) msg + 12, sizeof(index));
+	switch (message_request(msg)) {
+	case SET_FEATURES:
+	case RESET_OWNER:
+	case SET_MEM_TABLE:
+	case SET_INFLIGHT_FD:
+	case GET_VRING_BASE: // the library stops the whole device on the first of these
+		return VHOST_RINGS_MAX;
+	case SET_VRING_NUM:
+	case SET_VRING_ADDR:
+	case SET_VRING_BASE:
+	case SET_VRING_ENABLE:
+		return index < VHOST_RINGS_MAX ? (int) index : -1;
+	case SET_VRING_KICK:
+	case SET_VRING_CALL:
+		return (index & 0xff) < VHOST_RINGS_MAX ? (int) (index & 0xff) : -1;
+	default:
+		return -1;
+	}
+}
+
+static enum rte_vhost_msg_result before_message(int vid, void *msg) {
+	struct vhost_dev *d = device_of(vid);
+	int ring = message_ring(msg);
+
+	if (d == NULL || ring < 0)
+		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+	pthread_mutex_lock(&d->mu);
+	if (ring == VHOST_RINGS_MAX) {
+		rings_stop(d);
+		sigbus_forget(d);
+		if (message_request(msg) == SET_MEM_TABLE || message_request(msg) == RESET_OWNER)
+			d->has_mem = false;
+	} else {
+		ring_stop(d, (unsigned) ring);
+	}
+	pthread_mutex_unlock(&d->mu);
+	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+}
+
+static enum rte_vhost_msg_result after_message(int vid, void *msg) {
+	struct vhost_dev *d = device_of(vid);
+	int ring = message_ring(msg);
+
+	if (d == NULL || ring < 0)
+		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+	pthread_mutex_lock(&d->mu);
+	if (ring == VHOST_RINGS_MAX) {
+		if (message_request(msg) == SET_MEM_TABLE)
+			d->has_mem = true; // only called when the library took it
+		memory_take(d);
+		rings_start(d);
+	} else {
+		ring_start(d, (unsigned) ring);
+	}
+	pthread_mutex_unlock(&d->mu);
+	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+}
+
+static int on_connection(int vid) {
+	static const struct rte_vhost_user_extern_ops hooks = {before_message, after_message};
+	struct vhost_dev *d = device_of(vid);
+
+	if (d == NULL || d->vid >= 0)
+		return -1;
+	pthread_mutex_lock(&d->mu);
+	d->vid = vid;
+	d->running = d->has_mem = false;
+	memset(d->ready, 0, sizeof(d->ready));
+	pthread_mutex_unlock(&d->mu);
+	return rte_vhost_extern_callback_register(vid, &hooks, NULL);
+}
+
+static void on_disconnection(int vid) {
+	struct vhost_dev *d = device_of(vid);
+
+	if (d == NULL)
+		return;
+	pthread_mutex_lock(&d->mu);
+	rings_stop(d);
+	sigbus_forget(d);
+	d->mem.n = 0;
+	d->vid = -1;
+	d->features = 0;
+	pthread_cond_broadcast(&d->gone);
+	pthread_mutex_unlock(&d->mu);
+	wake(d);
+}
+
+static int on_device(int vid) {
+	struct vhost_dev *d = device_of(vid);
+
+	if (d == NULL)
+		return -1;
+	pthread_mutex_lock(&d->mu);
+	rings_stop(d);
+	rte_vhost_get_negotiated_features(vid, &d->features);
+	memory_take(d);
+	d->running = true;
+	rings_start(d);
+	pthread_mutex_unlock(&d->mu);
+	return 0;
+}
+
+static void on_device_gone(int vid) {
+	struct vhost_dev *d = device_of(vid);
+
+	if (d == NULL)
+		return;
+	pthread_mutex_lock(&d->mu);
+	rings_stop(d);
+	d->running = false;
+	pthread_mutex_unlock(&d->mu);
+}
+
+static int on_ring(int vid, uint16_t ring, int enable) {
+	struct vhost_dev *d = device_of(vid);
+
+	if (d == NULL || ring >= VHOST_RINGS_MAX)
+		return 0;
+	pthread_mutex_lock(&d->mu);
+	d->ready[ring] = enable;
+	if (enable)
+		ring_start(d, ring);
+	else
+		ring_stop(d, ring);
+	pthread_mutex_unlock(&d->mu);
+	return 0;
+}
+
+bool device_wait_gone(struct vhost_dev *d, unsigned ms) {
+	struct timespec until;
+	bool gone;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += (long) (ms % 1000) * 1000000;
+	until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	pthread_mutex_lock(&d->mu);
+	while (d->vid >= 0 && pthread_cond_timedwait(&d->gone, &d->mu, &until) == 0)
+		;
+	gone = d->vid < 0;
+	pthread_mutex_unlock(&d->mu);
+	return gone;
+}
+
+int device_register(struct vhost_dev *d, struct err *e) {
+	static const struct rte_vhost_device_ops ops = {
+		.new_device = on_device,
+		.destroy_device = on_device_gone,
+		.vring_state_changed = on_ring,
+		.new_connection = on_connection,
+		.destroy_connection = on_disconnection,
+	};
+	const char *path = d->door.twin;
+
+	pthread_mutex_lock(&devices_mu);
+	devices[d->slot] = d;
+	pthread_mutex_unlock(&devices_mu);
+	if (rte_vhost_driver_register(path, 0) < 0)
+		return err_set(e, ENOMEM, "librte_vhost has no room for another port");
+	if (rte_vhost_driver_disable_features(path, not_offered) < 0 ||
+		rte_vhost_driver_set_protocol_features(path, protocol_features) < 0 ||
+		rte_vhost_driver_callback_register(path, &ops) < 0 || rte_vhost_driver_start(path) < 0) {
+		device_unregister(d);
+		return err_set(e, EIO, "librte_vhost cannot listen at %s", path);
+	}
+	return 0;
+}
+
+void device_unregister(struct vhost_dev *d) {
+	rte_vhost_driver_unregister(d->door.twin);
+	pthread_mutex_lock(&devices_mu);
+	devices[d->slot] = NULL;
+	pthread_mutex_unlock(&devices_mu);
+}

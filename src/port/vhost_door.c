@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <systemd/sd-event.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/sock.h"
+#include "port/vhost.h"
+#include "port/vhost_message.h"
+
+/* The door between a front end and librte_vhost.
+ *
+ * The library reads messages with blocking calls on one thread for all ports: half a message from
+ * one guest would stop the protocol for all of them. It takes any number of clients on one socket,
+ * tries to reconnect once a second, and believes some numbers. So users' sockets belong to weir: each
+ * connection has a twin to the library, a whole, admitted message crosses at a time, with its
+ * descriptors, and answers come back the same way. It costs two copies of a few hundred bytes when a
+ * guest starts, and nothing while frames flow.
+ *
+ * Everything here runs on the control thread, from its event loop. */
+
+enum {
+	RETRY_US = 50 * 1000,        /* client mode: time between attempts to connect */
+	AFTER_SHUT_US = 1000 * 1000, /* client mode: breath after a fault, so that a liar costs little */
+	HALF_MESSAGE_US = 2000 * 1000,
+	GONE_US = 2 * 1000,          /* the library is letting go of the last connection */
+};
+
+static char twin_dir[64];
+static unsigned twins;
+
+static void door_timer(struct vhost_dev *d, uint64_t us);
+
+/* A private directory for the library's sockets; those of switches that were killed are removed. */
+static int twin_dir_make(struct err *e) {
+	glob_t g;
+
+	if (twins++ > 0)
+		return 0;
+	if (glob("/tmp/weir.*.??????", GLOB_NOSORT, NULL, &g) == 0) {
+		for (size_t i = 0; i < g.gl_pathc; i++) {
+			pid_t pid = atoi(g.gl_pathv[i] + strlen("/tmp/weir."));
+			char pattern[128];
+			struct stat st;
+			glob_t in;
+
+			if (lstat(g.gl_pathv[i], &st) < 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() ||
+				pid <= 0 || kill(pid, 0) == 0 || errno != ESRCH)
+				continue;
+			snprintf(pattern, sizeof(pattern), "%s/*", g.gl_pathv[i]);
+			if (glob(pattern, GLOB_NOSORT, NULL, &in) == 0) {
+				for (size_t k = 0; k < in.gl_pathc; k++)
+					unlink(in.gl_pathv[k]);
+				globfree(&in);
+			}
+			rmdir(g.gl_pathv[i]);
+		}
+		globfree(&g);
+	}
+	snprintf(twin_dir, sizeof(twin_dir), "/tmp/weir.%d.XXXXXX", (int) getpid());
+	if (mkdtemp(twin_dir) == NULL) {
+		twins--;
+		return err_set(e, errno, "cannot make a directory in /tmp: %m");
+	}
+	return 0;
+}
+
+static void twin_dir_drop(void) {
+	if (--twins == 0)
+		rmdir(twin_dir);
+}
+
+static void fds_drop(struct door *door) {
+	for (unsigned i = 0; i < door->nfds; i++)
+		close(door->fds[i]);
+	door->nfds = 0;
+	door->have = 0;
+}
+
+static void source_drop(sd_event_source **s) {
+	*s = sd_event_source_disable_unref(*s);
+}
+
+static void fd_drop(int *fd) {
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+void door_detach(struct vhost_dev *d, const char *reason) {
+	struct door *door = &d->door;
+
+	source_drop(&door->on_front);
+	source_drop(&door->on_back);
+	fds_drop(door);
+	fd_drop(&door->back);
+	fd_drop(&door->front);
+	d->peer[0] = '\0';
+	if (reason != NULL) {
+		d->shut = true;
+		d->shuts++;
+		snprintf(d->reason, sizeof(d->reason), "%s", reason);
+		log_warn("port %s: shut: %s", d->port->name, reason);
+	}
+	door->shut_wait = reason != NULL;
+	if (door->client && !door->link_down)
+		door_timer(d, reason != NULL ? AFTER_SHUT_US : RETRY_US);
+	else
+		source_drop(&door->on_timer);
+	uint64_t one = 1;
+	(void) !write(d->wake, &one, sizeof(one));
+}
+
+/* Sends bytes with descriptors; false when the other side does not take them now. */
+static bool pass(int to, const void *bytes, size_t len, const int *fds, unsigned nfds) {
+	union {
+		struct cmsghdr h;
+		char room[CMSG_SPACE(sizeof(int) * VHOST_MSG_FDS)];
+	} control = {0};
+	struct iovec iov = {.iov_base = (void *) bytes, .iov_len = len};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (nfds > 0) {
+		m.msg_control = control.room;
+		m.msg_controllen = CMSG_SPACE(sizeof(int) * nfds);
+		control.h.cmsg_level = SOL_SOCKET;
+		control.h.cmsg_type = SCM_RIGHTS;
+		control.h.cmsg_len = CMSG_LEN(sizeof(int) * nfds);
+		memcpy(CMSG_DATA(&control.h), fds, sizeof(int) * nfds);
+	}
+	return sendmsg(to, &m, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t) len;
+}
+
+/* Reads up to `len` bytes and appends descriptors; bytes read, 0 at the end, -1 with errno. */
+static ssize_t fetch(int from, void *bytes, size_t len, int *fds, unsigned *nfds) {
+	union {
+		struct cmsghdr h;
+		char room[CMSG_SPACE(sizeof(int) * VHOST_MSG_FDS)];
+	} control;
+	struct iovec iov = {.iov_base = bytes, .iov_len = len};
+	struct msghdr m = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.room,
+		.msg_controllen = sizeof(control.room)};
+	ssize_t n = recvmsg(from, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	if (n < 0)
+		return -1;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c != NULL; c = CMSG_NXTHDR(&m, c)) {
+		unsigned k = (unsigned) ((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+		const int *in = (const int *) CMSG_DATA(c);
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (unsigned i = 0; i < k; i++) {
+			if (*nfds < VHOST_MSG_FDS)
+				fds[(*nfds)++] = in[i];
+			else
+				close(in[i]);
+		}
+	}
+	if (m.msg_flags & MSG_CTRUNC) {
+		errno = EMSGSIZE;
+		return -1;
+	}
+	return n;
+}
+
+/* A whole message is in door->msg: answers it, passes it on, or ends the connection (false). */
+static bool message_cross(struct vhost_dev *d) {
+	struct door *door = &d->door;
+	const struct message m = {.bytes = door->msg, .len = door->have, .fds = door->fds, .nfds = door->nfds};
+	const struct message_limits limits = {
+		.queues = d->port->queues, .mtu = d->port->mtu, .packed = door->packed};
+	const unsigned request = message_u32(door->msg);
+	char why[192];
+
+	if (!message_admit(&m, &limits, why, sizeof(why))) {
+		door_detach(d, why);
+		return false;
+	}
+	if (request == MESSAGE_GET_QUEUE_NUM) {
+		// The library would say 128.
+		uint8_t reply[MESSAGE_HEADER + 8];
+		uint32_t head[3] = {request, MESSAGE_REPLY_FLAGS, 8};
+		uint64_t pairs = d->port->queues;
+
+		memcpy(reply, head, sizeof(head));
+		memcpy(reply + MESSAGE_HEADER, &pairs, sizeof(pairs));
+		pass(door->front, reply, sizeof(reply), NULL, 0);
+		fds_drop(door);
+		return true;
+	}
+	if (request == MESSAGE_SET_FEATURES)
+		door->packed = message_u64(door->msg + MESSAGE_HEADER) >> 34 & 1; // VIRTIO_F_RING_PACKED
+	door->last = request;
+	if (!pass(door->back, door->msg, door->have, door->fds, door->nfds)) {
+		door_detach(d, "more vhost-user messages at once than librte_vhost takes");
+		return false;
+	}
+	fds_drop(door);
+	return true;
+}
+
+static uint64_t now_us(void) {
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t) ts.tv_sec * 1000000 + (uint64_t) ts.tv_nsec / 1000;
+}
+
+static void front_ended(struct vhost_dev *d, const char *how) {
+	char why[192];
+
+	if (d->door.have == 0) {
+		door_detach(d, NULL);
+		return;
+	}
+	snprintf(why, sizeof(why), "the connection %s after %u bytes of a vhost-user message", how, d->door.have);
+	door_detach(d, why);
+}
+
+static int on_front(sd_event_source *s, int fd, uint32_t revents, void *arg) {
+	struct vhost_dev *d = arg;
+	struct door *door = &d->door;
+	char why[128];
+
+	for (unsigned messages = 0; messages < 64;) { // then others have their turn
+		size_t want = MESSAGE_HEADER;
+		ssize_t n;
+
+		if (door->have >= MESSAGE_HEADER) {
+			uint32_t payload = message_u32(door->msg + 8);
+
+			if (payload > VHOST_MSG_MAX - MESSAGE_HEADER) {
+				snprintf(why, sizeof(why), "a vhost-user message of %u bytes; at most %d are expected",
+					payload, VHOST_MSG_MAX - MESSAGE_HEADER);
+				door_detach(d, why);
+				return 0;
+			}
+			want += payload;
+		}
+		if (door->have == want) {
+			messages++;
+			if (!message_cross(d))
+				return 0;
+			continue;
+		}
+		n = fetch(fd, door->msg + door->have, want - door->have, door->fds, &door->nfds);
+		if (n < 0 && errno == EAGAIN)
+			break;
+		if (n < 0 && errno == EMSGSIZE) {
+			door_detach(d, "a vhost-user message with more descriptors than the 8 that are allowed");
+			return 0;
+		}
+		if (n <= 0) {
+			front_ended(d, "ended");
+			return 0;
+		}
+		if (door->have == 0)
+			door->half_since = now_us();
+		door->have += (unsigned) n;
+		if (door->have == MESSAGE_HEADER && message_u32(door->msg + 8) == 0) {
+			messages++;
+			if (!message_cross(d))
+				return 0;
+		}
+	}
+	if (door->have > 0)
+		door_timer(d, HALF_MESSAGE_US);
+	return 0;
+}
+
+/* Answers of the library; its end of the twin closes when it refused a message. */
+static int on_back(sd_event_source *s, int fd, uint32_t revents, void *arg) {
+	struct vhost_dev *d = arg;
+	uint8_t bytes[VHOST_MSG_MAX];
+	int fds[VHOST_MSG_FDS];
+	unsigned nfds = 0;
+	char why[128];
+	ssize_t n = fetch(fd, bytes, sizeof(bytes), fds, &nfds);
+
+	if (n < 0 && errno == EAGAIN)
+		return 0;
+	if (n <= 0) {
+		snprintf(why, sizeof(why), "the vhost-user message %s was refused",
+			message_name(d->door.last) != NULL ? message_name(d->door.last) : "before any other");
+		door_detach(d, why);
+		return 0;
+	}
+	if (!pass(d->door.front, bytes, (size_t) n, fds, nfds))
+		door_detach(d, "the front end does not read its answers");
+	for (unsigned i = 0; i < nfds; i++)
+		close(fds[i]);
+	return 0;
+}
+
+/* A front end is there: makes its twin, as soon as the library has let go of the one before. */
+static void attach(struct vhost_dev *d) {
+	const struct port_env *env = port_env_get();
+	struct door *door = &d->door;
+	struct err e;
+
+	if (!device_wait_gone(d, 0)) {
+		door_timer(d, GONE_US);
+		return;
+	}
+	source_drop(&door->on_timer);
+	atomic_store(&d->shrunk, false);
+	atomic_store(&d->fault_claimed, 0);
+	atomic_store(&d->faulted, false);
+	d->shut = false;
+	d->reason[0] = '\0';
+	door->packed = false;
+	door->last = 0;
+	door->back = sock_connect(door->twin, &e);
+	if (door->back < 0) {
+		door_detach(d, e.text);
+		return;
+	}
+	d->attaches++;
+	if (sd_event_add_io(env->loop, &door->on_front, door->front, EPOLLIN, on_front, d) < 0 ||
+		sd_event_add_io(env->loop, &door->on_back, door->back, EPOLLIN, on_back, d) < 0)
+		door_detach(d, "the event loop takes no more descriptors");
+}
+
+static int on_listener(sd_event_source *s, int fd, uint32_t revents, void *arg) {
+	struct vhost_dev *d = arg;
+	int conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	char who[96];
+
+	if (conn < 0)
+		return 0;
+	if (d->door.front >= 0) {
+		log_warn("port %s: refused a second front end, %s; the port belongs to %s", d->port->name,
+			sock_peer(conn, who, sizeof(who)), d->peer);
+		close(conn);
+		return 0;
+	}
+	d->door.front = conn;
+	sock_peer(conn, d->peer, sizeof(d->peer));
+	attach(d);
+	return 0;
+}
+
+/* Client mode. The front end may come at any time: nothing is said about attempts that fail. */
+static void try_connect(struct vhost_dev *d) {
+	struct err e;
+	int fd = sock_connect(d->door.path, &e);
+
+	if (fd < 0) {
+		door_timer(d, RETRY_US);
+		return;
+	}
+	d->door.front = fd;
+	sock_peer(fd, d->peer, sizeof(d->peer));
+	attach(d);
+}
+
+static int on_timer(sd_event_source *s, uint64_t usec, void *arg) {
+	struct vhost_dev *d = arg;
+	struct door *door = &d->door;
+
+	source_drop(&door->on_timer);
+	if (door->front < 0) {
+		if (door->client && !door->link_down)
+			try_connect(d);
+	} else if (door->back < 0) {
+		attach(d);
+	} else if (door->have > 0) {
+		uint64_t age = now_us() - door->half_since;
+
+		if (age >= HALF_MESSAGE_US)
+			front_ended(d, "fell silent");
+		else
+			door_timer(d, HALF_MESSAGE_US - age);
+	}
+	return 0;
+}
+
+static void door_timer(struct vhost_dev *d, uint64_t us) {
+	source_drop(&d->door.on_timer);
+	if (sd_event_add_time_relative(port_env_get()->loop, &d->door.on_timer, CLOCK_MONOTONIC, us, 1000, on_timer, d) < 0)
+		log_error("port %s: no timer to be had; it will not reconnect by itself", d->port->name);
+}
+
+/* Who may connect besides root and ourselves. */
+static int let_group_in(struct door *door, struct err *e) {
+	struct group *g;
+
+	if (door->group[0] == '\0')
+		return 0;
+	g = getgrnam(door->group);
+	if (g == NULL)
+		return err_set(e, EINVAL, "group: there is no group '%s'", door->group);
+	if (chown(door->path, (uid_t) -1, g->gr_gid) < 0)
+		return err_set(e, errno, "group: cannot give %s to group '%s': %m", door->path, door->group);
+	return 0;
+}
+
+static int listen_here(struct vhost_dev *d, struct err *e) {
+	struct door *door = &d->door;
+	int rc;
+
+	door->listener = sock_listen(door->path, door->group[0] != '\0' ? 0660 : 0600, e);
+	if (door->listener < 0)
+		return door->listener;
+	rc = let_group_in(door, e);
+	if (rc == 0 && sd_event_add_io(port_env_get()->loop, &door->on_listener, door->listener, EPOLLIN, on_listener, d) < 0)
+		rc = err_set(e, ENOMEM, "the event loop takes no more descriptors");
+	if (rc < 0) {
+		fd_drop(&door->listener);
+		unlink(door->path);
+	}
+	return rc;
+}
+
+int door_set_link(struct vhost_dev *d, bool down, struct err *e) {
+	struct door *door = &d->door;
+
+	if (door->link_down == down)
+		return 0;
+	door->link_down = down;
+	if (down) {
+		// A front end whose socket closes takes the link down in the guest; one that finds nobody
+		// listening leaves it so.
+		if (!door->client) {
+			source_drop(&door->on_listener);
+			fd_drop(&door->listener);
+			unlink(door->path);
+		}
+		door_detach(d, NULL);
+		return 0;
+	}
+	if (door->client) {
+		door_timer(d, 0);
+		return 0;
+	}
+	door->link_down = listen_here(d, e) < 0;
+	return door->link_down ? -EADDRINUSE : 0;
+}
+
+int door_open(struct vhost_dev *d, const struct port_spec *s, struct err *e) {
+	struct door *door = &d->door;
+	int rc;
+
+	if (strlen(s->path) >= sizeof(door->path))
+		return err_set(e, ENAMETOOLONG, "socket path of %zu bytes; at most %zu are possible", strlen(s->path),
+			sizeof(door->path) - 1);
+	strcpy(door->path, s->path);
+	snprintf(door->group, sizeof(door->group), "%s", s->group != NULL ? s->group : "");
+	door->client = s->client;
+	door->link_down = true;
+	rc = twin_dir_make(e);
+	if (rc < 0)
+		return rc;
+	snprintf(door->twin, sizeof(door->twin), "%s/%u", twin_dir, d->slot);
+	rc = device_register(d, e);
+	if (rc == 0 && !s->link_down) {
+		rc = door_set_link(d, false, e);
+		if (rc < 0)
+			device_unregister(d);
+	}
+	if (rc < 0)
+		twin_dir_drop();
+	return rc;
+}
+
+void door_close(struct vhost_dev *d) {
+	struct door *door = &d->door;
+
+	door->link_down = true;
+	if (!door->client && door->listener >= 0) {
+		source_drop(&door->on_listener);
+		fd_drop(&door->listener);
+		unlink(door->path);
+	}
+	door_detach(d, NULL);
+	source_drop(&door->on_timer);
+	if (!device_wait_gone(d, 2000))
+		log_error("port %s: librte_vhost keeps the connection", d->port->name);
+	device_unregister(d);
+	twin_dir_drop();
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#ifndef WEIR_PORT_VHOST_MESSAGE_H
+#define WEIR_PORT_VHOST_MESSAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* vhost-user messages as the door judges them before librte_vhost sees them (QEMU's
+ * docs/interop/vhost-user.rst). What the library checks itself is not checked again; what it would
+ * wait for, loop over or write past is. */
+
+enum { MESSAGE_HEADER = 12, MESSAGE_REPLY_FLAGS = 1 | 1 << 2 /* version 1, reply */ };
+
+enum message_request {
+	MESSAGE_GET_FEATURES = 1,
+	MESSAGE_SET_FEATURES = 2,
+	MESSAGE_GET_QUEUE_NUM = 17,
+	MESSAGE_SET_INFLIGHT_FD = 32,
+};
+
+struct message {
+	const uint8_t *bytes; /* header and payload, whole */
+	size_t len;
+	const int *fds;
+	unsigned nfds;
+};
+
+/* Limits of the port the message came in at. */
+struct message_limits {
+	unsigned queues; /* pairs */
+	unsigned mtu;
+	bool packed;     /* the last SET_FEATURES chose packed rings */
+};
+
+static inline uint32_t message_u32(const uint8_t *p) {
+	uint32_t v;
+	__builtin_memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+static inline uint64_t message_u64(const uint8_t *p) {
+	uint64_t v;
+	__builtin_memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+/* Name of a request ("SET_VRING_ADDR"), or NULL when weir does not take it. */
+const char *message_name(unsigned request);
+
+/* May the message pass? False, with a sentence in `why`. */
+bool message_admit(const struct message *m, const struct message_limits *l, char *why, size_t size);
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "port/vhost.h"
+
+/* Guest memory is a file that the front end can make shorter after we mapped it; touching what is
+ * no longer there raises SIGBUS in whoever touches it, a worker or the library. The handler puts
+ * private zero pages in the place of the whole region, so that the access goes on and finds
+ * nothing, and marks the device: the port is then shut like after any other fault. */
+
+struct watch {
+	_Atomic uintptr_t start, end;
+	struct vhost_dev *_Atomic dev;
+};
+
+static struct watch watches[PORTS_MAX][GMEM_REGIONS]; // by slot; touched only where ports are
+
+/* Replaces [start, end); hugetlbfs wants its own alignment. */
+static int cover(uintptr_t start, uintptr_t end) {
+	static const uintptr_t pages[] = {4096, 2 << 20, 1 << 30};
+
+	for (unsigned i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
+		uintptr_t from = start & ~(pages[i] - 1), to = (end + pages[i] - 1) & ~(pages[i] - 1);
+
+		if (mmap((void *) from, to - from, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED)
+			return 0;
+	}
+	return -1;
+}
+
+static void on_sigbus(int sig, siginfo_t *info, void *context) {
+	uintptr_t at = (uintptr_t) info->si_addr;
+
+	for (unsigned slot = 0; slot < PORTS_MAX && info->si_code > 0; slot++) {
+		for (unsigned i = 0; i < GMEM_REGIONS; i++) {
+			struct watch *w = &watches[slot][i];
+			uintptr_t start = atomic_load(&w->start), end = atomic_load(&w->end);
+			struct vhost_dev *d = atomic_load(&w->dev);
+
+			if (d == NULL || at < start || at >= end)
+				continue;
+			if (cover(start, end) < 0)
+				break;
+			atomic_store(&d->shrunk, true);
+			device_still(d);
+			return;
+		}
+	}
+	// Memory the library shares with a front end besides the guest's own: the in-flight region.
+	if (info->si_code == BUS_ADRERR && cover(at & ~4095ul, (at & ~4095ul) + 4096) == 0)
+		return;
+	signal(sig, SIG_DFL); // a fault of our own: let it happen again
+}
+
+void sigbus_install(void) {
+	struct sigaction sa = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_NODEFER};
+
+	sigaction(SIGBUS, &sa, NULL);
+}
+
+void sigbus_watch(struct vhost_dev *d) {
+	sigbus_forget(d);
+	for (unsigned i = 0; i < d->mem.n; i++) {
+		struct watch *w = &watches[d->slot][i];
+
+		atomic_store(&w->start, (uintptr_t) d->mem.r[i].hva);
+		atomic_store(&w->end, (uintptr_t) d->mem.r[i].hva + d->mem.r[i].size);
+		atomic_store(&w->dev, d);
+	}
+}
+
+void sigbus_forget(struct vhost_dev *d) {
+	for (unsigned i = 0; i < GMEM_REGIONS; i++)
+		atomic_store(&watches[d->slot][i].dev, NULL);
+}
