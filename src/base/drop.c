@@ -10,9 +10,9 @@ static const char *const texts[DROP_COUNT] = {[DROP_NONE] = "delivered", DROP_RE
 #undef X
 
 const char *drop_name(enum drop reason) {
-	return (unsigned) reason < DROP_COUNT ? names[reason] : "unknown";
+	return (unsigned)reason < DROP_COUNT ? names[reason] : "unknown";
 }
 
 const char *drop_text(enum drop reason) {
-	return (unsigned) reason < DROP_COUNT ? texts[reason] : "unknown";
+	return (unsigned)reason < DROP_COUNT ? texts[reason] : "unknown";
 }

@@ -28,6 +28,6 @@ void err_prefix(struct err *e, const char *fmt, ...) {
 	va_start(ap, fmt);
 	n = vsnprintf(e->text, sizeof(e->text), fmt, ap);
 	va_end(ap);
-	if (n >= 0 && (size_t) n < sizeof(e->text))
-		snprintf(e->text + n, sizeof(e->text) - n, "%.*s", (int) (sizeof(was) - n - 1), was);
+	if (n >= 0 && (size_t)n < sizeof(e->text))
+		snprintf(e->text + n, sizeof(e->text) - n, "%.*s", (int)(sizeof(was) - n - 1), was);
 }

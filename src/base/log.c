@@ -12,7 +12,7 @@
 static atomic_int limit = LOG_L_INFO;
 
 void log_set_level(enum log_level level) {
-	atomic_store(&limit, (int) level);
+	atomic_store(&limit, (int)level);
 }
 
 void log_msg(enum log_level level, const char *fmt, ...) {
@@ -22,10 +22,10 @@ void log_msg(enum log_level level, const char *fmt, ...) {
 	size_t n;
 	va_list ap;
 
-	if ((int) level > atomic_load_explicit(&limit, memory_order_relaxed))
+	if ((int)level > atomic_load_explicit(&limit, memory_order_relaxed))
 		return;
 	if (getenv("JOURNAL_STREAM") != NULL) {
-		n = (size_t) snprintf(line, sizeof(line), "<%d>", syslog_priority[level]);
+		n = (size_t)snprintf(line, sizeof(line), "<%d>", syslog_priority[level]);
 	} else {
 		struct timespec ts;
 		struct tm tm;
@@ -33,15 +33,15 @@ void log_msg(enum log_level level, const char *fmt, ...) {
 		clock_gettime(CLOCK_REALTIME, &ts);
 		localtime_r(&ts.tv_sec, &tm);
 		n = strftime(line, sizeof(line), "%H:%M:%S", &tm);
-		n += (size_t) snprintf(line + n, sizeof(line) - n, ".%03ld %s", ts.tv_nsec / 1000000,
+		n += (size_t)snprintf(line + n, sizeof(line) - n, ".%03ld %s", ts.tv_nsec / 1000000,
 			words[level]);
 	}
 	va_start(ap, fmt);
 	int m = vsnprintf(line + n, sizeof(line) - n - 1, fmt, ap);
 	va_end(ap);
 	if (m > 0)
-		n += (size_t) m < sizeof(line) - n - 1 ? (size_t) m : sizeof(line) - n - 2;
+		n += (size_t)m < sizeof(line) - n - 1 ? (size_t)m : sizeof(line) - n - 2;
 	line[n++] = '\n';
 	// One write, so that lines of several threads do not mix. Nothing can be done if it fails.
-	(void) !write(STDERR_FILENO, line, n);
+	(void)!write(STDERR_FILENO, line, n);
 }

@@ -15,20 +15,21 @@ int mac_parse(const char *text, uint64_t *mac) {
 		const char *p = text + 3 * i;
 		unsigned octet;
 
-		if (!isxdigit((unsigned char) p[0]) || !isxdigit((unsigned char) p[1]))
+		if (!isxdigit((unsigned char)p[0]) || !isxdigit((unsigned char)p[1]))
 			return -EINVAL;
 		if (i < 5 && (p[2] != text[2] || (p[2] != ':' && p[2] != '-')))
 			return -EINVAL;
 		sscanf(p, "%2x", &octet);
-		v |= (uint64_t) octet << (8 * i);
+		v |= (uint64_t)octet << (8 * i);
 	}
 	*mac = v;
 	return 0;
 }
 
 char *mac_format(uint64_t mac, char *buf) {
-	const uint8_t *o = (const uint8_t *) &mac;
+	const uint8_t *o = (const uint8_t *)&mac;
 
-	snprintf(buf, MAC_TEXT_MAX, "%02x:%02x:%02x:%02x:%02x:%02x", o[0], o[1], o[2], o[3], o[4], o[5]);
+	snprintf(buf, MAC_TEXT_MAX, "%02x:%02x:%02x:%02x:%02x:%02x", o[0], o[1], o[2], o[3], o[4],
+		o[5]);
 	return buf;
 }

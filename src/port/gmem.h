@@ -41,7 +41,7 @@ static inline uint8_t *gmem_at(const struct gmem *m, uint64_t gpa, uint64_t *lef
  * translated. */
 static inline int gmem_holds(const struct gmem *m, const void *p, uint64_t len) {
 	for (unsigned i = 0; i < m->n; i++) {
-		uint64_t off = (uint64_t) (uintptr_t) p - (uint64_t) (uintptr_t) m->r[i].hva;
+		uint64_t off = (uint64_t)(uintptr_t)p - (uint64_t)(uintptr_t)m->r[i].hva;
 
 		if (off < m->r[i].size && len <= m->r[i].size - off)
 			return 1;

@@ -14,10 +14,6 @@
  * a small table by flow hash. Several workers write it without a lock: the worst that a lost or
  * mixed-up entry does is that a flow moves to another queue once. */
 
-// Until their files are there; a weak name does not pull them out of the library, so each of these
-// goes when its kind lands.
-extern const struct port_ops vhost_port_ops __attribute__((weak));
-
 static const struct port_ops *const kinds[] = {
 	[PORT_VHOST_USER] = &vhost_port_ops,
 	[PORT_TAP] = &tap_port_ops,
@@ -59,7 +55,7 @@ const char *port_kind_name(enum port_kind k) {
 
 /* What holds for every kind; the configuration checks the same, but is not the only caller. */
 static int check_spec(const struct port_spec *s, struct err *e) {
-	if ((unsigned)s->kind >= COUNT_KINDS || kinds[s->kind] == NULL)
+	if ((unsigned)s->kind >= COUNT_KINDS)
 		return err_set(e, ENOTSUP, "ports of kind %s are not in this build",
 			port_kind_name(s->kind));
 	if (s->queues < 1 || s->queues > QUEUES_MAX)

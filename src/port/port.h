@@ -26,12 +26,17 @@
  *     ... parse, verdict, group by out port (ascending port id, then queue: the lock order) ...
  *     tx_begin(t); tx(t, items, n)    copies into the receiver, publishes nothing yet
  *     rx_done(q, b)                   gives the sender its buffers back (published)
- *     tx_end(t)                       publishes to the receiver, unlocks; tells if it wants a call
- *     tx_notify(t)                    the receiver's interrupt, outside the lock
+ *     tx_end(t)                       publishes to the receiver, interrupts it if it asked, unlocks
  * rx_done comes before tx_end so that a switch killed in between loses a frame of the batch but
  * never delivers one twice. */
 
-enum { PORT_NAME_MAX = 32, PORTS_MAX = 1024, QUEUES_MAX = 16, PORT_MTU_MIN = 68, PORT_MTU_MAX = 9000 };
+enum {
+	PORT_NAME_MAX = 32,
+	PORTS_MAX = 1024,
+	QUEUES_MAX = 16,
+	PORT_MTU_MIN = 68,
+	PORT_MTU_MAX = 9000
+};
 
 struct port;
 struct err;
@@ -43,13 +48,13 @@ enum port_kind { PORT_VHOST_USER, PORT_TAP };
 struct port_spec {
 	char name[PORT_NAME_MAX];
 	enum port_kind kind;
-	const char *path;  /* vhost-user: socket path; tap: interface name */
+	const char *path; /* vhost-user: socket path; tap: interface name */
 	const char *netns; /* tap: name under /run/netns or a path; NULL: the daemon's own */
 	const char *group; /* vhost-user server: group that may connect; NULL: none */
-	bool client;       /* vhost-user: connect instead of listen */
-	bool link_down;    /* administratively down */
-	uint16_t queues;   /* pairs, 1..QUEUES_MAX */
-	uint16_t mtu;      /* PORT_MTU_MIN..PORT_MTU_MAX, bytes of layer 3 */
+	bool client; /* vhost-user: connect instead of listen */
+	bool link_down; /* administratively down */
+	uint16_t queues; /* pairs, 1..QUEUES_MAX */
+	uint16_t mtu; /* PORT_MTU_MIN..PORT_MTU_MAX, bytes of layer 3 */
 };
 
 struct rx_counters {
@@ -68,7 +73,9 @@ struct rxq {
 	struct port *port;
 	uint16_t index;
 	atomic_bool active; /* has something to pull from; written under the kind's own lock */
-	int worker;         /* index of the worker that pulls it, -1: none; control thread only */
+	bool armed; /* the worker's own: it slept on this queue and has not pulled since */
+	uint64_t dealt; /* c.cycles when queues were last dealt; control thread only */
+	int worker; /* index of the worker that pulls it, -1: none; control thread only */
 	struct rx_counters c __attribute__((aligned(64))); /* written by the pulling worker only */
 };
 
@@ -76,7 +83,6 @@ struct txq {
 	struct port *port;
 	uint16_t index;
 	atomic_bool active;
-	bool pending_notify; /* between tx_end and tx_notify, the worker's own */
 	rte_spinlock_t lock;
 	struct tx_counters c __attribute__((aligned(64))); /* written under the lock */
 };
@@ -89,20 +95,20 @@ struct tx_item {
 
 /* Why a port carries nothing, as users see it. */
 enum port_state {
-	PORT_UP,      /* frames can flow */
+	PORT_UP, /* frames can flow */
 	PORT_WAITING, /* no guest attached yet, or its driver has not started */
-	PORT_DOWN,    /* administratively or carrier down */
-	PORT_SHUT,    /* closed by weir because the other side broke the rules; reason says how */
+	PORT_DOWN, /* administratively or carrier down */
+	PORT_SHUT, /* closed by weir because the other side broke the rules; reason says how */
 };
 
 struct port_status {
 	enum port_state state;
-	char reason[192];      /* one sentence, empty when up */
-	char features[256];    /* negotiated, as words: "packed mrg-rxbuf csum tso4 ..." */
-	char peer[96];         /* who is at the other end: "pid 4711 (qemu-system-x86)" */
+	char reason[192]; /* one sentence, empty when up */
+	char features[256]; /* negotiated, as words: "packed mrg-rxbuf csum tso4 ..." */
+	char peer[96]; /* who is at the other end: "pid 4711 (qemu-system-x86)" */
 	uint16_t active_pairs; /* queue pairs in use now */
-	uint16_t ring_size;    /* descriptors, 0 when none */
-	uint16_t mtu;          /* in force */
+	uint16_t ring_size; /* descriptors, 0 when none */
+	uint16_t mtu; /* in force */
 	uint64_t reconnects, shuts;
 };
 
@@ -124,11 +130,11 @@ struct port_ops {
 
 	/* tx_begin takes the lock; false (and no lock) when the queue is not active. tx delivers what it
 	 * can and books the rest to c.drops; it may be called several times before tx_end. tx_end
-	 * publishes and unlocks; true when the receiver asked to be notified. */
+	 * publishes, notifies a receiver that asked for it (its descriptor lives as long as the lock is
+	 * held) and unlocks. */
 	bool (*tx_begin)(struct txq *t);
 	void (*tx)(struct txq *t, const struct tx_item *it, unsigned n);
-	bool (*tx_end)(struct txq *t);
-	void (*tx_notify)(struct txq *t);
+	void (*tx_end)(struct txq *t);
 
 	/* Before sleeping: asks the sender to kick. true when frames are there already (do not sleep).
 	 * disarm takes it back. fd is what becomes readable on a kick, level-triggered, -1: none; the
@@ -139,7 +145,8 @@ struct port_ops {
 };
 
 struct port {
-	uint16_t id; /* 0..PORTS_MAX-1, stable while the port lives; chosen by the caller of port_open */
+	uint16_t
+		id; /* 0..PORTS_MAX-1, stable while the port lives; chosen by the caller of port_open */
 	uint16_t queues;
 	uint16_t mtu;
 	enum port_kind kind;
@@ -158,8 +165,9 @@ enum { FLOW_QUEUES = 4096 };
 
 /* What all ports of a process share. Set once by the control thread before the first port_open. */
 struct port_env {
-	struct sd_event *loop;               /* the control thread's loop */
-	void (*changed)(struct port *, void *arg); /* a ring came or went, a state changed: called on the
+	struct sd_event *loop; /* the control thread's loop */
+	void (*changed)(
+		struct port *, void *arg); /* a ring came or went, a state changed: called on the
 	                                      * control thread, from the loop */
 	void *arg;
 };

@@ -5,36 +5,38 @@
 /* What both kinds of ring share: guest addresses, indirect tables, notifications and positions. The
  * frames themselves are in ring_pull.c and ring_put.c. */
 
-int ring_translate(struct ring *v, uint64_t addr, uint32_t len, struct seg *segs, unsigned n, unsigned max) {
+int ring_translate(
+	struct ring *v, uint64_t addr, uint32_t len, struct seg *segs, unsigned n, unsigned max) {
 	while (len > 0) {
 		uint64_t left;
 		uint8_t *p = gmem_at(v->mem, addr, &left);
 
 		if (p == NULL) {
-			ring_fault(v, "queue %u: a buffer of %u bytes at 0x%llx is outside guest memory", v->index,
-				len, (unsigned long long) addr);
+			ring_fault(v,
+				"queue %u: a buffer of %u bytes at 0x%llx is outside guest memory",
+				v->index, len, (unsigned long long)addr);
 			return -1;
 		}
 		if (n == max)
 			return -2;
 		if (left > len)
 			left = len;
-		segs[n++] = (struct seg) {.base = p, .len = (uint32_t) left};
+		segs[n++] = (struct seg){.base = p, .len = (uint32_t)left};
 		addr += left;
-		len -= (uint32_t) left;
+		len -= (uint32_t)left;
 	}
-	return (int) n;
+	return (int)n;
 }
 
 /* Entry `i` of an indirect table, copied once; tables may cross regions like any guest memory, but
  * an entry that does is not worth following. */
 static bool table_read(struct ring *v, uint64_t table, unsigned i, struct vring_desc *d) {
 	uint64_t left;
-	const uint8_t *p = gmem_at(v->mem, table + (uint64_t) i * sizeof(*d), &left);
+	const uint8_t *p = gmem_at(v->mem, table + (uint64_t)i * sizeof(*d), &left);
 
 	if (p == NULL || left < sizeof(*d)) {
-		ring_fault(v, "queue %u: the indirect table at 0x%llx is outside guest memory", v->index,
-			(unsigned long long) table);
+		ring_fault(v, "queue %u: the indirect table at 0x%llx is outside guest memory",
+			v->index, (unsigned long long)table);
 		return false;
 	}
 	__builtin_memcpy(d, p, sizeof(*d));
@@ -45,12 +47,14 @@ static bool table_read(struct ring *v, uint64_t table, unsigned i, struct vring_
 int ring_indirect(struct ring *v, uint64_t addr, uint32_t len, bool writable, struct seg *segs,
 	unsigned have, unsigned max) {
 	const unsigned entries = len / sizeof(struct vring_desc);
-	int n = (int) have;
+	int n = (int)have;
 	unsigned i = 0;
 
-	if (!v->indirect || len == 0 || len % sizeof(struct vring_desc) != 0 || entries > RING_SIZE_MAX) {
+	if (!v->indirect || len == 0 || len % sizeof(struct vring_desc) != 0 ||
+		entries > RING_SIZE_MAX) {
 		ring_fault(v, "queue %u: indirect table of %u bytes; %s", v->index, len,
-			v->indirect ? "expected 1 to 32768 entries of 16" : "indirect descriptors were not negotiated");
+			v->indirect ? "expected 1 to 32768 entries of 16"
+				    : "indirect descriptors were not negotiated");
 		return -1;
 	}
 	for (unsigned count = 1;; count++) {
@@ -59,7 +63,7 @@ int ring_indirect(struct ring *v, uint64_t addr, uint32_t len, bool writable, st
 
 		if (count > entries) {
 			ring_fault(v, "queue %u: the indirect table at 0x%llx loops", v->index,
-				(unsigned long long) addr);
+				(unsigned long long)addr);
 			return -1;
 		}
 		if (!table_read(v, addr, i, &d))
@@ -73,7 +77,7 @@ int ring_indirect(struct ring *v, uint64_t addr, uint32_t len, bool writable, st
 							      : "writable for the device");
 			return -1;
 		}
-		n = ring_translate(v, d.addr, d.len, segs, (unsigned) n, max);
+		n = ring_translate(v, d.addr, d.len, segs, (unsigned)n, max);
 		if (n < 0)
 			return n;
 		if (v->packed ? ++i == entries : !(flags & VRING_DESC_F_NEXT))
@@ -81,7 +85,8 @@ int ring_indirect(struct ring *v, uint64_t addr, uint32_t len, bool writable, st
 		if (!v->packed)
 			i = d.next;
 		if (i >= entries) {
-			ring_fault(v, "queue %u: entry %u of an indirect table of %u", v->index, i, entries);
+			ring_fault(v, "queue %u: entry %u of an indirect table of %u", v->index, i,
+				entries);
 			return -1;
 		}
 	}
@@ -133,18 +138,21 @@ bool ring_wants_call(struct ring *v) {
 	if (v->packed)
 		return packed_wants_call(v);
 	if (!v->event_idx)
-		return !(__atomic_load_n(&v->avail->flags, __ATOMIC_RELAXED) & VRING_AVAIL_F_NO_INTERRUPT);
+		return !(__atomic_load_n(&v->avail->flags, __ATOMIC_RELAXED) &
+			 VRING_AVAIL_F_NO_INTERRUPT);
 	v->signalled = now;
 	v->signalled_valid = true;
 	return !valid ||
-		vring_need_event(__atomic_load_n(&v->avail->ring[v->size], __ATOMIC_RELAXED), now, was);
+	       vring_need_event(
+		       __atomic_load_n(&v->avail->ring[v->size], __ATOMIC_RELAXED), now, was);
 }
 
 bool ring_arm(struct ring *v) {
 	if (v->packed) {
-		__atomic_store_n(&v->device_event->flags, VRING_PACKED_EVENT_FLAG_ENABLE, __ATOMIC_RELAXED);
+		__atomic_store_n(
+			&v->device_event->flags, VRING_PACKED_EVENT_FLAG_ENABLE, __ATOMIC_RELAXED);
 	} else if (v->event_idx) {
-		uint16_t *avail_event = (uint16_t *) &v->used->ring[v->size];
+		uint16_t *avail_event = (uint16_t *)&v->used->ring[v->size];
 
 		__atomic_store_n(avail_event, v->last_avail, __ATOMIC_RELAXED);
 	} else {
@@ -157,7 +165,8 @@ bool ring_arm(struct ring *v) {
 
 void ring_disarm(struct ring *v) {
 	if (v->packed)
-		__atomic_store_n(&v->device_event->flags, VRING_PACKED_EVENT_FLAG_DISABLE, __ATOMIC_RELAXED);
+		__atomic_store_n(
+			&v->device_event->flags, VRING_PACKED_EVENT_FLAG_DISABLE, __ATOMIC_RELAXED);
 	else if (!v->event_idx)
 		__atomic_store_n(&v->used->flags, VRING_USED_F_NO_NOTIFY, __ATOMIC_RELAXED);
 	// With event indices the wish was for one index only, and that has passed.

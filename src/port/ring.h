@@ -35,12 +35,12 @@ struct rte_vhost_inflight_info_split;
 
 /* A receive buffer the guest offered. */
 struct rxbuf {
-	uint8_t *p;    /* its first segment */
-	uint32_t len;  /* bytes in that segment */
-	uint32_t total;/* bytes in all segments */
+	uint8_t *p; /* its first segment */
+	uint32_t len; /* bytes in that segment */
+	uint32_t total; /* bytes in all segments */
 	uint16_t id;
-	uint16_t ndesc;/* packed: ring slots it takes */
-	uint16_t nsegs;/* 1: p and len are all; else segs of the window from `seg` on */
+	uint16_t ndesc; /* packed: ring slots it takes */
+	uint16_t nsegs; /* 1: p and len are all; else segs of the window from `seg` on */
 	uint16_t seg;
 };
 
@@ -51,7 +51,7 @@ struct taken {
 	uint16_t flags;
 	uint16_t id;
 	uint16_t ndesc; /* packed: slots */
-	uint16_t pos;   /* packed: slot of the head */
+	uint16_t pos; /* packed: slot of the head */
 };
 
 struct ring {
@@ -75,20 +75,20 @@ struct ring {
 		struct rte_vhost_inflight_info_packed *inflight_packed;
 	};
 	uint16_t size;
-	uint16_t index;   /* of the protocol: 2 x pair (guest receives), 2 x pair + 1 (transmits) */
-	uint8_t hdr_len;  /* 10 or 12 */
+	uint16_t index; /* of the protocol: 2 x pair (guest receives), 2 x pair + 1 (transmits) */
+	uint8_t hdr_len; /* 10 or 12 */
 	bool packed, event_idx, indirect, mergeable;
-	uint8_t caps;     /* enum offload_cap the guest can receive */
+	uint8_t caps; /* enum offload_cap the guest can receive */
 	uint32_t len_max; /* longest frame that is no segmentation frame */
 	int callfd;
 
 	/* Where we are. */
 	uint16_t last_avail; /* next to take */
-	uint16_t last_used;  /* next to give back */
-	uint16_t signalled;  /* last_used when the guest was last told */
+	uint16_t last_used; /* next to give back */
+	uint16_t signalled; /* last_used when the guest was last told */
 	bool avail_wrap, used_wrap; /* packed */
 	bool signalled_valid;
-	uint16_t staged;     /* used entries written, not yet published */
+	uint16_t staged; /* used entries written, not yet published */
 
 	/* Pulling: what the batch under way holds. */
 	uint16_t ntaken;
@@ -102,7 +102,7 @@ struct ring {
 	struct {
 		uint16_t id, ndesc;
 		uint32_t len;
-	} *stage;
+	} * stage;
 };
 
 /* Records the first fault of the device (a sentence) and stills its rings; the rest is the control
@@ -136,13 +136,15 @@ void ring_set_base(struct ring *v, uint16_t base);
 
 /* By kind of ring. */
 unsigned split_take(struct ring *v, unsigned budget);
-int split_gather(struct ring *v, const struct taken *t, bool writable, struct seg *segs, unsigned max);
+int split_gather(
+	struct ring *v, const struct taken *t, bool writable, struct seg *segs, unsigned max);
 void split_return(struct ring *v);
 void split_use(struct ring *v, const struct rxbuf *r, uint32_t len);
 void split_publish(struct ring *v);
 unsigned split_offered(struct ring *v);
 unsigned packed_take(struct ring *v, unsigned budget);
-int packed_gather(struct ring *v, const struct taken *t, bool writable, struct seg *segs, unsigned max);
+int packed_gather(
+	struct ring *v, const struct taken *t, bool writable, struct seg *segs, unsigned max);
 void packed_return(struct ring *v);
 void packed_use(struct ring *v, const struct rxbuf *r, uint32_t len);
 void packed_publish(struct ring *v);
@@ -153,7 +155,8 @@ void packed_recover(struct ring *v);
 
 /* Appends guest memory [addr, addr+len) to segs, splitting where it crosses regions. New count, or
  * -1 after a fault, or -2 when `max` is not enough. */
-int ring_translate(struct ring *v, uint64_t addr, uint32_t len, struct seg *segs, unsigned n, unsigned max);
+int ring_translate(
+	struct ring *v, uint64_t addr, uint32_t len, struct seg *segs, unsigned n, unsigned max);
 /* Follows an indirect table of `len` bytes at `addr`; as ring_translate. Both ring kinds use it:
  * split tables are chained, packed ones run in order. */
 int ring_indirect(struct ring *v, uint64_t addr, uint32_t len, bool writable, struct seg *segs,

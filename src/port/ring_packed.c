@@ -43,8 +43,9 @@ static bool chain_end(struct ring *v, struct taken *t) {
 
 	while (flags & VRING_DESC_F_NEXT) {
 		if (++t->ndesc > v->size) {
-			ring_fault(v, "queue %u: the chain at slot %u is longer than the ring of %u", v->index,
-				t->pos, v->size);
+			ring_fault(v,
+				"queue %u: the chain at slot %u is longer than the ring of %u",
+				v->index, t->pos, v->size);
 			return false;
 		}
 		advance(&pos, &wrap, 1, v->size);
@@ -73,7 +74,8 @@ unsigned packed_take(struct ring *v, unsigned budget) {
 		if (__builtin_expect(flags & VRING_DESC_F_NEXT, 0) && !chain_end(v, t))
 			return 0;
 		if (__builtin_expect(t->id >= v->size, 0)) {
-			ring_fault(v, "queue %u: buffer id %u in a ring of %u", v->index, t->id, v->size);
+			ring_fault(v, "queue %u: buffer id %u in a ring of %u", v->index, t->id,
+				v->size);
 			return 0;
 		}
 		advance(&v->last_avail, &v->avail_wrap, t->ndesc, v->size);
@@ -81,13 +83,15 @@ unsigned packed_take(struct ring *v, unsigned budget) {
 	return n;
 }
 
-int packed_gather(struct ring *v, const struct taken *t, bool writable, struct seg *segs, unsigned max) {
+int packed_gather(
+	struct ring *v, const struct taken *t, bool writable, struct seg *segs, unsigned max) {
 	uint16_t pos = t->pos;
 	int n = 0;
 
 	if (t->flags & VRING_DESC_F_INDIRECT) {
 		if (t->flags & VRING_DESC_F_NEXT) {
-			ring_fault(v, "queue %u: slot %u is indirect and chained", v->index, t->pos);
+			ring_fault(
+				v, "queue %u: slot %u is indirect and chained", v->index, t->pos);
 			return -1;
 		}
 		return ring_indirect(v, t->addr, t->len, writable, segs, 0, max);
@@ -98,7 +102,8 @@ int packed_gather(struct ring *v, const struct taken *t, bool writable, struct s
 		uint32_t len = i == 0 ? t->len : __atomic_load_n(&d->len, __ATOMIC_RELAXED);
 		uint16_t flags = i == 0 ? t->flags : __atomic_load_n(&d->flags, __ATOMIC_RELAXED);
 
-		if (!(flags & VRING_DESC_F_WRITE) != !writable || (i > 0 && flags & VRING_DESC_F_INDIRECT)) {
+		if (!(flags & VRING_DESC_F_WRITE) != !writable ||
+			(i > 0 && flags & VRING_DESC_F_INDIRECT)) {
 			ring_fault(v, "queue %u: slot %u is %s", v->index, pos,
 				flags & VRING_DESC_F_INDIRECT ? "indirect inside a chain"
 				: writable                    ? "read-only for the device"
@@ -127,7 +132,7 @@ static void element(struct ring *v, uint16_t id, uint32_t len, uint16_t ndesc, b
 		e.flags = F_AVAIL | F_USED;
 	if (wrote)
 		e.flags |= VRING_DESC_F_WRITE;
-	__atomic_store_n((uint64_t *) &v->pdesc[v->last_used].len, e.word, __ATOMIC_RELEASE);
+	__atomic_store_n((uint64_t *)&v->pdesc[v->last_used].len, e.word, __ATOMIC_RELEASE);
 	advance(&v->last_used, &v->used_wrap, ndesc, v->size);
 }
 
@@ -170,13 +175,15 @@ static bool lap_fits(const struct ring *v, bool wrap, uint16_t *at) {
 	while (i < v->size && is_avail(flags_at(v, i), !wrap))
 		i++;
 	ahead = i;
-	while (i < v->size && !!(flags_at(v, i) & F_AVAIL) == wrap && !!(flags_at(v, i) & F_USED) == wrap)
+	while (i < v->size && !!(flags_at(v, i) & F_AVAIL) == wrap &&
+		!!(flags_at(v, i) & F_USED) == wrap)
 		i++;
 	*at = i;
 	while (i < v->size && is_avail(flags_at(v, i), wrap))
 		i++;
 	if (ahead == 0)
-		while (i < v->size && !!(flags_at(v, i) & F_AVAIL) != wrap && !!(flags_at(v, i) & F_USED) != wrap)
+		while (i < v->size && !!(flags_at(v, i) & F_AVAIL) != wrap &&
+			!!(flags_at(v, i) & F_USED) != wrap)
 			i++;
 	return i == v->size;
 }

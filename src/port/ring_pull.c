@@ -17,7 +17,7 @@ static void offload_read(struct frame *f, const uint8_t hdr[12]) {
 	struct virtio_net_hdr_v1 h;
 
 	memcpy(&h, hdr, sizeof(h));
-	f->ol = (struct offload) {.flags = h.flags,
+	f->ol = (struct offload){.flags = h.flags,
 		.gso_type = h.gso_type,
 		.hdr_len = h.hdr_len,
 		.gso_size = h.gso_size,
@@ -31,7 +31,7 @@ static void frame_reset(struct frame *f, uint8_t *room) {
 	f->len = f->head_len = f->nsegs = 0;
 	f->flags = f->drop = f->proto = 0;
 	f->tci = 0;
-	f->ol = (struct offload) {0};
+	f->ol = (struct offload){0};
 }
 
 /* Takes n bytes off the front of the segments, into dst. */
@@ -65,7 +65,8 @@ static __attribute__((noinline)) int pull_slow(struct ring *v, struct batch *b, 
 	if (max > FRAME_SEGS_MAX)
 		max = FRAME_SEGS_MAX;
 	f->segs = &b->segs[b->nsegs];
-	n = v->packed ? packed_gather(v, t, false, f->segs, max) : split_gather(v, t, false, f->segs, max);
+	n = v->packed ? packed_gather(v, t, false, f->segs, max)
+		      : split_gather(v, t, false, f->segs, max);
 	if (n == -1)
 		return -1;
 	if (n == -2) {
@@ -73,28 +74,30 @@ static __attribute__((noinline)) int pull_slow(struct ring *v, struct batch *b, 
 		return 0;
 	}
 	b->nsegs += n;
-	f->nsegs = (uint16_t) n;
+	f->nsegs = (uint16_t)n;
 	for (int s = 0; s < n; s++) {
-		if (total + f->segs[s].len < total || total + f->segs[s].len > (unsigned) FRAME_LEN_MAX + v->hdr_len) {
+		if (total + f->segs[s].len < total ||
+			total + f->segs[s].len > (unsigned)FRAME_LEN_MAX + v->hdr_len) {
 			f->drop = DROP_OVERSIZE;
 			return 0;
 		}
 		total += f->segs[s].len;
 	}
-	if (total < v->hdr_len + (unsigned) FRAME_LEN_MIN) {
+	if (total < v->hdr_len + (unsigned)FRAME_LEN_MIN) {
 		f->drop = DROP_RUNT;
 		return 0;
 	}
 	segs_take(f, hdr, v->hdr_len);
 	offload_read(f, hdr);
 	f->len = total - v->hdr_len;
-	f->head_len = f->len < FRAME_HEAD_FIRST ? (uint16_t) f->len : FRAME_HEAD_FIRST;
+	f->head_len = f->len < FRAME_HEAD_FIRST ? (uint16_t)f->len : FRAME_HEAD_FIRST;
 	segs_take(f, f->head, f->head_len);
 	return 0;
 }
 
 /* One descriptor that holds header and frame, `p` is where it lies and `left` what may be read there. */
-static inline void pull_fast(struct ring *v, struct batch *b, unsigned i, uint8_t *p, uint64_t left) {
+static inline void pull_fast(
+	struct ring *v, struct batch *b, unsigned i, uint8_t *p, uint64_t left) {
 	struct frame *f = &b->f[i];
 	const uint32_t len = v->taken[i].len - v->hdr_len;
 	uint8_t *data = p + v->hdr_len;
@@ -102,16 +105,16 @@ static inline void pull_fast(struct ring *v, struct batch *b, unsigned i, uint8_
 
 	memcpy(hdr, p, 10); // num_buffers means nothing in this direction
 	if (__builtin_expect((hdr[0] & 0xffff) != 0, 0))
-		offload_read(f, (const uint8_t *) hdr);
+		offload_read(f, (const uint8_t *)hdr);
 	f->len = len;
 	if (len >= FRAME_HEAD_FIRST || left - v->hdr_len >= FRAME_HEAD_FIRST) {
 		// A constant copy, perhaps past the frame's end but not past the guest's memory; what is
 		// beyond head_len is never looked at.
 		memcpy(f->head, data, FRAME_HEAD_FIRST);
-		f->head_len = len < FRAME_HEAD_FIRST ? (uint16_t) len : FRAME_HEAD_FIRST;
+		f->head_len = len < FRAME_HEAD_FIRST ? (uint16_t)len : FRAME_HEAD_FIRST;
 	} else {
 		memcpy(f->head, data, len);
-		f->head_len = (uint16_t) len;
+		f->head_len = (uint16_t)len;
 	}
 	if (len > FRAME_HEAD_FIRST) {
 		struct seg *s = &b->segs[b->nsegs++];
@@ -131,7 +134,8 @@ static inline void judge(struct ring *v, struct batch *b, unsigned i) {
 		return;
 	if (__builtin_expect(offload_any(&f->ol), 0))
 		f->drop = offload_check(f, b->room[i] + FRAME_HEAD_MAX);
-	if (f->drop == DROP_NONE && f->len > v->len_max && f->ol.gso_type == VIRTIO_NET_HDR_GSO_NONE)
+	if (f->drop == DROP_NONE && f->len > v->len_max &&
+		f->ol.gso_type == VIRTIO_NET_HDR_GSO_NONE)
 		f->drop = DROP_OVERSIZE;
 }
 
@@ -148,7 +152,7 @@ unsigned ring_pull(struct ring *v, struct batch *b, unsigned budget) {
 
 		at[i] = NULL;
 		if (t->flags & (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE) ||
-			t->len < v->hdr_len + (unsigned) FRAME_LEN_MIN)
+			t->len < v->hdr_len + (unsigned)FRAME_LEN_MIN)
 			continue;
 		at[i] = gmem_at(v->mem, t->addr, &left[i]);
 		if (__builtin_expect(at[i] == NULL || left[i] < t->len, 0)) {
@@ -158,10 +162,11 @@ unsigned ring_pull(struct ring *v, struct batch *b, unsigned budget) {
 		rte_prefetch0(at[i]);
 		rte_prefetch0(at[i] + 64);
 	}
-	v->ntaken = (uint16_t) n;
+	v->ntaken = (uint16_t)n;
 	for (unsigned i = 0; i < n; i++) {
 		frame_reset(&b->f[i], b->room[i]);
-		if (__builtin_expect(at[i] != NULL, 1) && v->taken[i].len <= (unsigned) FRAME_LEN_MAX + v->hdr_len) {
+		if (__builtin_expect(at[i] != NULL, 1) &&
+			v->taken[i].len <= (unsigned)FRAME_LEN_MAX + v->hdr_len) {
 			pull_fast(v, b, i, at[i], left[i]);
 		} else if (pull_slow(v, b, i) < 0) {
 			v->ntaken = 0; // the device is finished: nothing is given back
@@ -170,6 +175,6 @@ unsigned ring_pull(struct ring *v, struct batch *b, unsigned budget) {
 		judge(v, b, i);
 		b->bytes += b->f[i].len;
 	}
-	b->n = (uint16_t) n;
+	b->n = (uint16_t)n;
 	return n;
 }

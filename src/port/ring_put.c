@@ -20,8 +20,9 @@ static bool rxbuf_make(struct ring *v, const struct taken *t, struct rxbuf *r, u
 	r->id = t->id;
 	r->ndesc = t->ndesc;
 	r->nsegs = 1;
-	if (__builtin_expect((t->flags & (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE)) ==
-			VRING_DESC_F_WRITE, 1)) {
+	if (__builtin_expect((t->flags & (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT |
+						 VRING_DESC_F_WRITE)) == VRING_DESC_F_WRITE,
+		    1)) {
 		r->p = gmem_at(v->mem, t->addr, &left);
 		r->len = r->total = t->len;
 		if (__builtin_expect(r->p != NULL && left >= t->len && t->len >= v->hdr_len, 1))
@@ -33,15 +34,16 @@ static bool rxbuf_make(struct ring *v, const struct taken *t, struct rxbuf *r, u
 	r->total = 0;
 	for (int i = 0; i < n; i++)
 		r->total = segs[i].len > FRAME_LEN_MAX ? 2 * FRAME_LEN_MAX
-			: r->total > FRAME_LEN_MAX     ? r->total
+			   : r->total > FRAME_LEN_MAX  ? r->total
 						       : r->total + segs[i].len;
 	if (n == -2 || r->total < v->hdr_len) {
 		ring_fault(v, "queue %u: receive buffer %u is %s", v->index, r->id,
-			n == -2 ? "a longer chain than weir follows" : "too small for a virtio-net header");
+			n == -2 ? "a longer chain than weir follows"
+				: "too small for a virtio-net header");
 		return false;
 	}
 	r->seg = v->nsegs;
-	r->nsegs = (uint16_t) n;
+	r->nsegs = (uint16_t)n;
 	r->p = segs[0].base;
 	r->len = segs[0].len;
 	v->nsegs += n;
@@ -75,8 +77,8 @@ void ring_fill(struct ring *v, unsigned want) {
 		return;
 	compact(v);
 	n = (RING_WINDOW_SEGS - v->nsegs) / per;
-	if (n > RING_WINDOW - (unsigned) v->count)
-		n = RING_WINDOW - (unsigned) v->count;
+	if (n > RING_WINDOW - (unsigned)v->count)
+		n = RING_WINDOW - (unsigned)v->count;
 	if (n > BATCH_MAX)
 		n = BATCH_MAX;
 	n = v->packed ? packed_take(v, n) : split_take(v, n);
@@ -130,17 +132,17 @@ static void header_make(const struct frame *f, uint32_t tag, uint16_t buffers, u
 /* A place in the receive buffers, for frames that need more than one segment. */
 struct sink {
 	struct ring *v;
-	unsigned buf;       /* index into win */
-	unsigned seg;       /* of that buffer */
-	uint32_t off;       /* in that segment */
-	uint32_t written;   /* in that buffer */
+	unsigned buf; /* index into win */
+	unsigned seg; /* of that buffer */
+	uint32_t off; /* in that segment */
+	uint32_t written; /* in that buffer */
 };
 
 static struct seg sink_seg(const struct sink *s) {
 	const struct rxbuf *r = &s->v->win[s->buf];
 
 	if (r->nsegs == 1 && r->len == r->total)
-		return (struct seg) {.base = r->p, .len = r->len};
+		return (struct seg){.base = r->p, .len = r->len};
 	return s->v->segs[r->seg + s->seg];
 }
 
@@ -192,7 +194,8 @@ static unsigned buffers_for(struct ring *v, uint32_t need, enum drop *why) {
 	return 0;
 }
 
-static __attribute__((noinline)) enum drop put_slow(struct ring *v, const struct frame *f, uint32_t tag) {
+static __attribute__((noinline)) enum drop put_slow(
+	struct ring *v, const struct frame *f, uint32_t tag) {
 	const uint32_t need = v->hdr_len + f->len + (tag != 0 ? 4 : 0);
 	enum drop why = DROP_NONE;
 	unsigned n = buffers_for(v, need, &why);
@@ -201,13 +204,13 @@ static __attribute__((noinline)) enum drop put_slow(struct ring *v, const struct
 
 	if (n == 0)
 		return why;
-	header_make(f, tag, (uint16_t) n, hdr);
+	header_make(f, tag, (uint16_t)n, hdr);
 	sink_write(&s, hdr, v->hdr_len);
 	if (tag != 0) {
 		uint32_t be = __builtin_bswap32(tag);
 
 		sink_write(&s, f->head, 12);
-		sink_write(&s, (const uint8_t *) &be, 4);
+		sink_write(&s, (const uint8_t *)&be, 4);
 		sink_write(&s, f->head + 12, f->head_len - 12u);
 	} else {
 		sink_write(&s, f->head, f->head_len);
@@ -231,7 +234,8 @@ enum drop ring_put(struct ring *v, const struct frame *f, uint32_t tag) {
 	uint64_t zero = 0;
 	uint32_t one = v->hdr_len == 12 ? 1u << 16 : 0;
 
-	if (__builtin_expect(v->count == 0 || r->len != r->total || need > r->len || offload_any(&f->ol), 0))
+	if (__builtin_expect(
+		    v->count == 0 || r->len != r->total || need > r->len || offload_any(&f->ol), 0))
 		return put_slow(v, f, tag);
 	memcpy(r->p, &zero, 8);
 	if (__builtin_expect(v->hdr_len == 12, 1))

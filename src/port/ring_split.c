@@ -15,7 +15,8 @@ unsigned split_offered(struct ring *v) {
 	uint16_t n = __atomic_load_n(&v->avail->idx, __ATOMIC_ACQUIRE) - v->last_avail;
 
 	if (__builtin_expect(n > v->size, 0)) {
-		ring_fault(v, "queue %u: the available index jumped %u entries ahead in a ring of %u",
+		ring_fault(v,
+			"queue %u: the available index jumped %u entries ahead in a ring of %u",
 			v->index, n, v->size);
 		return 0;
 	}
@@ -41,10 +42,12 @@ unsigned split_take(struct ring *v, unsigned budget) {
 	if (n > budget)
 		n = budget;
 	for (unsigned i = 0; i < n; i++) {
-		uint16_t id = __atomic_load_n(&v->avail->ring[(v->last_avail + i) & mask], __ATOMIC_RELAXED);
+		uint16_t id = __atomic_load_n(
+			&v->avail->ring[(v->last_avail + i) & mask], __ATOMIC_RELAXED);
 
 		if (__builtin_expect(id >= v->size, 0)) {
-			ring_fault(v, "queue %u: descriptor %u in a ring of %u", v->index, id, v->size);
+			ring_fault(v, "queue %u: descriptor %u in a ring of %u", v->index, id,
+				v->size);
 			return 0;
 		}
 		v->taken[i].id = id;
@@ -62,32 +65,36 @@ unsigned split_take(struct ring *v, unsigned budget) {
 	return n;
 }
 
-int split_gather(struct ring *v, const struct taken *t, bool writable, struct seg *segs, unsigned max) {
+int split_gather(
+	struct ring *v, const struct taken *t, bool writable, struct seg *segs, unsigned max) {
 	struct vring_desc d = {.addr = t->addr, .len = t->len, .flags = t->flags, .next = t->pos};
 	int n = 0;
 
 	for (unsigned count = 1;; count++) {
 		if (count > v->size) {
-			ring_fault(v, "queue %u: the chain of descriptor %u loops", v->index, t->id);
+			ring_fault(
+				v, "queue %u: the chain of descriptor %u loops", v->index, t->id);
 			return -1;
 		}
 		if (d.flags & VRING_DESC_F_INDIRECT) {
 			if (d.flags & VRING_DESC_F_NEXT) {
-				ring_fault(v, "queue %u: descriptor %u is indirect and chained", v->index, t->id);
+				ring_fault(v, "queue %u: descriptor %u is indirect and chained",
+					v->index, t->id);
 				return -1;
 			}
 			return ring_indirect(v, d.addr, d.len, writable, segs, n, max);
 		}
 		if (!(d.flags & VRING_DESC_F_WRITE) != !writable) {
-			ring_fault(v, "queue %u: descriptor %u is %s for the device", v->index, t->id,
-				writable ? "read-only" : "writable");
+			ring_fault(v, "queue %u: descriptor %u is %s for the device", v->index,
+				t->id, writable ? "read-only" : "writable");
 			return -1;
 		}
 		n = ring_translate(v, d.addr, d.len, segs, n, max);
 		if (n < 0 || !(d.flags & VRING_DESC_F_NEXT))
 			return n;
 		if (d.next >= v->size) {
-			ring_fault(v, "queue %u: descriptor %u chained in a ring of %u", v->index, d.next, v->size);
+			ring_fault(v, "queue %u: descriptor %u chained in a ring of %u", v->index,
+				d.next, v->size);
 			return -1;
 		}
 		d = desc_read(&v->desc[d.next]);

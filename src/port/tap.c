@@ -243,12 +243,8 @@ static void tap_tx(struct txq *t, const struct tx_item *it, unsigned n) {
 	}
 }
 
-static bool tap_tx_end(struct txq *t) {
+static void tap_tx_end(struct txq *t) {
 	rte_spinlock_unlock(&t->lock);
-	return false;
-}
-
-static void tap_tx_notify(struct txq *t) {
 }
 
 /* ---- asleep ---- */
@@ -481,7 +477,6 @@ const struct port_ops tap_port_ops = {
 	.tx_begin = tap_tx_begin,
 	.tx = tap_tx,
 	.tx_end = tap_tx_end,
-	.tx_notify = tap_tx_notify,
 	.arm = tap_arm,
 	.disarm = tap_disarm,
 	.fd = tap_fd,

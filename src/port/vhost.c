@@ -24,7 +24,7 @@
 /* The vhost-user kind: what workers and the control thread call. The path of a frame is in
  * ring_pull.c and ring_put.c, the life of a connection in vhost_door.c and vhost_device.c. */
 
-#define container(ptr, type, member) ((type *) ((char *) (ptr) - offsetof(type, member)))
+#define container(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 static struct vhost_rx *rx_of(struct rxq *q) {
 	return container(q, struct vhost_rx, q);
@@ -56,7 +56,7 @@ static unsigned vhost_rx(struct rxq *q, struct batch *b, unsigned budget) {
 static void call(struct ring *v) {
 	uint64_t one = 1;
 
-	(void) !write(v->callfd, &one, sizeof(one));
+	(void)!write(v->callfd, &one, sizeof(one));
 }
 
 static void vhost_rx_done(struct rxq *q, struct batch *b) {
@@ -79,7 +79,8 @@ static bool vhost_tx_begin(struct txq *t) {
 }
 
 /* A frame that asks for what this guest did not negotiate. */
-static __attribute__((noinline)) void tx_complete(struct vhost_tx *tx, struct frame *f, uint32_t tag) {
+static __attribute__((noinline)) void tx_complete(
+	struct vhost_tx *tx, struct frame *f, uint32_t tag) {
 	struct tx_counters *c = &tx->q.c;
 	struct frame part;
 	struct gso g;
@@ -109,7 +110,8 @@ static __attribute__((noinline)) void tx_complete(struct vhost_tx *tx, struct fr
 	}
 	c->segmented++;
 	while (gso_next(&g, &part)) {
-		enum drop why = part.len > tx->v.len_max ? DROP_TOO_BIG : ring_put(&tx->v, &part, tag);
+		enum drop why =
+			part.len > tx->v.len_max ? DROP_TOO_BIG : ring_put(&tx->v, &part, tag);
 
 		if (why != DROP_NONE) {
 			c->drops[why]++;
@@ -134,7 +136,8 @@ static void vhost_tx(struct txq *t, const struct tx_item *it, unsigned n) {
 			tx_complete(tx, f, it[i].tag);
 			continue;
 		}
-		if (__builtin_expect(f->len > v->len_max, 0) && f->ol.gso_type == VIRTIO_NET_HDR_GSO_NONE)
+		if (__builtin_expect(f->len > v->len_max, 0) &&
+			f->ol.gso_type == VIRTIO_NET_HDR_GSO_NONE)
 			why = DROP_TOO_BIG;
 		else
 			why = ring_put(v, f, it[i].tag);
@@ -149,26 +152,17 @@ static void vhost_tx(struct txq *t, const struct tx_item *it, unsigned n) {
 	t->c.bytes += bytes;
 }
 
-static bool vhost_tx_end(struct txq *t) {
+static void vhost_tx_end(struct txq *t) {
 	struct vhost_tx *tx = tx_of(t);
-	bool wants = false;
 
 	if (tx->v.staged > 0) {
 		ring_publish(&tx->v);
-		wants = ring_wants_call(&tx->v);
-		// The call needs the descriptor, which lives as long as the lock is held: made here.
-		if (wants) {
+		if (ring_wants_call(&tx->v)) {
 			call(&tx->v);
 			t->c.notifications++;
 		}
 	}
-	// The next batch will want buffers: their descriptors are fetched while others work.
 	rte_spinlock_unlock(&t->lock);
-	return false;
-}
-
-static void vhost_tx_notify(struct txq *t) {
-	// vhost_tx_end never asks for it.
 }
 
 static bool vhost_arm(struct rxq *q) {
@@ -192,7 +186,7 @@ static void vhost_disarm(struct rxq *q) {
 	if (atomic_load_explicit(&q->active, memory_order_relaxed))
 		ring_disarm(&rx->v);
 	if (rx->kickfd >= 0)
-		(void) !read(rx->kickfd, &n, sizeof(n));
+		(void)!read(rx->kickfd, &n, sizeof(n));
 	rte_spinlock_unlock(&rx->lock);
 }
 
@@ -207,10 +201,12 @@ static int on_wake(sd_event_source *s, int fd, uint32_t revents, void *arg) {
 	char text[192];
 	uint64_t n;
 
-	(void) !read(fd, &n, sizeof(n));
+	(void)!read(fd, &n, sizeof(n));
 	if (atomic_load(&d->faulted)) {
 		if (atomic_load(&d->shrunk))
-			snprintf(text, sizeof(text), "the guest's memory file became shorter than its memory table says");
+			snprintf(text, sizeof(text),
+				"the guest's memory file became shorter than its memory table "
+				"says");
 		else
 			memcpy(text, d->fault, sizeof(text));
 		door_detach(d, text);
@@ -260,7 +256,7 @@ static struct vhost_dev *dev_new(struct port *p) {
 		rx->v.callfd = tx->v.callfd = rx->kickfd = -1;
 		rx->epfd = epoll_create1(EPOLL_CLOEXEC);
 		rx->q.port = tx->q.port = p;
-		rx->q.index = tx->q.index = (uint16_t) i;
+		rx->q.index = tx->q.index = (uint16_t)i;
 		rx->q.worker = -1;
 		p->rxq[i] = &rx->q;
 		p->txq[i] = &tx->q;
@@ -298,7 +294,8 @@ static int vhost_set(struct port *p, const struct port_spec *s, struct err *e) {
 
 	if (strcmp(s->path, d->door.path) != 0 || s->client != d->door.client || s->mtu != p->mtu ||
 		strcmp(s->group != NULL ? s->group : "", d->door.group) != 0)
-		return err_set(e, ENOTSUP, "path, mode, group and mtu of a vhost-user port need it reopened");
+		return err_set(e, ENOTSUP,
+			"path, mode, group and mtu of a vhost-user port need it reopened");
 	return door_set_link(d, s->link_down, e);
 }
 
@@ -315,13 +312,23 @@ static void feature_words(uint64_t f, char *out, size_t size) {
 		unsigned bit;
 		const char *word;
 	} words[] = {
-		{VIRTIO_F_VERSION_1, "version-1"}, {VIRTIO_F_RING_PACKED, "packed"}, {VIRTIO_F_IN_ORDER, "in-order"},
-		{VIRTIO_RING_F_INDIRECT_DESC, "indirect"}, {VIRTIO_RING_F_EVENT_IDX, "event-idx"},
-		{VIRTIO_NET_F_MRG_RXBUF, "mrg-rxbuf"}, {VIRTIO_NET_F_MQ, "mq"}, {VIRTIO_NET_F_MTU, "mtu"},
-		{VIRTIO_NET_F_CSUM, "csum"}, {VIRTIO_NET_F_HOST_TSO4, "tso4"}, {VIRTIO_NET_F_HOST_TSO6, "tso6"},
-		{VIRTIO_NET_F_HOST_ECN, "ecn"}, {VIRTIO_NET_F_HOST_UFO, "ufo"},
-		{VIRTIO_NET_F_GUEST_CSUM, "guest-csum"}, {VIRTIO_NET_F_GUEST_TSO4, "guest-tso4"},
-		{VIRTIO_NET_F_GUEST_TSO6, "guest-tso6"}, {VIRTIO_NET_F_GUEST_ECN, "guest-ecn"},
+		{VIRTIO_F_VERSION_1, "version-1"},
+		{VIRTIO_F_RING_PACKED, "packed"},
+		{VIRTIO_F_IN_ORDER, "in-order"},
+		{VIRTIO_RING_F_INDIRECT_DESC, "indirect"},
+		{VIRTIO_RING_F_EVENT_IDX, "event-idx"},
+		{VIRTIO_NET_F_MRG_RXBUF, "mrg-rxbuf"},
+		{VIRTIO_NET_F_MQ, "mq"},
+		{VIRTIO_NET_F_MTU, "mtu"},
+		{VIRTIO_NET_F_CSUM, "csum"},
+		{VIRTIO_NET_F_HOST_TSO4, "tso4"},
+		{VIRTIO_NET_F_HOST_TSO6, "tso6"},
+		{VIRTIO_NET_F_HOST_ECN, "ecn"},
+		{VIRTIO_NET_F_HOST_UFO, "ufo"},
+		{VIRTIO_NET_F_GUEST_CSUM, "guest-csum"},
+		{VIRTIO_NET_F_GUEST_TSO4, "guest-tso4"},
+		{VIRTIO_NET_F_GUEST_TSO6, "guest-tso6"},
+		{VIRTIO_NET_F_GUEST_ECN, "guest-ecn"},
 		{VIRTIO_NET_F_GUEST_UFO, "guest-ufo"},
 	};
 	size_t n = 0;
@@ -329,7 +336,8 @@ static void feature_words(uint64_t f, char *out, size_t size) {
 	out[0] = '\0';
 	for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (f >> words[i].bit & 1 && n < size)
-			n += (size_t) snprintf(out + n, size - n, "%s%s", n > 0 ? " " : "", words[i].word);
+			n += (size_t)snprintf(
+				out + n, size - n, "%s%s", n > 0 ? " " : "", words[i].word);
 }
 
 static void vhost_status(struct port *p, struct port_status *out) {
@@ -355,9 +363,10 @@ static void vhost_status(struct port *p, struct port_status *out) {
 	} else {
 		out->state = PORT_WAITING;
 		snprintf(out->reason, sizeof(out->reason), "%s",
-			d->door.front >= 0      ? "connected; the guest's driver has not started its queues"
-				: d->door.client ? "nobody listens at the socket yet"
-						 : "nobody has connected to the socket yet");
+			d->door.front >= 0
+				? "connected; the guest's driver has not started its queues"
+			: d->door.client ? "nobody listens at the socket yet"
+					 : "nobody has connected to the socket yet");
 	}
 }
 
@@ -372,7 +381,6 @@ const struct port_ops vhost_port_ops = {
 	.tx_begin = vhost_tx_begin,
 	.tx = vhost_tx,
 	.tx_end = vhost_tx_end,
-	.tx_notify = vhost_tx_notify,
 	.arm = vhost_arm,
 	.disarm = vhost_disarm,
 	.fd = vhost_fd,

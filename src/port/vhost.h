@@ -28,8 +28,8 @@ enum { VHOST_RINGS_MAX = 2 * QUEUES_MAX, VHOST_MSG_MAX = 1024, VHOST_MSG_FDS = 8
 struct vhost_rx {
 	struct rxq q;
 	rte_spinlock_t lock; /* held from rx to rx_done, and by whoever starts or stops the ring */
-	int kickfd;          /* our duplicate, -1 while stopped */
-	int epfd;            /* holds kickfd: what workers sleep on stays the same over restarts */
+	int kickfd; /* our duplicate, -1 while stopped */
+	int epfd; /* holds kickfd: what workers sleep on stays the same over restarts */
 	struct ring v;
 };
 
@@ -44,17 +44,17 @@ struct sd_event_source;
 struct door {
 	int listener, front, back;
 	struct sd_event_source *on_listener, *on_front, *on_back, *on_timer;
-	char path[sizeof(((struct sockaddr_un *) 0)->sun_path)];
-	char twin[sizeof(((struct sockaddr_un *) 0)->sun_path)]; /* where the library listens */
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	char twin[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* where the library listens */
 	char group[32];
 	bool client, link_down;
-	bool shut_wait;             /* client: hold off after a shut */
-	bool packed;                /* by the last SET_FEATURES that passed */
-	uint64_t half_since;        /* when the message being read began, CLOCK_MONOTONIC us */
-	unsigned have;              /* bytes of the message being read */
+	bool shut_wait; /* client: hold off after a shut */
+	bool packed; /* by the last SET_FEATURES that passed */
+	uint64_t half_since; /* when the message being read began, CLOCK_MONOTONIC us */
+	unsigned have; /* bytes of the message being read */
 	unsigned nfds;
 	int fds[VHOST_MSG_FDS];
-	unsigned last;              /* last request passed on */
+	unsigned last; /* last request passed on */
 	uint8_t msg[VHOST_MSG_MAX];
 };
 
@@ -65,11 +65,11 @@ struct vhost_dev {
 	struct vhost_tx *tx[QUEUES_MAX];
 	struct door door;
 
-	pthread_mutex_t mu;        /* what follows; taken by the library's thread and the control thread */
-	pthread_cond_t gone;       /* vid became -1 */
-	int vid;                   /* -1: the library knows no connection */
+	pthread_mutex_t mu; /* what follows; taken by the library's thread and the control thread */
+	pthread_cond_t gone; /* vid became -1 */
+	int vid; /* -1: the library knows no connection */
 	bool running, has_mem;
-	bool ready[VHOST_RINGS_MAX];   /* as the library sees the ring */
+	bool ready[VHOST_RINGS_MAX]; /* as the library sees the ring */
 	bool started[VHOST_RINGS_MAX]; /* workers may have it */
 	uint64_t features;
 	struct gmem mem;
@@ -78,7 +78,7 @@ struct vhost_dev {
 	atomic_int fault_claimed;
 	atomic_bool faulted, shrunk;
 	char fault[192];
-	int wake;                  /* eventfd: a fault, or rings came or went */
+	int wake; /* eventfd: a fault, or rings came or went */
 	struct sd_event_source *on_wake;
 
 	/* Control thread. */

@@ -44,9 +44,10 @@ enum request {
 };
 
 static const uint64_t not_offered = 1ull << VHOST_F_LOG_ALL | 1ull << VIRTIO_F_IOMMU_PLATFORM;
-static const uint64_t protocol_features = 1ull << VHOST_USER_PROTOCOL_F_MQ |
-	1ull << VHOST_USER_PROTOCOL_F_REPLY_ACK | 1ull << VHOST_USER_PROTOCOL_F_NET_MTU |
-	1ull << VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD | 1ull << VHOST_USER_PROTOCOL_F_STATUS;
+static const uint64_t protocol_features =
+	1ull << VHOST_USER_PROTOCOL_F_MQ | 1ull << VHOST_USER_PROTOCOL_F_REPLY_ACK |
+	1ull << VHOST_USER_PROTOCOL_F_NET_MTU | 1ull << VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD |
+	1ull << VHOST_USER_PROTOCOL_F_STATUS;
 
 static struct vhost_dev *devices[PORTS_MAX];
 static pthread_mutex_t devices_mu = PTHREAD_MUTEX_INITIALIZER;
@@ -54,7 +55,7 @@ static pthread_mutex_t devices_mu = PTHREAD_MUTEX_INITIALIZER;
 static void wake(struct vhost_dev *d) {
 	uint64_t one = 1;
 
-	(void) !write(d->wake, &one, sizeof(one));
+	(void)!write(d->wake, &one, sizeof(one));
 }
 
 void device_still(struct vhost_dev *d) {
@@ -100,8 +101,8 @@ static int eventfd_dup(int fd) {
 }
 
 /* Are the three areas of the ring where the library says, whole and aligned (virtio 1.2, 2.7, 2.8)? */
-static bool ring_areas_hold(struct vhost_dev *d, unsigned idx, const struct rte_vhost_vring *rv, bool packed,
-	bool event_idx) {
+static bool ring_areas_hold(struct vhost_dev *d, unsigned idx, const struct rte_vhost_vring *rv,
+	bool packed, bool event_idx) {
 	const uint64_t n = rv->size, ev = event_idx ? 2 : 0;
 	const struct {
 		const void *p;
@@ -113,12 +114,15 @@ static bool ring_areas_hold(struct vhost_dev *d, unsigned idx, const struct rte_
 	};
 
 	for (unsigned i = 0; i < 3; i++) {
-		if (gmem_holds(&d->mem, area[i].p, area[i].len) && (uintptr_t) area[i].p % area[i].align == 0)
+		if (gmem_holds(&d->mem, area[i].p, area[i].len) &&
+			(uintptr_t)area[i].p % area[i].align == 0)
 			continue;
 		if (atomic_exchange(&d->fault_claimed, 1) == 0)
 			snprintf(d->fault, sizeof(d->fault),
-				"queue %u: %s of a ring of %u is misaligned or outside guest memory", idx,
-				i == 0 ? "the table"
+				"queue %u: %s of a ring of %u is misaligned or outside guest "
+				"memory",
+				idx,
+				i == 0   ? "the table"
 				: i == 1 ? "the driver area"
 					 : "the device area",
 				rv->size);
@@ -149,8 +153,8 @@ static bool ring_describe(struct vhost_dev *d, unsigned idx, struct ring *v) {
 	struct rte_vhost_vring rv;
 	uint16_t avail = 0, used = 0;
 
-	if (rte_vhost_get_vhost_vring(d->vid, idx, &rv) < 0 || rv.desc == NULL || rv.avail == NULL ||
-		rv.used == NULL || rv.size == 0)
+	if (rte_vhost_get_vhost_vring(d->vid, idx, &rv) < 0 || rv.desc == NULL ||
+		rv.avail == NULL || rv.used == NULL || rv.size == 0)
 		return false;
 	v->packed = f >> VIRTIO_F_RING_PACKED & 1;
 	v->event_idx = f >> VIRTIO_RING_F_EVENT_IDX & 1;
@@ -160,14 +164,16 @@ static bool ring_describe(struct vhost_dev *d, unsigned idx, struct ring *v) {
 	v->avail = rv.avail;
 	v->used = rv.used;
 	v->size = rv.size;
-	v->index = (uint16_t) idx;
+	v->index = (uint16_t)idx;
 	v->mem = &d->mem;
 	v->dev = d;
 	v->indirect = f >> VIRTIO_RING_F_INDIRECT_DESC & 1;
 	v->mergeable = f >> VIRTIO_NET_F_MRG_RXBUF & 1;
-	v->hdr_len = f & (1ull << VIRTIO_NET_F_MRG_RXBUF | 1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_RING_PACKED)
-		? 12 : 10;
-	v->caps = (uint8_t) receive_caps(f);
+	v->hdr_len = f & (1ull << VIRTIO_NET_F_MRG_RXBUF | 1ull << VIRTIO_F_VERSION_1 |
+				 1ull << VIRTIO_F_RING_PACKED)
+			     ? 12
+			     : 10;
+	v->caps = (uint8_t)receive_caps(f);
 	v->len_max = d->port->mtu + 18u;
 	v->signalled_valid = false;
 	v->inflight_split = NULL;
@@ -202,7 +208,7 @@ static void update_pairs(struct vhost_dev *d) {
 
 	while (n < d->port->queues && d->started[2 * n] && d->started[2 * n + 1])
 		n++;
-	atomic_store(&d->port->active_pairs, (uint16_t) n);
+	atomic_store(&d->port->active_pairs, (uint16_t)n);
 	wake(d);
 }
 
@@ -218,9 +224,10 @@ static void ring_start(struct vhost_dev *d, unsigned idx) {
 
 		rte_spinlock_lock(&rx->lock);
 		if (ring_describe(d, idx, &rx->v)) {
-			if (rte_vhost_get_vhost_vring(d->vid, (uint16_t) idx, &rv) == 0 && rv.kickfd >= 0 &&
-				!kick_watch(rx, rv.kickfd))
-				ring_fault(&rx->v, "queue %u: the kick descriptor is not an eventfd", idx);
+			if (rte_vhost_get_vhost_vring(d->vid, (uint16_t)idx, &rv) == 0 &&
+				rv.kickfd >= 0 && !kick_watch(rx, rv.kickfd))
+				ring_fault(&rx->v,
+					"queue %u: the kick descriptor is not an eventfd", idx);
 			ring_disarm(&rx->v);
 			d->started[idx] = true;
 			atomic_store(&rx->q.active, !atomic_load(&d->faulted));
@@ -235,8 +242,8 @@ static void ring_start(struct vhost_dev *d, unsigned idx) {
 				tx->v.stage = calloc(tx->v.size, sizeof(tx->v.stage[0]));
 			ring_disarm(&tx->v); // nobody waits for receive buffers
 			d->started[idx] = true;
-			atomic_store(&tx->q.active,
-				!atomic_load(&d->faulted) && (!tx->v.packed || tx->v.stage != NULL));
+			atomic_store(&tx->q.active, !atomic_load(&d->faulted) &&
+							    (!tx->v.packed || tx->v.stage != NULL));
 		}
 		rte_spinlock_unlock(&tx->q.lock);
 	}
@@ -269,7 +276,7 @@ static void ring_stop(struct vhost_dev *d, unsigned idx) {
 	rte_spinlock_lock(lock);
 	atomic_store(rx != NULL ? &rx->q.active : &d->tx[pair]->q.active, false);
 	ring_unwind(v);
-	rte_vhost_set_vring_base(d->vid, (uint16_t) idx, ring_base(v), ring_base(v));
+	rte_vhost_set_vring_base(d->vid, (uint16_t)idx, ring_base(v), ring_base(v));
 	ring_fds_close(rx, v);
 	free(v->stage);
 	v->stage = NULL;
@@ -295,9 +302,10 @@ static void memory_take(struct vhost_dev *d) {
 	// The library does not look whether it has a table before it reads it.
 	if (d->has_mem && rte_vhost_get_mem_table(d->vid, &m) == 0 && m != NULL) {
 		for (unsigned i = 0; i < m->nregions && i < GMEM_REGIONS; i++)
-			d->mem.r[d->mem.n++] = (struct gmem_region) {.gpa = m->regions[i].guest_phys_addr,
-				.size = m->regions[i].size,
-				.hva = (uint8_t *) (uintptr_t) m->regions[i].host_user_addr};
+			d->mem.r[d->mem.n++] =
+				(struct gmem_region){.gpa = m->regions[i].guest_phys_addr,
+					.size = m->regions[i].size,
+					.hva = (uint8_t *)(uintptr_t)m->regions[i].host_user_addr};
 	}
 	free(m);
 	sigbus_watch(d);
@@ -309,7 +317,8 @@ static struct vhost_dev *device_of(int vid) {
 	char path[128];
 	const char *slash;
 
-	if (rte_vhost_get_ifname(vid, path, sizeof(path)) < 0 || (slash = strrchr(path, '/')) == NULL)
+	if (rte_vhost_get_ifname(vid, path, sizeof(path)) < 0 ||
+		(slash = strrchr(path, '/')) == NULL)
 		return NULL;
 	pthread_mutex_lock(&devices_mu);
 	unsigned long slot = strtoul(slash + 1, NULL, 10);
@@ -330,7 +339,7 @@ static uint32_t message_request(const void *msg) {
 static int message_ring(const void *msg) {
 	uint32_t index;
 
-	memcpy(&index, (const uint8_t *) msg + 12, sizeof(index));
+	memcpy(&index, (const uint8_t *)msg + 12, sizeof(index));
 	switch (message_request(msg)) {
 	case SET_FEATURES:
 	case RESET_OWNER:
@@ -342,10 +351,10 @@ static int message_ring(const void *msg) {
 	case SET_VRING_ADDR:
 	case SET_VRING_BASE:
 	case SET_VRING_ENABLE:
-		return index < VHOST_RINGS_MAX ? (int) index : -1;
+		return index < VHOST_RINGS_MAX ? (int)index : -1;
 	case SET_VRING_KICK:
 	case SET_VRING_CALL:
-		return (index & 0xff) < VHOST_RINGS_MAX ? (int) (index & 0xff) : -1;
+		return (index & 0xff) < VHOST_RINGS_MAX ? (int)(index & 0xff) : -1;
 	default:
 		return -1;
 	}
@@ -364,7 +373,7 @@ static enum rte_vhost_msg_result before_message(int vid, void *msg) {
 		if (message_request(msg) == SET_MEM_TABLE || message_request(msg) == RESET_OWNER)
 			d->has_mem = false;
 	} else {
-		ring_stop(d, (unsigned) ring);
+		ring_stop(d, (unsigned)ring);
 	}
 	pthread_mutex_unlock(&d->mu);
 	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
@@ -383,7 +392,7 @@ static enum rte_vhost_msg_result after_message(int vid, void *msg) {
 		memory_take(d);
 		rings_start(d);
 	} else {
-		ring_start(d, (unsigned) ring);
+		ring_start(d, (unsigned)ring);
 	}
 	pthread_mutex_unlock(&d->mu);
 	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
@@ -465,7 +474,7 @@ bool device_wait_gone(struct vhost_dev *d, unsigned ms) {
 	bool gone;
 
 	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += (long) (ms % 1000) * 1000000;
+	until.tv_nsec += (long)(ms % 1000) * 1000000;
 	until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000;
 	until.tv_nsec %= 1000000000;
 	pthread_mutex_lock(&d->mu);
@@ -493,7 +502,8 @@ int device_register(struct vhost_dev *d, struct err *e) {
 		return err_set(e, ENOMEM, "librte_vhost has no room for another port");
 	if (rte_vhost_driver_disable_features(path, not_offered) < 0 ||
 		rte_vhost_driver_set_protocol_features(path, protocol_features) < 0 ||
-		rte_vhost_driver_callback_register(path, &ops) < 0 || rte_vhost_driver_start(path) < 0) {
+		rte_vhost_driver_callback_register(path, &ops) < 0 ||
+		rte_vhost_driver_start(path) < 0) {
 		device_unregister(d);
 		return err_set(e, EIO, "librte_vhost cannot listen at %s", path);
 	}

@@ -34,10 +34,11 @@
  * Everything here runs on the control thread, from its event loop. */
 
 enum {
-	RETRY_US = 50 * 1000,        /* client mode: time between attempts to connect */
-	AFTER_SHUT_US = 1000 * 1000, /* client mode: breath after a fault, so that a liar costs little */
+	RETRY_US = 50 * 1000, /* client mode: time between attempts to connect */
+	AFTER_SHUT_US =
+		1000 * 1000, /* client mode: breath after a fault, so that a liar costs little */
 	HALF_MESSAGE_US = 2000 * 1000,
-	GONE_US = 2 * 1000,          /* the library is letting go of the last connection */
+	GONE_US = 2 * 1000, /* the library is letting go of the last connection */
 };
 
 static char twin_dir[64];
@@ -58,8 +59,9 @@ static int twin_dir_make(struct err *e) {
 			struct stat st;
 			glob_t in;
 
-			if (lstat(g.gl_pathv[i], &st) < 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() ||
-				pid <= 0 || kill(pid, 0) == 0 || errno != ESRCH)
+			if (lstat(g.gl_pathv[i], &st) < 0 || !S_ISDIR(st.st_mode) ||
+				st.st_uid != geteuid() || pid <= 0 || kill(pid, 0) == 0 ||
+				errno != ESRCH)
 				continue;
 			snprintf(pattern, sizeof(pattern), "%s/*", g.gl_pathv[i]);
 			if (glob(pattern, GLOB_NOSORT, NULL, &in) == 0) {
@@ -71,7 +73,7 @@ static int twin_dir_make(struct err *e) {
 		}
 		globfree(&g);
 	}
-	snprintf(twin_dir, sizeof(twin_dir), "/tmp/weir.%d.XXXXXX", (int) getpid());
+	snprintf(twin_dir, sizeof(twin_dir), "/tmp/weir.%d.XXXXXX", (int)getpid());
 	if (mkdtemp(twin_dir) == NULL) {
 		twins--;
 		return err_set(e, errno, "cannot make a directory in /tmp: %m");
@@ -122,7 +124,7 @@ void door_detach(struct vhost_dev *d, const char *reason) {
 	else
 		source_drop(&door->on_timer);
 	uint64_t one = 1;
-	(void) !write(d->wake, &one, sizeof(one));
+	(void)!write(d->wake, &one, sizeof(one));
 }
 
 /* Sends bytes with descriptors; false when the other side does not take them now. */
@@ -131,7 +133,7 @@ static bool pass(int to, const void *bytes, size_t len, const int *fds, unsigned
 		struct cmsghdr h;
 		char room[CMSG_SPACE(sizeof(int) * VHOST_MSG_FDS)];
 	} control = {0};
-	struct iovec iov = {.iov_base = (void *) bytes, .iov_len = len};
+	struct iovec iov = {.iov_base = (void *)bytes, .iov_len = len};
 	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
 
 	if (nfds > 0) {
@@ -142,7 +144,7 @@ static bool pass(int to, const void *bytes, size_t len, const int *fds, unsigned
 		control.h.cmsg_len = CMSG_LEN(sizeof(int) * nfds);
 		memcpy(CMSG_DATA(&control.h), fds, sizeof(int) * nfds);
 	}
-	return sendmsg(to, &m, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t) len;
+	return sendmsg(to, &m, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len;
 }
 
 /* Reads up to `len` bytes and appends descriptors; bytes read, 0 at the end, -1 with errno. */
@@ -161,8 +163,8 @@ static ssize_t fetch(int from, void *bytes, size_t len, int *fds, unsigned *nfds
 	if (n < 0)
 		return -1;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c != NULL; c = CMSG_NXTHDR(&m, c)) {
-		unsigned k = (unsigned) ((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-		const int *in = (const int *) CMSG_DATA(c);
+		unsigned k = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+		const int *in = (const int *)CMSG_DATA(c);
 
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
@@ -183,7 +185,8 @@ static ssize_t fetch(int from, void *bytes, size_t len, int *fds, unsigned *nfds
 /* A whole message is in door->msg: answers it, passes it on, or ends the connection (false). */
 static bool message_cross(struct vhost_dev *d) {
 	struct door *door = &d->door;
-	const struct message m = {.bytes = door->msg, .len = door->have, .fds = door->fds, .nfds = door->nfds};
+	const struct message m = {
+		.bytes = door->msg, .len = door->have, .fds = door->fds, .nfds = door->nfds};
 	const struct message_limits limits = {
 		.queues = d->port->queues, .mtu = d->port->mtu, .packed = door->packed};
 	const unsigned request = message_u32(door->msg);
@@ -206,7 +209,8 @@ static bool message_cross(struct vhost_dev *d) {
 		return true;
 	}
 	if (request == MESSAGE_SET_FEATURES)
-		door->packed = message_u64(door->msg + MESSAGE_HEADER) >> 34 & 1; // VIRTIO_F_RING_PACKED
+		door->packed =
+			message_u64(door->msg + MESSAGE_HEADER) >> 34 & 1; // VIRTIO_F_RING_PACKED
 	door->last = request;
 	if (!pass(door->back, door->msg, door->have, door->fds, door->nfds)) {
 		door_detach(d, "more vhost-user messages at once than librte_vhost takes");
@@ -220,7 +224,7 @@ static uint64_t now_us(void) {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t) ts.tv_sec * 1000000 + (uint64_t) ts.tv_nsec / 1000;
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
 static void front_ended(struct vhost_dev *d, const char *how) {
@@ -230,7 +234,8 @@ static void front_ended(struct vhost_dev *d, const char *how) {
 		door_detach(d, NULL);
 		return;
 	}
-	snprintf(why, sizeof(why), "the connection %s after %u bytes of a vhost-user message", how, d->door.have);
+	snprintf(why, sizeof(why), "the connection %s after %u bytes of a vhost-user message", how,
+		d->door.have);
 	door_detach(d, why);
 }
 
@@ -247,7 +252,8 @@ static int on_front(sd_event_source *s, int fd, uint32_t revents, void *arg) {
 			uint32_t payload = message_u32(door->msg + 8);
 
 			if (payload > VHOST_MSG_MAX - MESSAGE_HEADER) {
-				snprintf(why, sizeof(why), "a vhost-user message of %u bytes; at most %d are expected",
+				snprintf(why, sizeof(why),
+					"a vhost-user message of %u bytes; at most %d are expected",
 					payload, VHOST_MSG_MAX - MESSAGE_HEADER);
 				door_detach(d, why);
 				return 0;
@@ -264,7 +270,8 @@ static int on_front(sd_event_source *s, int fd, uint32_t revents, void *arg) {
 		if (n < 0 && errno == EAGAIN)
 			break;
 		if (n < 0 && errno == EMSGSIZE) {
-			door_detach(d, "a vhost-user message with more descriptors than the 8 that are allowed");
+			door_detach(d, "a vhost-user message with more descriptors than the 8 that "
+				       "are allowed");
 			return 0;
 		}
 		if (n <= 0) {
@@ -273,7 +280,7 @@ static int on_front(sd_event_source *s, int fd, uint32_t revents, void *arg) {
 		}
 		if (door->have == 0)
 			door->half_since = now_us();
-		door->have += (unsigned) n;
+		door->have += (unsigned)n;
 		if (door->have == MESSAGE_HEADER && message_u32(door->msg + 8) == 0) {
 			messages++;
 			if (!message_cross(d))
@@ -298,11 +305,12 @@ static int on_back(sd_event_source *s, int fd, uint32_t revents, void *arg) {
 		return 0;
 	if (n <= 0) {
 		snprintf(why, sizeof(why), "the vhost-user message %s was refused",
-			message_name(d->door.last) != NULL ? message_name(d->door.last) : "before any other");
+			message_name(d->door.last) != NULL ? message_name(d->door.last)
+							   : "before any other");
 		door_detach(d, why);
 		return 0;
 	}
-	if (!pass(d->door.front, bytes, (size_t) n, fds, nfds))
+	if (!pass(d->door.front, bytes, (size_t)n, fds, nfds))
 		door_detach(d, "the front end does not read its answers");
 	for (unsigned i = 0; i < nfds; i++)
 		close(fds[i]);
@@ -346,8 +354,8 @@ static int on_listener(sd_event_source *s, int fd, uint32_t revents, void *arg) 
 	if (conn < 0)
 		return 0;
 	if (d->door.front >= 0) {
-		log_warn("port %s: refused a second front end, %s; the port belongs to %s", d->port->name,
-			sock_peer(conn, who, sizeof(who)), d->peer);
+		log_warn("port %s: refused a second front end, %s; the port belongs to %s",
+			d->port->name, sock_peer(conn, who, sizeof(who)), d->peer);
 		close(conn);
 		return 0;
 	}
@@ -394,8 +402,10 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *arg) {
 
 static void door_timer(struct vhost_dev *d, uint64_t us) {
 	source_drop(&d->door.on_timer);
-	if (sd_event_add_time_relative(port_env_get()->loop, &d->door.on_timer, CLOCK_MONOTONIC, us, 1000, on_timer, d) < 0)
-		log_error("port %s: no timer to be had; it will not reconnect by itself", d->port->name);
+	if (sd_event_add_time_relative(port_env_get()->loop, &d->door.on_timer, CLOCK_MONOTONIC, us,
+		    1000, on_timer, d) < 0)
+		log_error("port %s: no timer to be had; it will not reconnect by itself",
+			d->port->name);
 }
 
 /* Who may connect besides root and ourselves. */
@@ -407,8 +417,9 @@ static int let_group_in(struct door *door, struct err *e) {
 	g = getgrnam(door->group);
 	if (g == NULL)
 		return err_set(e, EINVAL, "group: there is no group '%s'", door->group);
-	if (chown(door->path, (uid_t) -1, g->gr_gid) < 0)
-		return err_set(e, errno, "group: cannot give %s to group '%s': %m", door->path, door->group);
+	if (chown(door->path, (uid_t)-1, g->gr_gid) < 0)
+		return err_set(e, errno, "group: cannot give %s to group '%s': %m", door->path,
+			door->group);
 	return 0;
 }
 
@@ -420,7 +431,8 @@ static int listen_here(struct vhost_dev *d, struct err *e) {
 	if (door->listener < 0)
 		return door->listener;
 	rc = let_group_in(door, e);
-	if (rc == 0 && sd_event_add_io(port_env_get()->loop, &door->on_listener, door->listener, EPOLLIN, on_listener, d) < 0)
+	if (rc == 0 && sd_event_add_io(port_env_get()->loop, &door->on_listener, door->listener,
+			       EPOLLIN, on_listener, d) < 0)
 		rc = err_set(e, ENOMEM, "the event loop takes no more descriptors");
 	if (rc < 0) {
 		fd_drop(&door->listener);
@@ -459,7 +471,8 @@ int door_open(struct vhost_dev *d, const struct port_spec *s, struct err *e) {
 	int rc;
 
 	if (strlen(s->path) >= sizeof(door->path))
-		return err_set(e, ENAMETOOLONG, "socket path of %zu bytes; at most %zu are possible", strlen(s->path),
+		return err_set(e, ENAMETOOLONG,
+			"socket path of %zu bytes; at most %zu are possible", strlen(s->path),
 			sizeof(door->path) - 1);
 	strcpy(door->path, s->path);
 	snprintf(door->group, sizeof(door->group), "%s", s->group != NULL ? s->group : "");

@@ -11,7 +11,7 @@
 enum shape {
 	PLAIN,
 	RING_STATE, /* u32 index, u32 value; or an address message, which begins the same */
-	RING_FD,    /* u64: index in the low byte */
+	RING_FD, /* u64: index in the low byte */
 	MTU,
 	INFLIGHT,
 };
@@ -51,34 +51,39 @@ const char *message_name(unsigned request) {
 }
 
 /* The library maps the region and writes into it as far as the numbers say, whatever its size. */
-static bool admit_inflight(const struct message *m, const struct message_limits *l, char *why, size_t size) {
+static bool admit_inflight(
+	const struct message *m, const struct message_limits *l, char *why, size_t size) {
 	const uint8_t *p = m->bytes + MESSAGE_HEADER;
 	const uint64_t bytes = message_u64(p), offset = message_u64(p + 8);
 	const unsigned queues = message_u32(p + 16) & 0xffff, ring = message_u32(p + 16) >> 16;
 	uint64_t each = l->packed ? sizeof(struct rte_vhost_inflight_info_packed) +
-					   ring * sizeof(struct rte_vhost_inflight_desc_packed)
+					    ring * sizeof(struct rte_vhost_inflight_desc_packed)
 				  : sizeof(struct rte_vhost_inflight_info_split) +
-					   ring * sizeof(struct rte_vhost_inflight_desc_split);
+					    ring * sizeof(struct rte_vhost_inflight_desc_split);
 	struct stat st;
 
 	if (queues > 2 * l->queues || ring > 32768) {
-		snprintf(why, size, "in-flight region for %u rings of %u; the port has %u rings of at most 32768",
+		snprintf(why, size,
+			"in-flight region for %u rings of %u; the port has %u rings of at most "
+			"32768",
 			queues, ring, 2 * l->queues);
 		return false;
 	}
 	if (message_u32(m->bytes) != MESSAGE_SET_INFLIGHT_FD)
 		return true;
 	each = (each + 63) & ~63ull;
-	if (m->nfds != 1 || fstat(m->fds[0], &st) < 0 || bytes < each * queues || offset > (uint64_t) st.st_size ||
-		bytes > (uint64_t) st.st_size - offset) {
-		snprintf(why, size, "in-flight region of %llu bytes is too small for %u rings of %u",
-			(unsigned long long) bytes, queues, ring);
+	if (m->nfds != 1 || fstat(m->fds[0], &st) < 0 || bytes < each * queues ||
+		offset > (uint64_t)st.st_size || bytes > (uint64_t)st.st_size - offset) {
+		snprintf(why, size,
+			"in-flight region of %llu bytes is too small for %u rings of %u",
+			(unsigned long long)bytes, queues, ring);
 		return false;
 	}
 	return true;
 }
 
-bool message_admit(const struct message *m, const struct message_limits *l, char *why, size_t size) {
+bool message_admit(
+	const struct message *m, const struct message_limits *l, char *why, size_t size) {
 	const unsigned request = message_u32(m->bytes);
 	const uint8_t *p = m->bytes + MESSAGE_HEADER;
 	const char *name = message_name(request);
@@ -89,8 +94,8 @@ bool message_admit(const struct message *m, const struct message_limits *l, char
 		return false;
 	}
 	if (m->len - MESSAGE_HEADER < requests[request].payload) {
-		snprintf(why, size, "vhost-user message %s of %zu bytes; expected %u", name, m->len - MESSAGE_HEADER,
-			requests[request].payload);
+		snprintf(why, size, "vhost-user message %s of %zu bytes; expected %u", name,
+			m->len - MESSAGE_HEADER, requests[request].payload);
 		return false;
 	}
 	switch (requests[request].shape) {
@@ -106,15 +111,17 @@ bool message_admit(const struct message *m, const struct message_limits *l, char
 		if (message_u64(p) <= l->mtu)
 			return true;
 		snprintf(why, size,
-			"the guest's host_mtu is %llu and the port's mtu %u; make one fit the other",
-			(unsigned long long) message_u64(p), l->mtu);
+			"the guest's host_mtu is %llu and the port's mtu %u; make one fit the "
+			"other",
+			(unsigned long long)message_u64(p), l->mtu);
 		return false;
 	case INFLIGHT:
 		return admit_inflight(m, l, why, size);
 	}
 	if (ring < 2 * l->queues)
 		return true;
-	snprintf(why, size, "vhost-user message %s for ring %u; the port has %u queue pairs, rings 0 to %u", name, ring,
-		l->queues, 2 * l->queues - 1);
+	snprintf(why, size,
+		"vhost-user message %s for ring %u; the port has %u queue pairs, rings 0 to %u",
+		name, ring, l->queues, 2 * l->queues - 1);
 	return false;
 }

@@ -31,7 +31,7 @@ struct message {
 struct message_limits {
 	unsigned queues; /* pairs */
 	unsigned mtu;
-	bool packed;     /* the last SET_FEATURES chose packed rings */
+	bool packed; /* the last SET_FEATURES chose packed rings */
 };
 
 static inline uint32_t message_u32(const uint8_t *p) {

@@ -25,17 +25,19 @@ static int cover(uintptr_t start, uintptr_t end) {
 	static const uintptr_t pages[] = {4096, 2 << 20, 1 << 30};
 
 	for (unsigned i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
-		uintptr_t from = start & ~(pages[i] - 1), to = (end + pages[i] - 1) & ~(pages[i] - 1);
+		uintptr_t from = start & ~(pages[i] - 1),
+			  to = (end + pages[i] - 1) & ~(pages[i] - 1);
 
-		if (mmap((void *) from, to - from, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED)
+		if (mmap((void *)from, to - from, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+			    0) != MAP_FAILED)
 			return 0;
 	}
 	return -1;
 }
 
 static void on_sigbus(int sig, siginfo_t *info, void *context) {
-	uintptr_t at = (uintptr_t) info->si_addr;
+	uintptr_t at = (uintptr_t)info->si_addr;
 
 	for (unsigned slot = 0; slot < PORTS_MAX && info->si_code > 0; slot++) {
 		for (unsigned i = 0; i < GMEM_REGIONS; i++) {
@@ -69,8 +71,8 @@ void sigbus_watch(struct vhost_dev *d) {
 	for (unsigned i = 0; i < d->mem.n; i++) {
 		struct watch *w = &watches[d->slot][i];
 
-		atomic_store(&w->start, (uintptr_t) d->mem.r[i].hva);
-		atomic_store(&w->end, (uintptr_t) d->mem.r[i].hva + d->mem.r[i].size);
+		atomic_store(&w->start, (uintptr_t)d->mem.r[i].hva);
+		atomic_store(&w->end, (uintptr_t)d->mem.r[i].hva + d->mem.r[i].size);
 		atomic_store(&w->dev, d);
 	}
 }

@@ -14,7 +14,7 @@
 struct sched;
 
 struct turn {
-	struct rxq *q;   /* NULL: there is no queue at all */
+	struct rxq *q; /* NULL: there is no queue at all */
 	unsigned budget; /* frames, 1..BATCH_MAX */
 };
 
@@ -22,8 +22,8 @@ struct sched *sched_new(void);
 void sched_free(struct sched *s);
 
 /* The queues this worker has from now on; called when a new snapshot is taken up. State of queues
- * that stay is kept. The array is not kept. 0 or -ENOMEM. */
-int sched_assign(struct sched *s, struct rxq *const *q, unsigned n);
+ * that stay is kept. The array must live until the next call. */
+void sched_assign(struct sched *s, struct rxq *const *q, unsigned n);
 
 /* Next turn. */
 struct turn sched_next(struct sched *s);

@@ -21,8 +21,8 @@ struct capture;
 enum { WORKERS_MAX = 64 };
 
 enum idle_mode {
-	IDLE_ADAPTIVE,  /* poll while busy, sleep after IDLE_POLL_US of nothing */
-	IDLE_BUSY,      /* never sleep */
+	IDLE_ADAPTIVE, /* poll while busy, sleep after IDLE_POLL_US of nothing */
+	IDLE_BUSY, /* never sleep */
 	IDLE_INTERRUPT, /* sleep whenever there is nothing */
 };
 
@@ -47,8 +47,8 @@ int snapshot_deal(struct snapshot *s, unsigned n);
 struct worker_stats {
 	int cpu;
 	unsigned queues;
-	uint64_t cycles;       /* TSC cycles since the worker started */
-	uint64_t busy_cycles;  /* in turns that moved frames */
+	uint64_t cycles; /* TSC cycles since the worker started */
+	uint64_t busy_cycles; /* in turns that moved frames */
 	uint64_t sleep_cycles; /* asleep */
 	uint64_t frames, turns, sleeps;
 	uint64_t stage_cycles[STAGE_COUNT];
@@ -58,7 +58,8 @@ struct workers;
 
 /* Starts a worker on each CPU. -EINVAL with a sentence for a CPU that does not exist or is not
  * allowed. Workers sleep until the first workers_publish. */
-int workers_start(struct workers **out, const int *cpus, unsigned n, enum idle_mode idle, struct err *e);
+int workers_start(
+	struct workers **out, const int *cpus, unsigned n, enum idle_mode idle, struct err *e);
 /* Stops and joins them all; the last snapshot is freed. */
 void workers_stop(struct workers *w);
 unsigned workers_count(const struct workers *w);
@@ -71,9 +72,10 @@ void workers_stats(const struct workers *w, unsigned index, struct worker_stats 
 /* TSC cycles a second. */
 uint64_t workers_hz(void);
 
-/* What `weir trace` runs: parse, verdict and expansion of floods on one frame of `port`, by the code
- * of the datapath; nothing is learned and nothing sent when `ex` is set... the MAC table is read, and
- * what learning would do is explained. out[] gets the items (ports and tags) it would go to. */
+/* What `weir trace` runs on the control thread: parse, verdict and grouping of one frame that enters
+ * at `port`, by the code of the datapath. `ex` must be set, so nothing is learned (what learning would
+ * do is explained), and nothing is sent. Returns how many receivers out[] got, at most `max`; *drop
+ * tells why there is none. */
 struct trace_out {
 	uint16_t port, queue;
 	uint32_t tag;

@@ -117,7 +117,7 @@ static void push(struct port *p, unsigned queue, struct frame *f, uint32_t tag) 
 
 	assert_true(p->ops->tx_begin(t));
 	p->ops->tx(t, &it, 1);
-	assert_false(p->ops->tx_end(t));
+	p->ops->tx_end(t);
 }
 
 static void ethernet(

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#include "schedule/push.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+
+/* Nearly every batch has one receiver, and then grouping is one comparison a frame. With several,
+ * groups are ordered by port and queue before any lock is taken, so that two workers that flood at
+ * the same time cannot wait for each other. */
+
+enum { GROUPS_MAX = PORTS_MAX * QUEUES_MAX };
+
+static void *lazy(size_t size) {
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+int push_init(struct push *p) {
+	p->n = 0;
+	p->slot = lazy(GROUPS_MAX * sizeof(*p->slot));
+	p->order = lazy(GROUPS_MAX * sizeof(*p->order));
+	p->groups = lazy(GROUPS_MAX * sizeof(*p->groups));
+	if (p->slot != NULL && p->order != NULL && p->groups != NULL)
+		return 0;
+	push_fini(p);
+	return -ENOMEM;
+}
+
+void push_fini(struct push *p) {
+	if (p->slot != NULL)
+		munmap(p->slot, GROUPS_MAX * sizeof(*p->slot));
+	if (p->order != NULL)
+		munmap(p->order, GROUPS_MAX * sizeof(*p->order));
+	if (p->groups != NULL)
+		munmap(p->groups, GROUPS_MAX * sizeof(*p->groups));
+	p->slot = NULL;
+	p->order = NULL;
+	p->groups = NULL;
+}
+
+static struct group *group_of(struct push *p, struct txq *t) {
+	const unsigned key = t->port->id * QUEUES_MAX + t->index;
+	struct group *g;
+
+	if (p->slot[key] != 0)
+		return &p->groups[p->slot[key] - 1];
+	g = &p->groups[p->n++];
+	p->slot[key] = (uint16_t)p->n;
+	g->t = t;
+	g->port = t->port->id;
+	g->n = 0;
+	g->open = false;
+	return g;
+}
+
+static inline void add(struct push *p, const struct snapshot *s, struct batch *b, struct frame *f,
+	unsigned i, uint16_t out) {
+	struct port *port = s->ports[out];
+	struct txq *t = port->txq[0];
+	struct group *g;
+
+	if (__builtin_expect(port->flow_queue != NULL, 0))
+		t = port_pick_txq(port, f, b->room[i] + FRAME_HEAD_MAX);
+	g = group_of(p, t);
+	g->it[g->n].f = f;
+	g->it[g->n].tag = fwd_egress_tag(s->fwd, out, f);
+	g->n++;
+}
+
+/* Every member of the network that the frame may go to. */
+static __attribute__((noinline)) void flood(struct push *p, const struct snapshot *s,
+	struct batch *b, unsigned i, uint16_t in, struct explain *ex) {
+	struct frame *f = &b->f[i];
+	const struct fwd_net *net = &s->fwd->nets[f->net];
+	enum drop why = DROP_NO_DESTINATION;
+
+	for (unsigned m = 0; m < net->nmembers; m++) {
+		const uint16_t out = net->members[m];
+		enum drop no;
+
+		if (out == in)
+			continue;
+		no = fwd_admits(s->fwd, in, out, f->net);
+		if (no == DROP_NONE) {
+			add(p, s, b, f, i, out);
+			why = DROP_NONE;
+		} else {
+			EXPLAIN(ex, "push", "not to port %u: %s", out, drop_text(no));
+			if (why == DROP_NO_DESTINATION)
+				why = no;
+		}
+	}
+	f->drop = why;
+}
+
+void push_group(struct push *p, const struct snapshot *s, struct batch *b, uint16_t in,
+	struct explain *ex) {
+	for (unsigned i = 0; i < b->n; i++) {
+		struct frame *f = &b->f[i];
+
+		if (__builtin_expect(f->drop != DROP_NONE, 0))
+			continue;
+		if (__builtin_expect(f->out == OUT_FLOOD, 0))
+			flood(p, s, b, i, in, ex);
+		else
+			add(p, s, b, f, i, f->out);
+	}
+}
+
+static int by_queue(const void *a, const void *b, void *arg) {
+	const struct group *ga = &((struct push *)arg)->groups[*(const uint32_t *)a];
+	const struct group *gb = &((struct push *)arg)->groups[*(const uint32_t *)b];
+	const uint32_t ka = (uint32_t)ga->port * QUEUES_MAX + ga->t->index;
+	const uint32_t kb = (uint32_t)gb->port * QUEUES_MAX + gb->t->index;
+
+	return ka < kb ? -1 : ka > kb;
+}
+
+void push_copy(struct push *p) {
+	for (unsigned i = 0; i < p->n; i++)
+		p->order[i] = i;
+	if (p->n > 1)
+		qsort_r(p->order, p->n, sizeof(p->order[0]), by_queue, p);
+	for (unsigned i = 0; i < p->n; i++) {
+		struct group *g = &p->groups[p->order[i]];
+		const struct port_ops *ops = g->t->port->ops;
+
+		g->open = ops->tx_begin(g->t);
+		if (g->open)
+			ops->tx(g->t, g->it, g->n);
+		else // the one counter written without the lock: the queue is at rest
+			__atomic_fetch_add(&g->t->c.drops[DROP_PORT_DOWN], g->n, __ATOMIC_RELAXED);
+	}
+}
+
+void push_end(struct push *p) {
+	for (unsigned i = 0; i < p->n; i++)
+		if (p->groups[i].open)
+			p->groups[i].t->port->ops->tx_end(p->groups[i].t);
+	push_reset(p);
+}
+
+void push_reset(struct push *p) {
+	for (unsigned i = 0; i < p->n; i++) {
+		const struct txq *t = p->groups[i].t;
+
+		p->slot[t->port->id * QUEUES_MAX + t->index] = 0;
+	}
+	p->n = 0;
+}
