@@ -351,6 +351,8 @@ int main(int argc, char **argv) {
 	if (err == 0)
 		err = silent ? idle() : run(warm, time);
 	for (unsigned i = 0; i < nports; i++) {
+		if (err == 0)
+			front_stop(&ports[i].f);
 		front_close(&ports[i].f);
 		free(ports[i].frames);
 	}
