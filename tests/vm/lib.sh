@@ -192,17 +192,18 @@ v6() { # what init makes of 10.0.X.Y
 	echo "fd00:$c::$d"
 }
 
-# vm_iperf FROM TO [OPTION...]: the client's JSON.
+# vm_iperf FROM TO [OPTION...]: the client's JSON. With the option -6 first, over IPv6.
 vm_iperf() {
-	local out
-	out=$(at "$1" "iperf3 -J --connect-timeout 3000 -c ${vm_address[$2]} ${*:3}") || { echo "$out"; return 1; }
+	local out to=${vm_address[$2]}
+	[[ ${3-} != -6 ]] || to=$(v6 "$to")
+	out=$(at "$1" "iperf3 -J --connect-timeout 3000 -c $to ${*:3}") || { echo "$out"; return 1; }
 	echo "$out"
 }
 
 # tcp FROM TO [OPTION...]: both ways at once for two seconds, each over 10 Mbit/s, which a stalled or
 # checksum-broken connection does not get and an emulated, busy machine does.
 tcp() {
-	vm_iperf "$1" "$2" -t 2 --bidir "${@:3}" >"$T/iperf.json" || { cat "$T/iperf.json"; return 1; }
+	vm_iperf "$1" "$2" "${@:3}" -t 2 --bidir >"$T/iperf.json" || { cat "$T/iperf.json"; return 1; }
 	note "$1 to $2 $(jq -r '.end | "\(.sum_received.bits_per_second / 1e6 | round) Mbit/s, back " +
 		"\(.sum_received_bidir_reverse.bits_per_second / 1e6 | round)"' "$T/iperf.json")"
 	jq -e '.end | [.sum_received, .sum_received_bidir_reverse | .bits_per_second > 10e6] | all' "$T/iperf.json"
@@ -213,4 +214,13 @@ udp() {
 	vm_iperf "$1" "$2" -u -l 1400 -t 2 -b "$3M" "${@:4}" >"$T/iperf.json" || { cat "$T/iperf.json"; return 1; }
 	note "$1 to $2 $(jq -r '.end.sum | "\(.lost_packets) of \(.packets) lost"' "$T/iperf.json")"
 	jq -e '.end.sum | .packets > 100 and .lost_packets * 100 <= .packets' "$T/iperf.json"
+}
+
+# vm_content GUEST...: no kernel complained, of checksums or rings that are wrong, of hangs, of itself.
+vm_content() {
+	local guest
+	for guest; do
+		not grep -aE 'hw csum failure|not a head|virtio.*(rror|bad|fail)|WATCHDOG|WARNING|BUG|Oops|panic - not|hung|stall' \
+			"$T/guest-$guest/console"
+	done
 }

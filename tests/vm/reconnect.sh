@@ -112,3 +112,4 @@ counted() {
 	show ports 'map(.shuts == 0 and .state == "up") | all'
 }
 vm_it "weir shut no port in all this" counted
+vm_it "no kernel of a guest complained of anything" vm_content a b

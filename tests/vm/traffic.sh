@@ -79,6 +79,11 @@ vm_it "between guests with all offloads no segment was cut and no checksum compu
 vm_it "UDP flows from the first to the second" udp a/plain b/plain 20
 vm_it "UDP flows from the second to the first" udp b/plain a/plain 20
 
+fragments() {
+	at a/plain 'ping -c 5 -i 0.05 -W 2 -s 4000 10.0.0.11' | says ' 0% packet loss'
+}
+vm_it "pings in three IP fragments pass" fragments
+
 declare -A what=(
 	[packed]="a packed ring" [lean]="a packed ring without indirect tables, event index and mergeable buffers"
 	[direct]="no indirect tables" [noevt]="no event index" [nomrg]="no mergeable buffers"
@@ -96,6 +101,7 @@ vm_it "the ring layout was negotiated as configured" packed
 vm_it "a guest without any offload is pinged by one with all" pings b/plain a/bare
 vm_it "TCP flows both ways between a guest without any offload and one with all" tcp a/bare b/plain
 vm_it "TCP flows both ways between a guest without any offload and one with a packed ring" tcp b/packed a/bare
+vm_it "and over IPv6" tcp a/bare b/plain -6
 vm_it "UDP with its checksum left to do reaches a guest without offloads" udp b/plain a/bare 20
 sums() {
 	local errors
@@ -225,3 +231,4 @@ lost() { # by the ports of the two guests, for any reason
 	weir show drops -j | jq '[.[] | select(.port == "a-plain" or .port == "b-plain").frames] | add // 0'
 }
 vm_it "three ports come and go four times and not one frame of others is lost" hot
+vm_it "no kernel of a guest complained of anything" vm_content a b
