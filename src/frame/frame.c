@@ -7,7 +7,7 @@
 
 #include <rte_hash_crc.h>
 
-enum { ETHERTYPE_IP4 = 0x0800, ETHERTYPE_IP6 = 0x86dd, INNER_TAGS_MAX = 2 };
+enum { ETHERTYPE_IP4 = 0x0800, ETHERTYPE_IP6 = 0x86dd, TAGS_MAX = 3 };
 
 int frame_pull_more(struct frame *f, unsigned n, const uint8_t *room_end) {
 	if (n <= f->head_len)
@@ -80,6 +80,8 @@ enum drop frame_pop_tag(struct frame *f) {
 	f->len -= 4;
 	f->ol.csum_start = less_tag(f->ol.csum_start);
 	f->ol.hdr_len = less_tag(f->ol.hdr_len);
+	f->l3_off = less_tag(f->l3_off); /* found by offload_check, if it came before */
+	f->l4_off = less_tag(f->l4_off);
 	return DROP_NONE;
 }
 
@@ -201,7 +203,7 @@ bool frame_parse_l4(struct frame *f, const uint8_t *room_end) {
 	uint16_t type = f->ethertype;
 
 	f->flags &= ~(FRAME_L4 | FRAME_FRAGMENT);
-	for (unsigned i = 0; i < INNER_TAGS_MAX; i++) {
+	for (unsigned i = 0; i < TAGS_MAX; i++) {
 		if (type != ETHERTYPE_CTAG && type != ETHERTYPE_STAG)
 			break;
 		if (frame_pull(f, w.off + 4, room_end) < 0)
@@ -227,9 +229,14 @@ static bool has_ports(const struct frame *f) {
 		       f->proto == IPPROTO_SCTP);
 }
 
-/* One end of a flow: address and port. */
+/* One end of a flow: address, at most 16 bytes, and port. */
 static uint32_t hash_end(const uint8_t *addr, unsigned len, uint16_t port) {
-	return rte_hash_crc(addr, len, port);
+	uint64_t w[2] = {0};
+	uint32_t h;
+
+	memcpy(w, addr, len);
+	h = rte_hash_crc_8byte(w[0], port);
+	return len > 8 ? rte_hash_crc_8byte(w[1], h) : h;
 }
 
 /* Both ends are hashed alike and put in order, so that either direction gives the same. */

@@ -102,8 +102,8 @@ enum { ETHERTYPE_CTAG = 0x8100, ETHERTYPE_STAG = 0x88a8 };
 enum drop frame_pop_tag(struct frame *f);
 
 /* Layer 2: sets ethertype; when a C-tag (0x8100) or S-tag (0x88a8) leads, takes it out of the head
- * (moving the MACs four bytes up, f->head, f->len, f->head_len and the offload offsets with them),
- * sets tci and FRAME_TAGGED. Comes before everything below. Needs 18 private bytes where the frame
+ * (moving the MACs four bytes up, f->head, f->len, f->head_len and all offsets with them),
+ * sets tci and FRAME_TAGGED. Comes before everything below (offload_check may come earlier). Needs 18 private bytes where the frame
  * has them. Returns DROP_NONE, or DROP_RUNT when the Ethernet header or the tag is cut off. Only the
  * outermost tag is taken; an S-tag is treated like a C-tag. Offload offsets that would fall below 0
  * become 0, which offload_check refuses. */
@@ -119,7 +119,7 @@ static inline enum drop frame_parse(struct frame *f) {
 }
 
 /* Layers 3 and 4: IPv4 (options, fragments), IPv6 (hop-by-hop, routing, destination, authentication,
- * fragment headers), also behind up to two inner tags; pulls what it needs up to and with the L4
+ * fragment headers), also behind up to three tags; pulls what it needs up to and with the L4
  * header. When the IP header is sound sets l3_off, l4_off, proto and FRAME_L4, for a fragment (the
  * first one too) also FRAME_FRAGMENT. Returns true when the frame is no fragment and its L4 header
  * is private: TCP with its options, 8 bytes of UDP and ICMP, 12 of SCTP, of other protocols nothing

@@ -249,6 +249,7 @@ bool gso_next(struct gso *g, struct frame *out) {
 	n = last ? f->len - off : g->size;
 	*out = *f;
 	out->head = g->head;
+	out->flags |= FRAME_L4;
 	out->ol = (struct offload){0};
 	if (!take(g, out, n))
 		return false;

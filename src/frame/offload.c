@@ -79,7 +79,7 @@ enum drop offload_check(struct frame *f, const uint8_t *room_end) {
 
 	if (f->head_len < FRAME_LEN_MIN)
 		return DROP_OFFLOAD_BAD;
-	/* Also before frame_parse, whose work this is: a tag that is still in is stepped over. */
+	/* frame_parse, whose work this is, may come later. */
 	f->ethertype = be16_get(f->head + 12);
 	ol->flags &= VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID;
 	if (ol->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {

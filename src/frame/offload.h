@@ -24,13 +24,14 @@ static inline bool offload_any(const struct offload *ol) {
 	return (ol->flags | ol->gso_type) != 0;
 }
 
-/* Judges what the sender asked for, before or after frame_parse: known gso_type, gso_size not 0, NEEDS_CSUM
- * with GSO, checksum start and field inside the frame and inside what can be made private
- * (FRAME_HEAD_MAX), IP and L4 headers that match the gso_type. The field must be the checksum of the
- * L4 header or lie behind that header (tunnels): completing it never changes an address or a port
- * that was judged. Makes all those headers private. DROP_NONE or DROP_OFFLOAD_BAD. On DROP_NONE
- * ol.hdr_len is the true length of the headers for GSO frames, and what means nothing (unknown
- * flags, fields of a request that is not made) is 0. */
+/* Judges what the sender asked for: known gso_type, gso_size not 0, NEEDS_CSUM with GSO, checksum
+ * start and field inside the frame and inside what can be made private (FRAME_HEAD_MAX), IP and L4
+ * headers that match the gso_type. The field must be the checksum of the L4 header or lie behind
+ * that header (tunnels): completing it never changes an address or a port that was judged. Makes all
+ * those headers private. DROP_NONE or DROP_OFFLOAD_BAD. On DROP_NONE ol.hdr_len is the true length
+ * of the headers for GSO frames, and what means nothing (unknown flags, fields of a request that is
+ * not made) is 0. Before or after frame_parse: a tag that is still in is stepped over, and
+ * frame_parse moves what was found here along with the rest. */
 enum drop offload_check(struct frame *f, const uint8_t *room_end);
 
 /* Can a receiver with these caps take the frame as it is? DATA_VALID asks nothing of the receiver:

@@ -145,26 +145,35 @@ static void payload_of_64_kib_is_segmented(void **state) {
 	}
 }
 
-static void the_frame_behind_inner_tags_is_segmented_too(void **state) {
-	struct recipe r = {.version = 4, .proto = IPPROTO_TCP, .payload = 5000, .tcp_flags = ACK};
-	struct rig g;
+/* Ports judge a request when they pull the frame, and frame_parse takes the tag out later. */
+static void tagged_frames_are_segmented_whether_judged_before_or_after_the_tag_is_taken_out(
+	void **state) {
+	for (unsigned i = 0; i < 12; i++) {
+		struct recipe r = {.version = i & 1 ? 4 : 6,
+			.proto = IPPROTO_TCP,
+			.inner_tags = 1 + i / 4,
+			.payload = 5000,
+			.tcp_flags = ACK};
+		struct rig g;
 
-	load(&g, &r, 1000, 64, 3); /* an outer tag would have been taken out before */
-	rig_free(&g);
-	r.inner_tags = 2;
-	packet_make(&pkt, &r);
-	rig_load(&g, pkt.bytes, pkt.len, 0, 64, 3);
-	g.f.ol = (struct offload){.flags = NEEDS,
-		.gso_type = 1,
-		.gso_size = 1000,
-		.csum_start = pkt.l4,
-		.csum_offset = 16};
-	assert_int_equal(frame_parse(&g.f), DROP_NONE);
-	assert_int_equal(offload_check(&g.f, g.room_end), DROP_NONE);
-	memmove(pkt.bytes + 12, pkt.bytes + 16, pkt.len - 16);
-	pkt.len -= 4, pkt.l3 -= 4, pkt.l4 -= 4, pkt.payload -= 4;
-	check_tcp(&r, 1000, &g);
-	rig_free(&g);
+		packet_make(&pkt, &r);
+		rig_load(&g, pkt.bytes, pkt.len, 0, 18, 3);
+		g.f.ol = (struct offload){.flags = NEEDS,
+			.gso_type = gso_type(&r),
+			.gso_size = 1000,
+			.csum_start = pkt.l4,
+			.csum_offset = 16};
+		if (i & 2)
+			assert_int_equal(offload_check(&g.f, g.room_end), DROP_NONE);
+		assert_int_equal(frame_parse(&g.f), DROP_NONE);
+		if (!(i & 2))
+			assert_int_equal(offload_check(&g.f, g.room_end), DROP_NONE);
+		memmove(pkt.bytes + 12, pkt.bytes + 16, pkt.len - 16);
+		pkt.len -= 4, pkt.l3 -= 4, pkt.l4 -= 4, pkt.payload -= 4;
+		assert_int_equal(g.f.ol.hdr_len, pkt.payload);
+		check_tcp(&r, 1000, &g);
+		rig_free(&g);
+	}
 }
 
 static void cwr_is_on_the_first_segment_only_and_ece_on_all(void **state) {
@@ -386,7 +395,8 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tcp_segments_carry_every_byte_once_under_right_headers),
 		cmocka_unit_test(payload_of_64_kib_is_segmented),
-		cmocka_unit_test(the_frame_behind_inner_tags_is_segmented_too),
+		cmocka_unit_test(
+			tagged_frames_are_segmented_whether_judged_before_or_after_the_tag_is_taken_out),
 		cmocka_unit_test(cwr_is_on_the_first_segment_only_and_ece_on_all),
 		cmocka_unit_test(udp_datagrams_become_fragments_that_make_them_again),
 		cmocka_unit_test(a_fragment_header_goes_behind_the_routing_header),
