@@ -138,8 +138,8 @@ static struct fdb_slot *vacancy(struct fdb *t, struct fdb_bucket *b, uint32_t no
 	return NULL;
 }
 
-/* Frees a slot of a full bucket by moving one of its entries to that one's other bucket; `steps`
- * more moves may come before. Every bucket the steps below change had a vacancy, so none of them
+/* A slot of a full bucket whose entry now is in that one's other bucket as well, so that the caller
+ * may overwrite it; `steps` more moves may come before. Every bucket the steps below change had a vacancy, so none of them
  * is this one. */
 static struct fdb_slot *displace(
 	struct fdb *t, struct fdb_bucket *b, uint32_t now_s, unsigned steps) {
@@ -158,7 +158,6 @@ static struct fdb_slot *displace(
 		if (to == NULL)
 			continue;
 		slot_put(to, load(&s->key), load(&s->value));
-		slot_put(s, 0, value_of(OUT_NONE, false, 0));
 		add(&t->displaced, 1);
 		return s;
 	}
