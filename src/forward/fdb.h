@@ -164,6 +164,7 @@ static inline struct fdb_bucket *fdb_second(const struct fdb *t, uint64_t hash) 
 static inline struct fdb_slot *fdb_bucket_find(struct fdb_bucket *b, uint64_t key) {
 	unsigned hit = 0;
 
+#pragma GCC unroll 4
 	for (unsigned i = 0; i < FDB_WAYS; i++)
 		hit |= (unsigned)(__atomic_load_n(&b->slot[i].key, __ATOMIC_RELAXED) == key) << i;
 	return hit != 0 ? &b->slot[__builtin_ctz(hit)] : NULL;

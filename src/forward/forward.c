@@ -31,6 +31,7 @@ struct where {
 };
 
 #define judge_inline static inline __attribute__((always_inline))
+#define likely(x)    __builtin_expect(!!(x), 1)
 #define unlikely(x)  __builtin_expect(!!(x), 0)
 
 judge_inline bool is_member(const struct fwd *fw, uint16_t port, uint16_t net) {
@@ -240,30 +241,67 @@ judge_inline enum drop judge_destination(const struct fwd *fw, struct frame *f,
 	return DROP_NONE;
 }
 
+/* What was decided for the frame before. Frames come in runs between the same two MACs, and what
+ * holds for the first of a run holds for the rest of it within one batch. */
+struct run {
+	uint64_t src, dst; /* 0: none; as a source it is never accepted */
+	uint16_t net, out;
+};
+
+judge_inline void locate(const struct fwd *fw, const struct frame *f, struct where *w,
+	const struct where *before, uint16_t net_before) {
+	w->dst = mac_load(f->head);
+	w->src = mac_load(f->head + 6);
+	if (w->src == before->src && f->net == net_before)
+		w->src_hash = before->src_hash;
+	else
+		w->src_hash = fdb_prefetch(fw->fdb, fdb_key(f->net, w->src));
+	if (w->dst == before->dst && f->net == net_before)
+		w->dst_hash = before->dst_hash;
+	else
+		w->dst_hash = fdb_prefetch(fw->fdb, fdb_key(f->net, w->dst));
+}
+
 judge_inline void judge(
 	const struct fwd *fw, struct batch *b, uint16_t in, uint32_t now_s, struct explain *ex) {
-	struct where where[BATCH_MAX];
+	struct where where[BATCH_MAX + 1];
+	struct run run = {.net = NET_NONE};
+	struct where *w = &where[0];
+	uint16_t net = NET_NONE;
 
+	w->src = w->dst = 0;
 	for (unsigned i = 0; i < b->n; i++) {
 		const struct frame *f = &b->f[i];
-		struct where *w = &where[i];
 
-		if (unlikely(f->drop != DROP_NONE))
+		if (unlikely(f->drop != DROP_NONE)) {
+			where[i + 1] = *w;
+			w = &where[i + 1];
 			continue;
-		w->dst = mac_load(f->head);
-		w->src = mac_load(f->head + 6);
-		w->src_hash = fdb_prefetch(fw->fdb, fdb_key(f->net, w->src));
-		w->dst_hash = fdb_prefetch(fw->fdb, fdb_key(f->net, w->dst));
+		}
+		locate(fw, f, &where[i + 1], w, net);
+		w = &where[i + 1];
+		net = f->net;
 	}
 	for (unsigned i = 0; i < b->n; i++) {
 		struct frame *f = &b->f[i];
 
+		w = &where[i + 1];
 		if (unlikely(f->drop != DROP_NONE))
 			continue;
-		f->drop = judge_source(fw, f, &where[i], in, now_s, ex);
-		if (unlikely(f->drop != DROP_NONE))
+		if (w->src != run.src || f->net != run.net) {
+			f->drop = judge_source(fw, f, w, in, now_s, ex);
+			if (unlikely(f->drop != DROP_NONE))
+				continue;
+			run = (struct run){.src = w->src, .net = f->net};
+		} else if (w->dst == run.dst) {
+			f->out = run.out;
 			continue;
-		f->drop = judge_destination(fw, f, &where[i], in, now_s, ex);
+		}
+		f->drop = judge_destination(fw, f, w, in, now_s, ex);
+		if (likely(f->drop == DROP_NONE)) {
+			run.dst = w->dst;
+			run.out = f->out;
+		}
 	}
 }
 
