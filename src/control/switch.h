@@ -26,7 +26,8 @@ void sw_stop(struct sw *s);
 int sw_apply(struct sw *s, const struct config *want, bool dry_run, json_t **diff, struct err *e);
 const struct config *sw_config(const struct sw *s);
 
-/* Deals queues anew by load; the control loop calls it every few seconds and when rings change. */
+/* Deals queues anew by load; the control loop calls it every few seconds. When rings come or go the
+ * switch does so itself. */
 void sw_rebalance(struct sw *s);
 
 /* What `weir show ...` prints with -j: new references, stable keys (documented in docs/api.md). */
@@ -39,7 +40,9 @@ json_t *sw_show_drops(struct sw *s);
 /* weir trace: `frame` is the frame's bytes. */
 json_t *sw_trace(struct sw *s, const char *port, const uint8_t *frame, size_t len, struct err *e);
 
-struct port *sw_port(struct sw *s, const char *name, struct err *e); /* NULL: no such port; names them */
+struct port *sw_port(
+	struct sw *s, const char *name, struct err *e); /* NULL: no such port; names them */
+/* Others after an apply that changed the CPUs: ask each time, and set the capture function again. */
 struct workers *sw_workers(struct sw *s);
 
 #endif
