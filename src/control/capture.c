@@ -331,9 +331,7 @@ struct captures *captures_new(sd_event *loop) {
 	return cs;
 }
 
-void captures_free(struct captures *cs) {
-	if (cs == NULL)
-		return;
+void captures_close(struct captures *cs) {
 	for (struct slot *s = cs->slot; s < cs->slot + CAPTURES_MAX; s++) {
 		if (s->fd < 0)
 			continue;
@@ -342,6 +340,11 @@ void captures_free(struct captures *cs) {
 		if (s->fd >= 0)
 			slot_close(s);
 	}
+}
+
+void captures_free(struct captures *cs) {
+	if (cs == NULL)
+		return;
 	sd_event_source_disable_unref(cs->timer);
 	free(cs);
 }

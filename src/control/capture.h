@@ -29,8 +29,10 @@ struct capture_spec {
 	uint64_t tsc_hz;
 };
 
-/* NULL when memory is short. Free after the workers were told to capture nothing any more. */
+/* NULL when memory is short. close ends them all, before the ports go; free comes after the workers
+ * have ended, which may still look. */
 struct captures *captures_new(sd_event *loop);
+void captures_close(struct captures *cs);
 void captures_free(struct captures *cs);
 
 /* Begins; -EINVAL (neither pipe nor socket), -EBUSY (too many), -ENOMEM, each with a sentence. */

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#include "cli/cli.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *cli_api, *cli_api_given;
+
+int cli_fail(const char *fmt, ...) {
+	va_list ap;
+
+	fputs("weir: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return STATUS_REFUSED;
+}
+
+int cli_usage(const struct command *c, const char *fmt, ...) {
+	va_list ap;
+
+	fprintf(stderr, "weir: %s: ", c->name);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "; see 'weir %s --help'\n", c->name);
+	return STATUS_USAGE;
+}
+
+static void take_out(int *argc, char **argv, int at, int n) {
+	memmove(argv + at, argv + at + n, sizeof(*argv) * (size_t)(*argc - at - n));
+	*argc -= n;
+	argv[*argc] = NULL;
+}
+
+/* Where `--name`, `--name=...` or `-n` stands, -1: nowhere. Nothing after "--" is an option. */
+static int find_option(int argc, char **argv, const char *name, bool with_value) {
+	size_t n = strlen(name);
+
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		const char *a = argv[i];
+
+		if (n == 1 && a[0] == '-' && a[1] == name[0] && a[2] == '\0')
+			return i;
+		if (n > 1 && strncmp(a, "--", 2) == 0 && strncmp(a + 2, name, n) == 0 &&
+			(a[2 + n] == '\0' || (with_value && a[2 + n] == '=')))
+			return i;
+	}
+	return -1;
+}
+
+const char *cli_option(int *argc, char **argv, const char *name, int *bad) {
+	int at = find_option(*argc, argv, name, true);
+	const char *value;
+
+	if (at < 0)
+		return NULL;
+	value = strncmp(argv[at], "--", 2) == 0 ? strchr(argv[at], '=') : NULL;
+	if (value != NULL) {
+		take_out(argc, argv, at, 1);
+		return value + 1;
+	}
+	if (at + 1 >= *argc) {
+		*bad = 1;
+		return NULL;
+	}
+	value = argv[at + 1];
+	take_out(argc, argv, at, 2);
+	return value;
+}
+
+int cli_flag(int *argc, char **argv, const char *name) {
+	int at = find_option(*argc, argv, name, false);
+
+	if (at < 0)
+		return 0;
+	take_out(argc, argv, at, 1);
+	return 1;
+}
+
+const char *cli_stray(int argc, char **argv) {
+	for (int i = 1; i < argc; i++)
+		if (argv[i][0] == '-' && argv[i][1] != '\0')
+			return argv[i];
+	return NULL;
+}
