@@ -5,12 +5,13 @@
 
 #include <net/if.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "port/port.h"
 
-/* Inside of the TAP kind: tap.c moves frames, tap_dev.c makes and steers the device. Only these two
- * and their test include this. */
+/* Inside of the TAP kind: tap.c is the port, tap_io.c moves its frames, tap_dev.c makes and steers
+ * the device. Only these and their tests include this. */
 
 struct sd_event_source;
 
@@ -21,17 +22,23 @@ enum {
 	/* Payload of one batch. Holds 64 frames of MTU 1500 packed one behind the other, or seven
 	 * segmentation frames of 64 KiB, and stays in the L2 cache; more would only be touched once. */
 	TAP_ARENA = 512 * 1024,
+	/* Asking an empty queue is a system call, which costs a busy worker what several frames of
+	 * another port cost. How long it is then left alone doubles from one microsecond to this: at
+	 * most one percent of a CPU for each idle queue. */
+	TAP_QUIET_MAX_US = 32,
 };
 
 struct tap_queue {
 	struct tap *tap;
 	int fd; /* /dev/net/tun, attached, non-blocking */
 	uint8_t *arena; /* TAP_ARENA bytes, overwritten by each rx */
+	uint64_t quiet_until; /* TSC; found empty, not asked again before; 0: ask at once */
+	uint64_t quiet; /* cycles, how long that was the last time */
 	struct rxq rx;
 	struct txq tx;
 };
 
-/* Control thread only, but for `caps`, which does not change while workers run. */
+/* Control thread only, but for `caps` and `us`, which do not change while workers run. */
 struct tap {
 	struct port *port;
 	char ifname[IFNAMSIZ]; /* as configured; the device may have been renamed since */
@@ -40,12 +47,21 @@ struct tap {
 	bool multi_queue; /* the device's flag */
 	bool link_down; /* administratively, by the configuration */
 	unsigned caps; /* enum offload_cap, what TUNSETOFFLOAD took */
+	uint64_t us; /* TSC cycles of a microsecond */
 	unsigned queues;
 	int ctl; /* a socket of the device's namespace, for ioctls; -1: out of our reach */
 	int events; /* rtnetlink, link changes of that namespace; -1: nobody listens */
 	struct sd_event_source *source;
 	struct tap_queue *q[QUEUES_MAX];
 };
+
+static inline struct tap_queue *tap_of_rx(struct rxq *q) {
+	return (struct tap_queue *)((char *)q - offsetof(struct tap_queue, rx));
+}
+
+static inline struct tap_queue *tap_of_tx(struct txq *t) {
+	return (struct tap_queue *)((char *)t - offsetof(struct tap_queue, tx));
+}
 
 /* Makes the device or attaches to it: fills created, multi_queue, caps, ctl, the q[i]->fd, and
  * events when `watch`. On failure everything is closed again. -ENOENT: no such namespace or no
@@ -67,5 +83,23 @@ struct tap_dev_state {
 /* -ENODEV when the device is gone. A device that was moved to another namespace is followed there;
  * when that is out of reach it counts as up. */
 int tap_dev_state(struct tap *t, struct tap_dev_state *out);
+
+/* Of a device that is gone: puts sockets on which nothing ever comes in the place of its
+ * descriptors. Those would be readable for ever and keep workers awake. */
+void tap_dev_let_go(struct tap *t);
+
+/* Room for what one rx puts behind the private heads; NULL: no memory. */
+uint8_t *tap_arena_new(void);
+void tap_arena_free(uint8_t *arena);
+
+/* The workers' half of tap_port_ops. */
+unsigned tap_rx(struct rxq *q, struct batch *b, unsigned budget);
+void tap_rx_done(struct rxq *q, struct batch *b);
+bool tap_tx_begin(struct txq *t);
+void tap_tx(struct txq *t, const struct tx_item *it, unsigned n);
+void tap_tx_end(struct txq *t);
+bool tap_arm(struct rxq *q);
+void tap_disarm(struct rxq *q);
+int tap_fd(struct rxq *q);
 
 #endif

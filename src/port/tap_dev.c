@@ -309,7 +309,7 @@ static unsigned negotiate_offloads(int fd) {
 static int open_sockets(struct tap *t, bool watch, struct err *e) {
 	struct sockaddr_nl nl = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
 
-	t->ctl = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	t->ctl = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (t->ctl < 0)
 		return err_set(e, errno, "cannot make a socket: %s", strerror(errno));
 	if (!watch)
@@ -418,6 +418,11 @@ int tap_dev_state(struct tap *t, struct tap_dev_state *out) {
 	if (ioctl(t->ctl, SIOCGIFMTU, &ifr) == 0)
 		out->mtu = (unsigned)ifr.ifr_mtu;
 	return 0;
+}
+
+void tap_dev_let_go(struct tap *t) {
+	for (unsigned i = 0; i < t->queues; i++)
+		dup3(t->ctl, t->q[i]->fd, O_CLOEXEC);
 }
 
 static int set_error(const struct tap_dev_state *st, const char *what, int code, struct err *e) {

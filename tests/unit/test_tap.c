@@ -107,10 +107,6 @@ static void drain(struct bed *bed) {
 		;
 }
 
-static struct tap_queue *queue_of(struct port *p, unsigned i) {
-	return (struct tap_queue *)((char *)p->rxq[i] - offsetof(struct tap_queue, rx));
-}
-
 static void push(struct port *p, unsigned queue, struct frame *f, uint32_t tag) {
 	struct tx_item it = {f, tag};
 	struct txq *t = p->txq[queue];
@@ -313,7 +309,7 @@ static void a_checksum_the_device_cannot_take_is_completed(void **state) {
 	udp = netbed_socket(bed->ns, AF_INET, SOCK_DGRAM, 0);
 	setsockopt(udp, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
 	assert_return_code(bind(udp, (struct sockaddr *)&in, sizeof(in)), errno);
-	queue_of(bed->p, 0)->tap->caps = 0;
+	tap_of_rx(bed->p->rxq[0])->tap->caps = 0;
 	udp_partial(bytes, sizeof(bytes));
 	netbed_mac(bed->ns, "weir0", bytes);
 	f = frame_of(bytes, sizeof(bytes), 64, segs);
@@ -384,7 +380,7 @@ static void a_frame_cut_short_is_named(void **state) {
 	int pair[2];
 
 	open_port(bed, 1);
-	tq = queue_of(bed->p, 0);
+	tq = tap_of_rx(bed->p->rxq[0]);
 	// No kernel sends this; the queue is made to read from us instead.
 	assert_return_code(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), errno);
 	assert_return_code(dup3(pair[0], tq->fd, O_CLOEXEC), errno);
@@ -432,6 +428,38 @@ static void the_descriptor_is_readable_while_a_frame_waits(void **state) {
 	ops->disarm(bed->p->rxq[0]);
 	assert_true(ops->arm(bed->p->rxq[0]));
 	assert_true(pull(bed, 0x88b5));
+	close(s);
+}
+
+static void a_queue_found_empty_is_left_alone_for_a_while(void **state) {
+	struct bed *bed = need(state);
+	const struct port_ops *ops;
+	struct tap_queue *tq;
+	uint8_t bytes[60];
+	int s;
+
+	open_port(bed, 1);
+	ops = bed->p->ops;
+	tq = tap_of_rx(bed->p->rxq[0]);
+	s = netbed_raw(bed->ns, "weir0");
+	tq->tap->us = UINT64_C(1) << 40; // longer than this test
+	drain(bed);
+	ethernet(bytes, FAR, HOST, 0x88b5, sizeof(bytes));
+	netbed_send(s, bytes, sizeof(bytes));
+	assert_int_equal(ops->rx(bed->p->rxq[0], &bed->b, 1), 0);
+	// But not by one who is about to sleep, nor by one who was woken.
+	assert_true(ops->arm(bed->p->rxq[0]));
+	ops->disarm(bed->p->rxq[0]);
+	assert_int_equal(ops->rx(bed->p->rxq[0], &bed->b, 1), 1);
+
+	tq->tap->us = 1;
+	drain(bed);
+	ops->disarm(bed->p->rxq[0]);
+	for (unsigned quiet = 1; quiet <= 64; quiet *= 2) {
+		tq->quiet_until = 0;
+		assert_int_equal(ops->rx(bed->p->rxq[0], &bed->b, 1), 0);
+		assert_int_equal(tq->quiet, quiet < TAP_QUIET_MAX_US ? quiet : TAP_QUIET_MAX_US);
+	}
 	close(s);
 }
 
@@ -602,7 +630,6 @@ static void the_control_thread_hears_of_what_others_do_to_the_device(void **stat
 	netbed_up(bed->ns, "weir0", false);
 	assert_true(told(env.loop, &count, 1));
 	assert_false(bed->p->rxq[0]->active);
-	assert_int_equal(bed->p->ops->fd(bed->p->rxq[0]), -1);
 	port_status(bed->p, &st);
 	assert_int_equal(st.state, PORT_DOWN);
 	assert_string_equal(st.reason, "interface weir0 is down; `ip link set weir0 up`");
@@ -635,6 +662,13 @@ static void the_control_thread_hears_of_what_others_do_to_the_device(void **stat
 	assert_int_equal(st.state, PORT_DOWN);
 	assert_string_equal(
 		st.reason, "interface weir0 was removed; remove the port and add it again");
+	// A worker that watches it may sleep.
+	assert_int_equal(
+		poll(&(struct pollfd){.fd = bed->p->ops->fd(bed->p->rxq[0]), .events = POLLIN}, 1,
+			0),
+		0);
+	assert_false(bed->p->ops->arm(bed->p->rxq[0]));
+	assert_int_equal(bed->p->ops->rx(bed->p->rxq[0], &bed->b, 1), 0);
 	port_close(bed->p);
 	bed->p = NULL;
 	close(other);
@@ -657,6 +691,7 @@ int main(void) {
 		T(a_frame_cut_short_is_named),
 		T(payload_that_vanishes_costs_the_frame_and_nothing_else),
 		T(the_descriptor_is_readable_while_a_frame_waits),
+		T(a_queue_found_empty_is_left_alone_for_a_while),
 		T(several_queues_carry_flows_each_on_its_own),
 		T(mtu_and_link_change_in_place),
 		T(a_device_weir_made_goes_and_one_that_was_there_stays),

@@ -195,8 +195,7 @@ static struct port *tap_in(int ns, const char *name) {
 }
 
 static void set_caps(struct port *p, unsigned caps) {
-	((struct tap_queue *)((char *)p->rxq[0] - offsetof(struct tap_queue, rx)))->tap->caps =
-		caps;
+	tap_of_rx(p->rxq[0])->tap->caps = caps;
 }
 
 static struct sockaddr_storage address(int family) {
