@@ -114,7 +114,7 @@ static bool copy_port(struct config_port *to, const struct config_port *from) {
 	to->trunk = from->trunk != NULL ? calloc(from->ntrunk + 1, sizeof(*to->trunk)) : NULL;
 	ok &= (to->trunk != NULL) == (from->trunk != NULL);
 	to->ntrunk = 0;
-	for (unsigned i = 0; i < from->ntrunk && ok; i++)
+	for (unsigned i = 0; ok && from->trunk != NULL && i < from->ntrunk; i++)
 		to->trunk[to->ntrunk++] = text_copy(from->trunk[i], &ok);
 	return ok;
 }

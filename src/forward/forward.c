@@ -166,6 +166,7 @@ __attribute__((cold, noinline)) static void tell_source(const struct fwd *fw, co
 
 judge_inline enum drop judge_source(const struct fwd *fw, const struct frame *f,
 	const struct where *w, uint16_t in, uint32_t now_s, struct explain *ex) {
+	// NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): the pass before set it for all that live
 	uint64_t pinned = fw->ports[in].pinned, key = fdb_key(f->net, w->src);
 	char mac[MAC_TEXT_MAX], only[MAC_TEXT_MAX];
 	enum fdb_learned learned;
