@@ -9,10 +9,12 @@
 #include "control/config.h"
 
 static const struct command *const commands[] = {
+	&cmd_switch,
 	&cmd_apply,
 	&cmd_port,
 	&cmd_network,
 	&cmd_show,
+	&cmd_top,
 	&cmd_trace,
 	&cmd_capture,
 };

@@ -108,6 +108,8 @@ char *output_cell(const json_t *v, enum cell as, char *buf, size_t size) {
 		text_of(v, buf, size);
 	else if (as == CELL_COUNT)
 		snprintf(buf, size, "%s", output_count(json_number_value(v), num));
+	else if (as == CELL_BITS)
+		snprintf(buf, size, "%s", output_bits(json_number_value(v), num));
 	else if (as == CELL_BYTES)
 		snprintf(buf, size, "%s", output_bytes(json_number_value(v), num));
 	else

@@ -144,7 +144,7 @@ static json_t *edit(void *ctx, const json_t *params, const char *what, enum edit
 		rpc_object(params, "settings", code, e);
 		return NULL;
 	}
-	tree = config_dump(sw_config(d->sw), true);
+	tree = daemon_config(d, true);
 	map = json_object_get(tree, key);
 	if (map == NULL) {
 		map = json_object();
@@ -182,8 +182,7 @@ SHOW(show_workers, sw_show_workers)
 SHOW(show_drops, sw_show_drops)
 
 static json_t *show_config(void *ctx, const json_t *params, int *code, struct err *e) {
-	return config_dump(
-		sw_config(daemon_of(ctx)->sw), json_is_true(json_object_get(params, "full")));
+	return daemon_config(daemon_of(ctx), json_is_true(json_object_get(params, "full")));
 }
 
 static int hex_digit(int c) {

@@ -87,6 +87,15 @@ int daemon_from_json(struct daemon *d, struct config **out, const json_t *tree, 
 	return parsed(d, out, config_from_json(out, tree, e), e);
 }
 
+json_t *daemon_config(struct daemon *d, bool full) {
+	json_t *tree;
+
+	host_cpus(&d->all);
+	tree = config_dump(sw_config(d->sw), full);
+	narrow(d);
+	return tree;
+}
+
 static int load(struct daemon *d, struct config **out, struct err *e) {
 	*out = NULL;
 	if (d->options->file == NULL)

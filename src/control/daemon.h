@@ -45,6 +45,8 @@ int daemon_run(const struct daemon_options *o, struct err *e);
 int daemon_parse(struct daemon *d, struct config **out, const char *text, size_t len,
 	const char *file, struct err *e);
 int daemon_from_json(struct daemon *d, struct config **out, const json_t *tree, struct err *e);
+/* config_dump of the running configuration. */
+json_t *daemon_config(struct daemon *d, bool full);
 /* sw_apply, and what hangs on the configuration beside the switch. */
 int daemon_apply(
 	struct daemon *d, const struct config *want, bool dry_run, json_t **diff, struct err *e);
