@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -42,48 +43,76 @@ enum {
 };
 
 static char twin_dir[64];
+static int twin_lock = -1; // of twin_dir, held as long as it is there
 static unsigned twins;
 
 static void door_timer(struct vhost_dev *d, uint64_t us);
 
+static void fd_drop(int *fd) {
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* Removes the directory of a switch that was killed: ours, and locked by nobody. Process ids would
+ * not tell: the one that owns it may live in another pid namespace that shares /tmp. */
+static void twin_dir_sweep(const char *path) {
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	char pattern[128];
+	struct stat st;
+	glob_t in;
+
+	if (fd < 0)
+		return;
+	if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && flock(fd, LOCK_EX | LOCK_NB) == 0) {
+		snprintf(pattern, sizeof(pattern), "%s/*", path);
+		if (glob(pattern, GLOB_NOSORT, NULL, &in) == 0) {
+			for (size_t i = 0; i < in.gl_pathc; i++)
+				unlink(in.gl_pathv[i]);
+			globfree(&in);
+		}
+		rmdir(path);
+	}
+	close(fd);
+}
+
 /* A private directory for the library's sockets; those of switches that were killed are removed. */
 static int twin_dir_make(struct err *e) {
+	struct stat st;
 	glob_t g;
 
 	if (twins++ > 0)
 		return 0;
-	if (glob("/tmp/weir.*.??????", GLOB_NOSORT, NULL, &g) == 0) {
-		for (size_t i = 0; i < g.gl_pathc; i++) {
-			pid_t pid = atoi(g.gl_pathv[i] + strlen("/tmp/weir."));
-			char pattern[128];
-			struct stat st;
-			glob_t in;
-
-			if (lstat(g.gl_pathv[i], &st) < 0 || !S_ISDIR(st.st_mode) ||
-				st.st_uid != geteuid() || pid <= 0 || kill(pid, 0) == 0 ||
-				errno != ESRCH)
-				continue;
-			snprintf(pattern, sizeof(pattern), "%s/*", g.gl_pathv[i]);
-			if (glob(pattern, GLOB_NOSORT, NULL, &in) == 0) {
-				for (size_t k = 0; k < in.gl_pathc; k++)
-					unlink(in.gl_pathv[k]);
-				globfree(&in);
-			}
-			rmdir(g.gl_pathv[i]);
-		}
+	if (glob("/tmp/weir.??????", GLOB_NOSORT, NULL, &g) == 0) {
+		for (size_t i = 0; i < g.gl_pathc; i++)
+			twin_dir_sweep(g.gl_pathv[i]);
 		globfree(&g);
 	}
-	snprintf(twin_dir, sizeof(twin_dir), "/tmp/weir.%d.XXXXXX", (int)getpid());
-	if (mkdtemp(twin_dir) == NULL) {
-		twins--;
-		return err_set(e, errno, "cannot make a directory in /tmp: %m");
+	for (;;) {
+		strcpy(twin_dir, "/tmp/weir.XXXXXX");
+		if (mkdtemp(twin_dir) == NULL) {
+			twins--;
+			return err_set(e, errno, "cannot make a directory in /tmp: %m");
+		}
+		twin_lock = open(twin_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		// Another switch may have swept it before it was locked.
+		if (twin_lock >= 0 && flock(twin_lock, LOCK_EX | LOCK_NB) == 0 &&
+			fstat(twin_lock, &st) == 0 && st.st_nlink > 0)
+			return 0;
+		if (twin_lock < 0 && errno != ENOENT) {
+			rmdir(twin_dir);
+			twins--;
+			return err_set(e, errno, "cannot open a directory in /tmp: %m");
+		}
+		fd_drop(&twin_lock);
 	}
-	return 0;
 }
 
 static void twin_dir_drop(void) {
-	if (--twins == 0)
-		rmdir(twin_dir);
+	if (--twins > 0)
+		return;
+	rmdir(twin_dir);
+	fd_drop(&twin_lock);
 }
 
 static void fds_drop(struct door *door) {
@@ -95,12 +124,6 @@ static void fds_drop(struct door *door) {
 
 static void source_drop(sd_event_source **s) {
 	*s = sd_event_source_disable_unref(*s);
-}
-
-static void fd_drop(int *fd) {
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
 }
 
 void door_detach(struct vhost_dev *d, const char *reason) {
