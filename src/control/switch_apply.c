@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
 #include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/err.h"
 #include "base/log.h"
@@ -91,49 +87,6 @@ static void read_diff(struct apply *a) {
 			a->comes[a->next->port_id[k]] = true;
 }
 
-static int look_at_socket(const struct config_port *p, struct err *e) {
-	char dir[108];
-	char *slash;
-
-	if (p->group != NULL && getgrnam(p->group) == NULL)
-		return err_set(e, ENOENT,
-			"no such group '%s'; make it with groupadd, or leave group: out", p->group);
-	if (p->spec.client)
-		return 0;
-	snprintf(dir, sizeof(dir), "%s", p->path);
-	slash = strrchr(dir, '/');
-	slash[slash == dir] = '\0';
-	if (faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) != 0)
-		return err_set(e, errno, "cannot make the socket %s: folder %s: %s", p->path, dir,
-			strerror(errno));
-	return 0;
-}
-
-static const char *netns_path(const char *netns, char *buf, size_t size) {
-	if (netns == NULL)
-		netns = "";
-	if (strncmp(netns, "/var/run/netns/", 15) == 0)
-		netns += 15;
-	snprintf(buf, size, netns[0] == '\0' || netns[0] == '/' ? "%s" : "/run/netns/%s", netns);
-	return buf;
-}
-
-static int look_at_netns(const struct config_port *p, struct err *e) {
-	char path[300];
-	int fd;
-
-	if (p->netns == NULL)
-		return 0;
-	fd = open(netns_path(p->netns, path, sizeof(path)), O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return err_set(e, errno,
-			"network namespace %s cannot be opened (%s): %s; make it with "
-			"`ip netns add`",
-			p->netns, path, strerror(errno));
-	close(fd);
-	return 0;
-}
-
 static int look(struct apply *a) {
 	for (unsigned i = 0; i < a->next->config->nports; i++) {
 		const struct config_port *p = &a->next->config->ports[i];
@@ -141,21 +94,13 @@ static int look(struct apply *a) {
 
 		if (!a->comes[a->next->port_id[i]])
 			continue;
-		rc = p->spec.kind == PORT_TAP ? look_at_netns(p, a->e) : look_at_socket(p, a->e);
+		rc = switch_look(p, a->e);
 		if (rc != 0) {
 			err_prefix(a->e, "port %s: ", p->spec.name);
 			return rc;
 		}
 	}
 	return 0;
-}
-
-// Do both want the same socket or the same interface?
-static bool same_place(const struct config_port *x, const struct config_port *y) {
-	char a[300], b[300];
-
-	return x->spec.kind == y->spec.kind && strcmp(x->path, y->path) == 0 &&
-	       strcmp(netns_path(x->netns, a, sizeof(a)), netns_path(y->netns, b, sizeof(b))) == 0;
 }
 
 // Marks the running ports that must be closed before `p` can open; is there one?
@@ -166,7 +111,7 @@ static bool in_the_way(struct apply *a, const struct config_port *p) {
 	for (unsigned i = 0; i < c->nports; i++) {
 		uint16_t id = a->s->now->port_id[i];
 
-		if (!a->leaves[id] || !same_place(&c->ports[i], p))
+		if (!a->leaves[id] || !switch_same_place(&c->ports[i], p))
 			continue;
 		a->replaced[id] = true;
 		found = true;

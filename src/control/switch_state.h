@@ -69,6 +69,11 @@ uint32_t switch_now_s(void);
 /* Sums over the queues of a port. */
 void switch_port_counters(const struct port *p, struct rx_counters *rx, struct tx_counters *tx);
 
+/* Could the port be opened, as far as can be told without doing it? Sentence without its name. */
+int switch_look(const struct config_port *p, struct err *e);
+/* Do both want the same socket or the same interface? */
+bool switch_same_place(const struct config_port *x, const struct config_port *y);
+
 /* Carries out (or only checks) the steps from s->now to `next`, which it takes over. */
 int switch_apply(struct sw *s, struct state *next, const json_t *diff, bool dry_run, struct err *e);
 
