@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+/* Split and packed rings against a guest that this program plays itself, in memory of its own. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <linux/virtio_net.h>
+
+#include "ring_rig.h"
+
+enum { SIZE = 16, BUF = RIG_A + 8 * RIG_PAGE, STRIDE = 2048 };
+enum { P_AVAIL = 1 << VRING_PACKED_DESC_F_AVAIL, P_USED = 1 << VRING_PACKED_DESC_F_USED };
+
+static struct rig g;
+
+static uint64_t buf(unsigned i) {
+	return BUF + (uint64_t)i % 20 * STRIDE;
+}
+
+/* The guest makes slot `i` of either kind available: one descriptor. `lap`: packed wrap counter. */
+static void offer(unsigned i, uint64_t addr, uint32_t len, uint16_t flags, bool lap) {
+	if (g.r.packed) {
+		g.pdesc[i].addr = addr;
+		g.pdesc[i].len = len;
+		g.pdesc[i].id = (uint16_t)i;
+		g.pdesc[i].flags = flags | (lap ? P_AVAIL : P_USED);
+		return;
+	}
+	g.desc[i] = (struct vring_desc){
+		.addr = addr, .len = len, .flags = flags, .next = (uint16_t)(i + 1)};
+	if (!(flags & VRING_DESC_F_NEXT) || i == 0 || !(g.desc[i - 1].flags & VRING_DESC_F_NEXT))
+		g.avail->ring[g.avail->idx % SIZE] = (uint16_t)i;
+	g.avail->idx++;
+}
+
+/* A frame of `len` bytes in a buffer: header, MACs from `seed`, a counting payload. */
+static void write_frame(uint64_t addr, uint32_t len, uint8_t seed) {
+	uint8_t *p = rig_at(&g, addr);
+
+	memset(p, 0, 12);
+	for (uint32_t i = 0; i < len; i++)
+		p[12 + i] = (uint8_t)(seed + i);
+	p[12] &= 0xfe;
+}
+
+static uint8_t byte_of(const struct frame *f, uint32_t i) {
+	uint8_t c;
+
+	frame_copy(f, i, &c, 1);
+	return c;
+}
+
+static void whole(const struct frame *f, uint32_t len, uint8_t seed) {
+	assert_int_equal(f->drop, DROP_NONE);
+	assert_int_equal(f->len, len);
+	for (uint32_t i = 1; i < len; i++)
+		assert_int_equal(byte_of(f, i), (uint8_t)(seed + i));
+}
+
+static void no_fault(void) {
+	if (atomic_load(&g.dev.faulted))
+		fail_msg("fault: %s", g.dev.fault);
+}
+
+static void fault_says(const char *words) {
+	assert_true(atomic_load(&g.dev.faulted));
+	if (strstr(g.dev.fault, words) == NULL)
+		fail_msg("\"%s\" does not say \"%s\"", g.dev.fault, words);
+}
+
+static int split(void **state) {
+	rig_init(&g, false, SIZE, true);
+	return 0;
+}
+
+static int packed(void **state) {
+	rig_init(&g, true, SIZE, true);
+	return 0;
+}
+
+static int done(void **state) {
+	rig_fini(&g);
+	return 0;
+}
+
+static void frames_come_as_they_were_sent(void **state) {
+	static const uint32_t len[] = {60, 64, 65, 1514, 14};
+
+	for (unsigned i = 0; i < 5; i++) {
+		write_frame(buf(i), len[i], (uint8_t)(i * 16));
+		offer(i, buf(i), 12 + len[i], 0, true);
+	}
+	assert_int_equal(ring_pull(&g.r, &g.b, 64), 5);
+	no_fault();
+	for (unsigned i = 0; i < 5; i++)
+		whole(&g.b.f[i], len[i], (uint8_t)(i * 16));
+	ring_return(&g.r);
+	if (g.r.packed) {
+		for (unsigned i = 0; i < 5; i++)
+			assert_int_equal(g.pdesc[i].flags & (P_AVAIL | P_USED), P_AVAIL | P_USED);
+	} else {
+		assert_int_equal(g.used->idx, 5);
+		for (unsigned i = 0; i < 5; i++)
+			assert_int_equal(g.used->ring[i].id, i);
+	}
+	assert_int_equal(ring_pull(&g.r, &g.b, 64), 0);
+}
+
+static void a_budget_is_kept(void **state) {
+	for (unsigned i = 0; i < 10; i++) {
+		write_frame(buf(i), 64, 0);
+		offer(i, buf(i), 76, 0, true);
+	}
+	assert_int_equal(ring_pull(&g.r, &g.b, 3), 3);
+	ring_return(&g.r);
+	assert_int_equal(ring_pull(&g.r, &g.b, 64), 7);
+}
+
+static void a_ring_is_walked_many_times_round(void **state) {
+	bool lap = true;
+
+	for (unsigned n = 0; n < 5 * SIZE; n++) {
+		unsigned i = n % SIZE;
+
+		write_frame(buf(i), 100, (uint8_t)n);
+		offer(i, buf(i), 112, 0, lap);
+		assert_int_equal(ring_pull(&g.r, &g.b, 64), 1);
+		whole(&g.b.f[0], 100, (uint8_t)n);
+		ring_return(&g.r);
+		if (i == SIZE - 1)
+			lap = !lap;
+	}
+	no_fault();
+}
+
+static void a_header_alone_and_a_frame_in_pieces_are_put_together(void **state) {
+	// header | 10 bytes | the rest, which crosses from region A into region B
+	const uint64_t tail = RIG_B - 100;
+	uint8_t *p = rig_at(&g, BUF);
+
+	memset(p, 0, 12);
+	for (unsigned i = 0; i < 300; i++) {
+		if (i < 10)
+			p[64 + i] = (uint8_t)i;
+		else
+			*rig_at(&g, tail + i - 10) = (uint8_t)i;
+	}
+	offer(0, BUF, 12, VRING_DESC_F_NEXT, true);
+	offer(1, BUF + 64, 10, VRING_DESC_F_NEXT, true);
+	offer(2, tail, 290, 0, true);
+	if (!g.r.packed)
+		g.avail->idx = 1;
+	assert_int_equal(ring_pull(&g.r, &g.b, 64), 1);
+	no_fault();
+	whole(&g.b.f[0], 300, 0);
+	assert_int_equal(g.b.f[0].nsegs, 2);
+	ring_return(&g.r);
+	if (g.r.packed)
+		assert_int_equal(g.r.last_used, 3);
+}
+
+static void an_indirect_table_is_followed(void **state) {
+	struct vring_desc *t = (struct vring_desc *)rig_at(&g, RIG_C);
+
+	write_frame(BUF, 500, 7);
+	t[0] = (struct vring_desc){.addr = BUF, .len = 100};
+	t[1] = (struct vring_desc){.addr = BUF + 100, .len = 412};
+	if (!g.r.packed) {
+		t[0].flags = VRING_DESC_F_NEXT;
+		t[0].next = 1;
+	}
+	offer(0, RIG_C, 32, VRING_DESC_F_INDIRECT, true);
+	assert_int_equal(ring_pull(&g.r, &g.b, 64), 1);
+	no_fault();
+	whole(&g.b.f[0], 500, 7);
+}
+
+static void what_the_header_asks_for_is_taken_over_once(void **state) {
+	struct virtio_net_hdr_v1 *h = (struct virtio_net_hdr_v1 *)rig_at(&g, BUF);
+	uint8_t *ip;
+
+	write_frame(BUF, 1000, 0);
+	h->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+	h->csum_start = 34;
+	h->csum_offset = 6;
+	ip = rig_at(&g, BUF) + 12 + 12;
+	memcpy(ip,
+		"\x08\x00\x45\x00\x03\xda\0\0\0\0\x40\x11\0\0\x0a\0\0\1\x0a\0\0\2\0\1\0\2\x03\xc6\0"
+		"\0",
+		30);
+	offer(0, BUF, 1012, 0, true);
+	assert_int_equal(ring_pull(&g.r, &g.b, 64), 1);
+	no_fault();
+	assert_int_equal(g.b.f[0].drop, DROP_NONE);
+	memset(h, 0xff, 12); // the guest changes its mind
+	assert_int_equal(g.b.f[0].ol.csum_start, 34);
+	assert_int_equal(g.b.f[0].ol.csum_offset, 6);
+	assert_int_equal(g.b.f[0].ol.flags, VIRTIO_NET_HDR_F_NEEDS_CSUM);
+}
+
+static void headers_judged_are_headers_kept(void **state) {
+	write_frame(BUF, 200, 3);
+	offer(0, BUF, 212, 0, true);
+	assert_int_equal(ring_pull(&g.r, &g.b, 64), 1);
+	memset(rig_at(&g, BUF), 0xee, 12 + FRAME_HEAD_FIRST);
+	whole(&g.b.f[0], 200, 3);
+}
+
+static void runts_and_giants_are_named_and_given_back(void **state) {
+	offer(0, BUF, 12 + 13, 0, true);
+	offer(1, BUF, 12 + 9019, 0, true);
+	offer(2, BUF, 5, 0, true);
+	assert_int_equal(ring_pull(&g.r, &g.b, 64), 3);
+	no_fault();
+	assert_int_equal(g.b.f[0].drop, DROP_RUNT);
+	assert_int_equal(g.b.f[1].drop, DROP_OVERSIZE);
+	assert_int_equal(g.b.f[2].drop, DROP_RUNT);
+	ring_return(&g.r);
+	assert_int_equal(g.r.last_used, 3);
+}
+
+static struct frame make_frame(uint8_t *head, uint8_t *rest, uint32_t len) {
+	static struct seg seg;
+
+	for (uint32_t i = 0; i < len; i++)
+		*(i < FRAME_HEAD_FIRST ? &head[i] : &rest[i - FRAME_HEAD_FIRST]) = (uint8_t)i;
+	seg = (struct seg){
+		.base = rest, .len = len > FRAME_HEAD_FIRST ? len - FRAME_HEAD_FIRST : 0};
+	return (struct frame){.head = head,
+		.len = len,
+		.head_len = len < FRAME_HEAD_FIRST ? (uint16_t)len : FRAME_HEAD_FIRST,
+		.segs = &seg,
+		.nsegs = seg.len > 0};
+}
+
+static uint8_t head[FRAME_HEAD_FIRST], rest[FRAME_LEN_MAX];
+
+static uint32_t used_len(unsigned i) {
+	return g.r.packed ? g.pdesc[i].len : g.used->ring[i].len;
+}
+
+static void a_frame_lands_in_one_buffer(void **state) {
+	struct frame f = make_frame(head, rest, 1514);
+	uint8_t *p = rig_at(&g, BUF);
+
+	memset(p, 0xaa, STRIDE);
+	offer(0, BUF, STRIDE, VRING_DESC_F_WRITE, true);
+	ring_fill(&g.r, 1);
+	assert_int_equal(ring_put(&g.r, &f, 0), DROP_NONE);
+	assert_int_equal(ring_put(&g.r, &f, 0), DROP_RING_FULL);
+	assert_int_equal(
+		g.r.packed ? g.pdesc[0].flags & P_USED : g.used->idx, 0); // nothing seen before
+	ring_publish(&g.r);
+	no_fault();
+	assert_int_equal(used_len(0), 12 + 1514);
+	assert_int_equal(p[10], 1); // num_buffers
+	for (unsigned i = 0; i < 1514; i++)
+		assert_int_equal(p[12 + i], (uint8_t)i);
+	assert_int_equal(p[12 + 1514], 0xaa);
+}
+
+static void a_tag_goes_behind_the_macs(void **state) {
+	struct frame f = make_frame(head, rest, 100);
+	uint8_t *p = rig_at(&g, BUF);
+
+	offer(0, BUF, STRIDE, VRING_DESC_F_WRITE, true);
+	ring_fill(&g.r, 1);
+	assert_int_equal(ring_put(&g.r, &f, 0x8100a064), DROP_NONE);
+	ring_publish(&g.r);
+	assert_int_equal(used_len(0), 12 + 104);
+	assert_memory_equal(p + 12, head, 12);
+	assert_memory_equal(p + 24, "\x81\x00\xa0\x64", 4);
+	assert_memory_equal(p + 28, head + 12, 52);
+	assert_memory_equal(p + 80, rest, 36);
+}
+
+static void a_long_frame_is_merged_over_buffers(void **state) {
+	struct frame f = make_frame(head, rest, 5000);
+	uint32_t at = 0;
+
+	f.ol.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
+	f.ol.gso_size = 1448;
+	for (unsigned i = 0; i < 8; i++)
+		offer(i, buf(i), 1526, VRING_DESC_F_WRITE, true);
+	ring_fill(&g.r, 1);
+	assert_int_equal(ring_put(&g.r, &f, 0), DROP_NONE);
+	ring_publish(&g.r);
+	no_fault();
+	assert_int_equal(rig_at(&g, BUF)[10], 4);
+	for (unsigned i = 0; i < 4; i++) {
+		uint32_t skip = i == 0 ? 12 : 0, n = used_len(i) - skip;
+
+		for (uint32_t k = 0; k < n; k++)
+			assert_int_equal(rig_at(&g, buf(i))[skip + k], (uint8_t)(at + k));
+		at += n;
+	}
+	assert_int_equal(at, 5000);
+	assert_int_equal(g.r.count, 4);
+}
+
+static void without_merging_a_frame_must_fit(void **state) {
+	struct frame f = make_frame(head, rest, 1600);
+
+	g.r.mergeable = false;
+	offer(0, BUF, 12, VRING_DESC_F_WRITE | VRING_DESC_F_NEXT, true);
+	offer(1, BUF + 64, 1000, VRING_DESC_F_WRITE | VRING_DESC_F_NEXT, true);
+	offer(2, BUF + 2048, 600, VRING_DESC_F_WRITE, true);
+	if (!g.r.packed)
+		g.avail->idx = 1;
+	ring_fill(&g.r, 1);
+	f.len = 1601;
+	assert_int_equal(ring_put(&g.r, &f, 0), DROP_TOO_BIG);
+	f.len = 1600;
+	assert_int_equal(ring_put(&g.r, &f, 0), DROP_NONE);
+	ring_publish(&g.r);
+	no_fault();
+	for (unsigned i = 0; i < 1600; i++)
+		assert_int_equal(
+			rig_at(&g, i < 1000 ? BUF + 64 + i : BUF + 2048 + i - 1000)[0], (uint8_t)i);
+	assert_int_equal(used_len(0), 1612);
+}
+
+static void buffers_not_used_are_as_if_never_taken(void **state) {
+	struct frame f = make_frame(head, rest, 100);
+
+	for (unsigned i = 0; i < 6; i++)
+		offer(i, buf(i), STRIDE, VRING_DESC_F_WRITE, true);
+	ring_fill(&g.r, 6);
+	assert_int_equal(ring_put(&g.r, &f, 0), DROP_NONE);
+	ring_publish(&g.r);
+	ring_unwind(&g.r);
+	assert_int_equal(ring_base(&g.r), g.r.packed ? 1 | 1 << 15 : 1);
+	ring_fill(&g.r, 6);
+	assert_int_equal(g.r.count, 5);
+}
+
+static void lies_are_faults(void **state) {
+	static const struct {
+		uint64_t addr;
+		uint32_t len;
+		uint16_t flags;
+		const char *says;
+	} lies[] = {
+		{0, 100, 0, "outside guest memory"},
+		{RIG_C + RIG_C_SIZE - 50, 100, 0, "outside guest memory"},
+		{UINT64_MAX - 20, 100, 0, "outside guest memory"},
+		{BUF, 100, VRING_DESC_F_WRITE, "writable"},
+		{RIG_C, 24, VRING_DESC_F_INDIRECT, "indirect table of 24 bytes"},
+		{RIG_C, 0, VRING_DESC_F_INDIRECT, "indirect table of 0 bytes"},
+		{RIG_C, 32, VRING_DESC_F_INDIRECT | VRING_DESC_F_NEXT, "indirect and chained"},
+		{RIG_C + RIG_C_SIZE - 16, 32, VRING_DESC_F_INDIRECT, "outside guest memory"},
+	};
+	const bool kind = g.r.packed;
+
+	for (unsigned i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+		rig_fini(&g);
+		rig_init(&g, kind, SIZE, true);
+		*(uint64_t *)rig_at(&g, RIG_C) = BUF;
+		*(uint32_t *)rig_at(&g, RIG_C + 8) = 100;
+		((struct vring_desc *)rig_at(&g, RIG_C + RIG_C_SIZE - 16))->addr = BUF;
+		((struct vring_desc *)rig_at(&g, RIG_C + RIG_C_SIZE - 16))->flags =
+			kind ? 0 : VRING_DESC_F_NEXT;
+		((struct vring_desc *)rig_at(&g, RIG_C + RIG_C_SIZE - 16))->next = kind ? 0 : 1;
+		offer(0, lies[i].addr, lies[i].len, lies[i].flags, true);
+		if (!kind)
+			g.avail->idx = 1;
+		assert_int_equal(ring_pull(&g.r, &g.b, 64), 0);
+		fault_says(lies[i].says);
+	}
+}
+
+static void a_chain_that_loops_is_a_fault(void **state) {
+	offer(0, BUF, 12, VRING_DESC_F_NEXT, true);
+	offer(1, BUF, 100, VRING_DESC_F_NEXT, true);
+	g.desc[1].next = 0;
+	g.avail->idx = 1;
+	assert_int_equal(ring_pull(&g.r, &g.b, 64), 0);
+	fault_says("loops");
+}
+
+static void an_index_that_jumps_is_a_fault(void **state) {
+	g.avail->idx = SIZE + 1;
+	assert_int_equal(ring_pull(&g.r, &g.b, 64), 0);
+	fault_says("jumped 17 entries");
+}
+
+static void a_head_outside_the_table_is_a_fault(void **state) {
+	g.avail->ring[0] = SIZE;
+	g.avail->idx = 1;
+	assert_int_equal(ring_pull(&g.r, &g.b, 64), 0);
+	fault_says("descriptor 16 in a ring of 16");
+}
+
+static void a_packed_chain_without_end_is_a_fault(void **state) {
+	for (unsigned i = 0; i < SIZE; i++)
+		offer(i, BUF, 100, VRING_DESC_F_NEXT, true);
+	assert_int_equal(ring_pull(&g.r, &g.b, 64), 0);
+	fault_says("longer than the ring");
+}
+
+/* Runs `n` frames through, then forgets the position as a killed switch does. */
+static void a_lost_position_is_found_again(void **state) {
+	for (unsigned n = 0; n < 3 * SIZE + 1; n++) {
+		bool lap = true, was_wrap;
+		uint16_t was;
+
+		rig_fini(&g);
+		rig_init(&g, true, SIZE, true);
+		for (unsigned k = 0; k < n; k++) {
+			write_frame(buf(k), 60, 0);
+			offer(k % SIZE, buf(k), 72, 0, lap);
+			assert_int_equal(ring_pull(&g.r, &g.b, 1), 1);
+			ring_return(&g.r);
+			if (k % SIZE == SIZE - 1)
+				lap = !lap;
+		}
+		for (unsigned k = n; k < n + n % 7; k++) { // some more wait
+			offer(k % SIZE, buf(k), 72, 0, lap);
+			if (k % SIZE == SIZE - 1)
+				lap = !lap;
+		}
+		was = g.r.last_used;
+		was_wrap = g.r.used_wrap;
+		ring_set_base(&g.r, 1 << 15);
+		packed_recover(&g.r);
+		if (g.r.last_used != was || g.r.used_wrap != was_wrap)
+			fail_msg("after %u frames: slot %u lap %d, found slot %u lap %d", n, was,
+				was_wrap, g.r.last_used, g.r.used_wrap);
+	}
+}
+
+static void the_guest_is_called_when_it_asked_for_it(void **state) {
+	g.r.callfd = 0;
+	g.r.event_idx = true;
+	for (unsigned i = 0; i < 3; i++)
+		offer(i, buf(i), STRIDE, VRING_DESC_F_WRITE, true);
+	struct frame f = make_frame(head, rest, 60);
+
+	if (g.r.packed) {
+		g.driver->flags = VRING_PACKED_EVENT_FLAG_DESC;
+		g.driver->off_wrap = 1 | 1 << 15;
+	} else {
+		g.avail->ring[SIZE] = 1; // used_event
+	}
+	g.r.signalled_valid = true;
+	for (unsigned i = 0; i < 3; i++) {
+		ring_fill(&g.r, 1);
+		assert_int_equal(ring_put(&g.r, &f, 0), DROP_NONE);
+		ring_publish(&g.r);
+		assert_int_equal(ring_wants_call(&g.r), i == 1);
+	}
+	if (g.r.packed) {
+		g.driver->flags = VRING_PACKED_EVENT_FLAG_DISABLE;
+		assert_false(ring_wants_call(&g.r));
+		g.driver->flags = VRING_PACKED_EVENT_FLAG_ENABLE;
+		assert_true(ring_wants_call(&g.r));
+	} else {
+		g.r.event_idx = false;
+		g.avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
+		assert_false(ring_wants_call(&g.r));
+		g.avail->flags = 0;
+		assert_true(ring_wants_call(&g.r));
+	}
+	g.r.callfd = -1;
+}
+
+static void who_is_about_to_sleep_looks_once_more(void **state) {
+	assert_false(ring_arm(&g.r));
+	offer(0, BUF, 76, 0, true);
+	assert_true(ring_arm(&g.r));
+	if (g.r.packed)
+		assert_int_equal(g.device->flags, VRING_PACKED_EVENT_FLAG_ENABLE);
+	ring_disarm(&g.r);
+	if (g.r.packed)
+		assert_int_equal(g.device->flags, VRING_PACKED_EVENT_FLAG_DISABLE);
+	else
+		assert_int_equal(g.used->flags, VRING_USED_F_NO_NOTIFY);
+}
+
+#define BOTH(test)                                         \
+	{#test ", split", test, split, done, NULL}, {      \
+#test ", packed", test, packed, done, NULL \
+	}
+#define ONLY(kind, test) \
+	{ #test, test, kind, done, NULL }
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		BOTH(frames_come_as_they_were_sent),
+		BOTH(a_budget_is_kept),
+		BOTH(a_ring_is_walked_many_times_round),
+		BOTH(a_header_alone_and_a_frame_in_pieces_are_put_together),
+		BOTH(an_indirect_table_is_followed),
+		BOTH(what_the_header_asks_for_is_taken_over_once),
+		BOTH(headers_judged_are_headers_kept),
+		BOTH(runts_and_giants_are_named_and_given_back),
+		BOTH(a_frame_lands_in_one_buffer),
+		BOTH(a_tag_goes_behind_the_macs),
+		BOTH(a_long_frame_is_merged_over_buffers),
+		BOTH(without_merging_a_frame_must_fit),
+		BOTH(buffers_not_used_are_as_if_never_taken),
+		BOTH(lies_are_faults),
+		BOTH(the_guest_is_called_when_it_asked_for_it),
+		BOTH(who_is_about_to_sleep_looks_once_more),
+		ONLY(split, a_chain_that_loops_is_a_fault),
+		ONLY(split, an_index_that_jumps_is_a_fault),
+		ONLY(split, a_head_outside_the_table_is_a_fault),
+		ONLY(packed, a_packed_chain_without_end_is_a_fault),
+		ONLY(packed, a_lost_position_is_found_again),
+	};
+
+	return cmocka_run_group_tests_name("ring", tests, NULL, NULL);
+}
