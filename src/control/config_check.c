@@ -202,7 +202,9 @@ static bool native_apart(const struct config_port *p) {
 static size_t own_all(struct owned *list, const struct check *k) {
 	size_t n = 0;
 
-	for (const struct config_port *p = k->c->ports; p < k->c->ports + k->c->nports; p++) {
+	for (unsigned j = 0; j < k->c->nports; j++) {
+		const struct config_port *p = &k->c->ports[j];
+
 		if (p->trunk == NULL)
 			n = own(list, n, k, p, p->network);
 		for (unsigned i = 0; p->trunk != NULL && i < p->ntrunk; i++)
@@ -235,9 +237,12 @@ static int check_macs(struct check *k) {
 	size_t n = 0;
 	int rc = 0;
 
-	for (const struct config_port *p = k->c->ports; p < k->c->ports + k->c->nports; p++)
+	for (unsigned i = 0; i < k->c->nports; i++) {
+		const struct config_port *p = &k->c->ports[i];
+
 		n += (size_t)((p->mac != 0) + p->nstatic) *
 		     (p->trunk != NULL ? p->ntrunk + native_apart(p) : 1);
+	}
 	if (n > k->c->mac_max)
 		return schema_fail(k->s, ENOSPC, NULL,
 			"mac and static-macs of all ports and networks make %zu entries; mac-table "

@@ -70,16 +70,21 @@ static void set_number(const struct field *f, void *obj, int64_t v) {
 		*(uint32_t *)member(f, obj) = (uint32_t)v;
 }
 
-// Text of a string, or of a whole number written where a name is wanted. NULL: neither, or empty.
+// Text of a string, or of a whole number written where a name is wanted. NULL: neither, or empty, or
+// with control characters (a NUL too), which neither files nor interfaces nor groups should have.
 static const char *text_of(const json_t *v, char *buf, size_t size) {
+	const char *text = json_string_value(v);
+
 	if (json_is_integer(v)) {
 		snprintf(buf, size, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
 		return buf;
 	}
-	if (!json_is_string(v) || json_string_length(v) == 0 ||
-		strlen(json_string_value(v)) != json_string_length(v))
+	if (text == NULL || text[0] == '\0')
 		return NULL;
-	return json_string_value(v);
+	for (size_t i = 0; i < json_string_length(v); i++)
+		if (iscntrl((unsigned char)text[i]))
+			return NULL;
+	return text;
 }
 
 static int take_number(

@@ -228,8 +228,11 @@ struct static_mac *state_statics(const struct state *st, size_t *n) {
 	struct static_mac *list;
 	size_t room = 0, k = 0;
 
-	for (const struct config_port *p = c->ports; p < c->ports + c->nports; p++)
+	for (unsigned i = 0; i < c->nports; i++) {
+		const struct config_port *p = &c->ports[i];
+
 		room += (size_t)((p->mac != 0) + p->nstatic) * (p->ntrunk + 1);
+	}
 	list = calloc(room + 1, sizeof(*list));
 	if (list == NULL)
 		return NULL;

@@ -459,6 +459,9 @@ static void a_value_of_a_port_that_is_wrong_is_refused_with_what_it_must_be(void
 		{"ports: {a: {vhost-user: /a, group: \"a:b\"}}\n",
 			"f:1: port a: group is 'a:b'; it must be the name of a group, which then "
 			"may connect"},
+		{"ports: {a: {vhost-user: \"/a\\nb\"}}\n",
+			"f:1: port a: vhost-user is '/a?b'; it must be the absolute path of a "
+			"socket such as /run/weir/vm1.sock"},
 		{"ports: {a: {vhost-user: a.sock}}\n",
 			"f:1: port a: vhost-user is 'a.sock'; it must be the absolute path of a "
 			"socket such as /run/weir/vm1.sock"});
