@@ -48,6 +48,7 @@ struct worker {
 	struct push push;
 	struct batch *batch;
 	struct worker_stats st __attribute__((aligned(64))); /* st.cycles: TSC at the start */
+	_Atomic uint64_t asleep_since; /* TSC; 0: awake */
 };
 
 struct workers {
@@ -195,12 +196,14 @@ static void sleep_until_kicked(struct worker *w) {
 
 	if (arm_queues(w))
 		return;
+	atomic_store_explicit(&w->asleep_since, since, memory_order_relaxed);
 	rte_rcu_qsbr_thread_offline(w->all->rcu, w->index);
 	epoll_wait(w->epfd, ev, 16, SLEEP_MAX_MS);
 	rte_rcu_qsbr_thread_online(w->all->rcu, w->index);
 	(void)!read(w->wakefd, &n, sizeof(n));
 	w->st.sleeps++;
 	w->st.sleep_cycles += rte_rdtsc() - since;
+	atomic_store_explicit(&w->asleep_since, 0, memory_order_relaxed);
 }
 
 /* A whole round over the queues found nothing, the first such round was `idle` cycles ago. True when
@@ -267,9 +270,7 @@ static int check_cpu(int cpu, struct err *e) {
 	size_t n = 0;
 
 	CPU_ZERO(&allowed);
-	// The process's own mask: the main thread may have moved off the workers' CPUs already.
-	if (sched_getaffinity(1, sizeof(allowed), &allowed) < 0)
-		sched_getaffinity(0, sizeof(allowed), &allowed);
+	sched_getaffinity(0, sizeof(allowed), &allowed);
 	if (cpu >= 0 && cpu < CPU_SETSIZE && CPU_ISSET(cpu, &allowed))
 		return 0;
 	for (int i = 0; i < CPU_SETSIZE && n + 8 < sizeof(list); i++)
@@ -416,9 +417,14 @@ const struct snapshot *workers_snapshot(const struct workers *all) {
 void workers_stats(const struct workers *all, unsigned index, struct worker_stats *out) {
 	const struct worker *w = &all->w[index];
 	const struct snapshot *s = atomic_load(&all->snap);
+	uint64_t since, now;
 
 	*out = w->st;
+	since = atomic_load_explicit(&w->asleep_since, memory_order_relaxed);
+	now = rte_rdtsc();
 	out->cpu = w->cpu;
 	out->queues = s != NULL ? s->nqueues[index] : 0;
-	out->cycles = rte_rdtsc() - w->st.cycles;
+	out->cycles = now - w->st.cycles;
+	if (since != 0 && now > since)
+		out->sleep_cycles += now - since; // of the sleep it is in
 }
