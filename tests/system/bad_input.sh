@@ -54,7 +54,7 @@ ports:
   a: {tap: eth0, netns: a, network: blu}
 YAML
 
-bad "a VLAN out of range is named with the range" 4095 '1 to 4094' <<'YAML'
+bad "a VLAN out of range is named with the range" 4095 '1\.\.4094' <<'YAML'
 networks: {blue: {vlan: 4095}}
 YAML
 

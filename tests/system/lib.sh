@@ -171,8 +171,34 @@ address() {
 	ip -n "$1" link set "$2" up
 }
 
+# vlan NS DEVICE ID ADDRESS/LEN: a VLAN subinterface vID, with the MAC of its device.
+vlan() {
+	local ns=$1 lower=$2 id=$3
+	if ! ip -n "$ns" link add link "$lower" name "v$id" type vlan id "$id" 2>/dev/null; then
+		in_ns "$ns" "$TESTS/system/vlan.py" "$lower" "$id" "v$id" >&2 &
+		until_ok 5 ip -n "$ns" link show "v$id" >/dev/null
+		ip -n "$ns" link set "v$id" address "$(mac_of "$ns" "$lower")"
+	fi
+	address "$ns" "v$id" "$4"
+}
+
 mac_of() { # NS DEVICE
 	ip -n "$1" -j link show dev "$2" | jq -r '.[0].address'
+}
+
+# listen NS DEVICE FILTER FILE: tcpdump in the background, a line a frame into the file.
+listen() {
+	in_ns "$1" tcpdump --immediate-mode -lnnei "$2" -Q in "$3" >"$4" 2>"$4.err" &
+	until_ok 5 grep -q '^listening' "$4.err"
+}
+
+heard() { # FILE: how many frames so far
+	grep -c '^[0-9]' "$1" || true
+}
+
+# more COMMAND NUMBER ARGS...: the command prints more than the number.
+more() {
+	[[ $("$1" "${@:3}") -gt $2 ]]
 }
 
 # ping_ok NS ADDRESS [ping options]: at least one answer to a few requests.
