@@ -81,7 +81,7 @@ enum drop offload_check(struct frame *f, const uint8_t *room_end) {
 		return DROP_OFFLOAD_BAD;
 	/* frame_parse, whose work this is, may come later. */
 	f->ethertype = be16_get(f->head + 12);
-	ol->flags &= VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID;
+	ol->flags &= VIRTIO_NET_HDR_F_NEEDS_CSUM;
 	if (ol->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
 		if (!csum_ok(f, room_end))
 			return DROP_OFFLOAD_BAD;
@@ -101,7 +101,7 @@ bool offload_fits(const struct frame *f, unsigned caps) {
 		[VIRTIO_NET_HDR_GSO_TCPV6] = CAP_CSUM | CAP_TSO6,
 	};
 	unsigned type = f->ol.gso_type & ~VIRTIO_NET_HDR_GSO_ECN;
-	unsigned need = f->ol.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM ? CAP_CSUM : 0;
+	unsigned need = f->ol.flags != 0 ? CAP_CSUM : 0;
 
 	if (type >= RTE_DIM(needs))
 		return false;
@@ -111,20 +111,24 @@ bool offload_fits(const struct frame *f, unsigned caps) {
 	return (need & ~caps) == 0;
 }
 
-void offload_csum(struct frame *f) {
+static uint16_t csum_complete(const struct frame *f) {
 	uint32_t start = f->ol.csum_start;
 	struct csum c = {0};
 	uint16_t value;
 
-	if (!(f->ol.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM))
-		return;
 	csum_add(&c, f->head + start, f->head_len - start);
 	for (unsigned i = 0; i < f->nsegs; i++)
 		csum_add(&c, f->segs[i].base, f->segs[i].len);
 	value = csum_value(&c);
 	/* To UDP a 0 says that there is no checksum (RFC 768). */
-	if (value == 0 && f->ol.csum_offset == csum_field(IPPROTO_UDP))
-		value = 0xffff;
-	memcpy(f->head + start + f->ol.csum_offset, &value, sizeof(value));
+	return value == 0 && f->ol.csum_offset == csum_field(IPPROTO_UDP) ? 0xffff : value;
+}
+
+void offload_csum(struct frame *f) {
+	if (f->ol.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
+		uint16_t value = csum_complete(f);
+
+		memcpy(f->head + f->ol.csum_start + f->ol.csum_offset, &value, sizeof(value));
+	}
 	f->ol = (struct offload){0};
 }

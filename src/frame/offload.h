@@ -29,17 +29,17 @@ static inline bool offload_any(const struct offload *ol) {
  * headers that match the gso_type. The field must be the checksum of the L4 header or lie behind
  * that header (tunnels): completing it never changes an address or a port that was judged. Makes all
  * those headers private. DROP_NONE or DROP_OFFLOAD_BAD. On DROP_NONE ol.hdr_len is the true length
- * of the headers for GSO frames, and what means nothing (unknown flags, fields of a request that is
- * not made) is 0. Before or after frame_parse: a tag that is still in is stepped over, and
+ * of the headers for GSO frames, and what means nothing is 0: unknown flags, DATA_VALID (no driver
+ * may set it, virtio 1.2, 5.1.6.2.1), fields of a request that is not made. Before or after frame_parse: a tag that is still in is stepped over, and
  * frame_parse moves what was found here along with the rest. */
 enum drop offload_check(struct frame *f, const uint8_t *room_end);
 
-/* Can a receiver with these caps take the frame as it is? DATA_VALID asks nothing of the receiver:
- * to one without CAP_CSUM the header's flags are written as 0. */
+/* Can a receiver with these caps take the frame as it is? One without CAP_CSUM is not told that a
+ * checksum was found valid either. */
 bool offload_fits(const struct frame *f, unsigned caps);
 
-/* Completes a partial checksum in the private head and clears the request (a checksum of 0 becomes
- * 0xffff for UDP). The frame passed offload_check and is not GSO. */
+/* Completes a partial checksum in the private head, when one is asked for, and clears the request (a
+ * checksum of 0 becomes 0xffff for UDP). The frame passed offload_check and is not GSO. */
 void offload_csum(struct frame *f);
 
 /* Software segmentation of a frame that passed offload_check. Each gso_next fills `out` with one

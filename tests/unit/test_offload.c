@@ -229,8 +229,21 @@ static void what_means_nothing_is_cleared(void **state) {
 
 	packet_make(&pkt, &r);
 	assert_int_equal(check(ol, &after), DROP_NONE);
-	assert_memory_equal(
-		&after, &((struct offload){.flags = VIRTIO_NET_HDR_F_DATA_VALID}), sizeof(after));
+	assert_memory_equal(&after, &(struct offload){0}, sizeof(after));
+}
+
+static void a_receiver_that_knows_no_checksums_is_not_told_of_valid_ones(void **state) {
+	struct recipe r = {.version = 4, .proto = IPPROTO_TCP, .payload = 50};
+	struct rig g;
+
+	packet_make(&pkt, &r);
+	rig_load(&g, pkt.bytes, pkt.len, 0, 64, 1);
+	g.f.ol.flags = VIRTIO_NET_HDR_F_DATA_VALID;
+	offload_csum(&g.f);
+	assert_true(offload_fits(&g.f, 0));
+	assert_int_equal(flatten(&g.f, flat), pkt.len);
+	assert_memory_equal(flat, pkt.bytes, pkt.len);
+	rig_free(&g);
 }
 
 static void a_receiver_gets_only_what_it_negotiated(void **state) {
@@ -239,7 +252,7 @@ static void a_receiver_gets_only_what_it_negotiated(void **state) {
 		unsigned need;
 	} cases[] = {
 		{{0}, 0},
-		{{.flags = VIRTIO_NET_HDR_F_DATA_VALID}, 0},
+		{{.flags = VIRTIO_NET_HDR_F_DATA_VALID}, CAP_CSUM},
 		{{.flags = NEEDS}, CAP_CSUM},
 		{{.flags = NEEDS, .gso_type = 1}, CAP_CSUM | CAP_TSO4},
 		{{.flags = NEEDS, .gso_type = 0x81}, CAP_CSUM | CAP_TSO4 | CAP_ECN},
@@ -288,6 +301,7 @@ int main(void) {
 		cmocka_unit_test(a_fragment_or_a_broken_packet_has_no_checksum_to_complete),
 		cmocka_unit_test(segmentation_requests_that_do_not_match_the_frame_are_refused),
 		cmocka_unit_test(what_means_nothing_is_cleared),
+		cmocka_unit_test(a_receiver_that_knows_no_checksums_is_not_told_of_valid_ones),
 		cmocka_unit_test(a_receiver_gets_only_what_it_negotiated),
 		cmocka_unit_test(a_guest_that_rewrites_its_memory_changes_only_its_own_checksum),
 	};
