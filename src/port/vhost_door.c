@@ -205,6 +205,17 @@ static ssize_t fetch(int from, void *bytes, size_t len, int *fds, unsigned *nfds
 	return n;
 }
 
+/* The library hung up: without acknowledgements that is how it says no, and messages may have
+ * followed the one it meant. */
+static void library_refused(struct vhost_dev *d) {
+	const char *last = message_name(d->door.last);
+	char why[128];
+
+	snprintf(why, sizeof(why), "a vhost-user message was refused: %s or one before it",
+		last != NULL ? last : "the first");
+	door_detach(d, why);
+}
+
 /* A whole message is in door->msg: answers it, passes it on, or ends the connection (false). */
 static bool message_cross(struct vhost_dev *d) {
 	struct door *door = &d->door;
@@ -236,7 +247,10 @@ static bool message_cross(struct vhost_dev *d) {
 			message_u64(door->msg + MESSAGE_HEADER) >> 34 & 1; // VIRTIO_F_RING_PACKED
 	door->last = request;
 	if (!pass(door->back, door->msg, door->have, door->fds, door->nfds)) {
-		door_detach(d, "more vhost-user messages at once than librte_vhost takes");
+		if (errno == EPIPE || errno == ECONNRESET)
+			library_refused(d);
+		else
+			door_detach(d, "more vhost-user messages at once than librte_vhost takes");
 		return false;
 	}
 	fds_drop(door);
@@ -321,16 +335,12 @@ static int on_back(sd_event_source *s, int fd, uint32_t revents, void *arg) {
 	uint8_t bytes[VHOST_MSG_MAX];
 	int fds[VHOST_MSG_FDS];
 	unsigned nfds = 0;
-	char why[128];
 	ssize_t n = fetch(fd, bytes, sizeof(bytes), fds, &nfds);
 
 	if (n < 0 && errno == EAGAIN)
 		return 0;
 	if (n <= 0) {
-		snprintf(why, sizeof(why), "the vhost-user message %s was refused",
-			message_name(d->door.last) != NULL ? message_name(d->door.last)
-							   : "before any other");
-		door_detach(d, why);
+		library_refused(d);
 		return 0;
 	}
 	if (!pass(d->door.front, bytes, (size_t)n, fds, nfds))

@@ -3,6 +3,8 @@
 #include "port/vhost_message.h"
 
 #include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <rte_vhost.h>
@@ -14,6 +16,7 @@ enum shape {
 	RING_FD, /* u64: index in the low byte */
 	MTU,
 	INFLIGHT,
+	MEMORY,
 };
 
 static const struct {
@@ -25,7 +28,7 @@ static const struct {
 	[2] = {"SET_FEATURES", PLAIN, 8},
 	[3] = {"SET_OWNER", PLAIN, 0},
 	[4] = {"RESET_OWNER", PLAIN, 0},
-	[5] = {"SET_MEM_TABLE", PLAIN, 8},
+	[5] = {"SET_MEM_TABLE", MEMORY, 8},
 	[8] = {"SET_VRING_NUM", RING_STATE, 8},
 	[9] = {"SET_VRING_ADDR", RING_STATE, 40},
 	[10] = {"SET_VRING_BASE", RING_STATE, 8},
@@ -44,6 +47,7 @@ static const struct {
 	[40] = {"GET_STATUS", PLAIN, 0},
 };
 
+enum { VHOST_MEMORY_REGIONS = 8 }; /* of the protocol */
 enum { NREQUESTS = sizeof(requests) / sizeof(requests[0]) };
 
 const char *message_name(unsigned request) {
@@ -77,6 +81,62 @@ static bool admit_inflight(
 		snprintf(why, size,
 			"in-flight region of %llu bytes is too small for %u rings of %u",
 			(unsigned long long)bytes, queues, ring);
+		return false;
+	}
+	return true;
+}
+
+/* One entry of a memory table, as the protocol has it. */
+struct region {
+	uint64_t gpa, size, uva, offset;
+};
+
+/* What is wrong with the region, NULL: nothing. */
+static const char *region_fault(const struct region *r, int fd) {
+	uint64_t mapped;
+	struct stat st;
+	void *p;
+
+	if (r->size == 0)
+		return "is empty";
+	if (r->gpa + r->size < r->gpa || r->uva + r->size < r->uva ||
+		__builtin_add_overflow(r->offset, r->size, &mapped))
+		return "wraps around the end of the address space";
+	if (fstat(fd, &st) < 0 || (S_ISREG(st.st_mode) && mapped > (uint64_t)st.st_size))
+		return "is longer than its file";
+	// The library maps from the file's beginning, and keeps the descriptor when that fails.
+	p = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	if (p == MAP_FAILED)
+		return "cannot be mapped for reading and writing";
+	munmap(p, mapped);
+	return NULL;
+}
+
+static bool admit_memory(const struct message *m, char *why, size_t size) {
+	const uint8_t *p = m->bytes + MESSAGE_HEADER;
+	const unsigned n = message_u32(p);
+	struct region r[VHOST_MEMORY_REGIONS];
+
+	if (n == 0 || n > VHOST_MEMORY_REGIONS || m->nfds != n ||
+		m->len < MESSAGE_HEADER + 8 + n * sizeof(r[0])) {
+		snprintf(why, size,
+			"memory table of %u regions in %zu bytes with %u descriptors; expected 1 "
+			"to %d "
+			"regions, 32 bytes and a descriptor each",
+			n, m->len - MESSAGE_HEADER, m->nfds, VHOST_MEMORY_REGIONS);
+		return false;
+	}
+	memcpy(r, p + 8, n * sizeof(r[0]));
+	for (unsigned i = 0; i < n; i++) {
+		const char *fault = region_fault(&r[i], m->fds[i]);
+
+		for (unsigned k = 0; k < i && fault == NULL; k++)
+			if (r[i].gpa < r[k].gpa + r[k].size && r[k].gpa < r[i].gpa + r[i].size)
+				fault = "overlaps another";
+		if (fault == NULL)
+			continue;
+		snprintf(why, size, "memory table: region %u, %llu bytes at 0x%llx, %s", i,
+			(unsigned long long)r[i].size, (unsigned long long)r[i].gpa, fault);
 		return false;
 	}
 	return true;
@@ -117,6 +177,8 @@ bool message_admit(
 		return false;
 	case INFLIGHT:
 		return admit_inflight(m, l, why, size);
+	case MEMORY:
+		return admit_memory(m, why, size);
 	}
 	if (ring < 2 * l->queues)
 		return true;
