@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#ifndef WEIR_TESTS_BED_H
+#define WEIR_TESTS_BED_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "front.h"
+
+/* A real `weir switch` with a liar in it. It has these vhost-user ports:
+ *
+ *   bad       the liar's; network dark
+ *   mate      honest, a neighbour of the liar in network dark; held by the bed, polled by the test
+ *   one, two  honest, network light; a thread of the bed sends numbered frames between them all the
+ *             time, paced by what has arrived, so that not one may be lost, doubled or late
+ *
+ * More ports can be asked for. A case is a lie: what the liar does, and what is to become of its
+ * port. bed_try tells it and then holds the switch to the same four things every time: the liar's
+ * port ended as expected, with a reason; an honest front end can attach to it again at once; the
+ * neighbours lost nothing and did not stand still; the switch is the same process as before. */
+
+enum ending {
+	SHUT, /* the port is shut, `reason` is in the sentence `weir show ports` gives */
+	ALIVE, /* nothing happens to the port: its frames go on */
+	EITHER, /* both are fair, as long as a shut has a reason */
+};
+
+enum stage {
+	RUNNING, /* attached, rings run, a frame has passed */
+	CONNECTED, /* the socket is open, nothing has been said */
+	NEGOTIATED, /* features are settled, no memory and no rings yet */
+};
+
+struct lie {
+	const char *sentence;
+	void (*tell)(struct front *f);
+	enum ending ending;
+	const char *reason;
+	enum stage stage;
+	struct front_options o;
+};
+
+struct bed_mac {
+	uint8_t octet[6];
+};
+extern const struct bed_mac mac_bad, mac_mate;
+
+/* Starts the switch; `ports` and `networks` (YAML, a line each, two spaces in front) are added to
+ * those above; NULL: none. Both are cmocka group fixtures when called without. */
+int bed_start(const char *networks, const char *ports);
+int bed_setup(void **state);
+int bed_teardown(void **state);
+
+/* A cmocka test: *state is a struct lie. */
+void bed_try(void **state);
+/* Makes a cmocka test of each lie and runs them all; what main() returns. */
+int bed_run(const char *name, struct lie *lies, unsigned n);
+
+/* The mate sends n frames to the liar, as many as the switch takes in time; returns how many. */
+unsigned bed_mate_sends(unsigned n);
+/* Takes frames off the mate's ring, waits for them up to `ms`; returns how many came, of `want`. */
+unsigned bed_mate_gets(unsigned want, unsigned ms);
+struct front *bed_mate(void);
+
+/* Attaches an honest front end to a port, trying for some seconds; fails the test when that does not
+ * come off. */
+void bed_attach(struct front *f, const char *port, struct front_options o);
+/* Sends a frame of 64 bytes and tells whether it arrived at the mate within a second or so. */
+bool bed_passes(struct front *f);
+/* Sleeps; longer under sanitizers. */
+void bed_rest(unsigned ms);
+unsigned bed_patience(void);
+char *bed_path(char *buf, size_t size, const char *port);
+
+#endif
