@@ -41,7 +41,7 @@ static const char TUN_PATH[] = "/dev/net/tun";
 struct link_info {
 	bool exists, tap, tun, multi_queue;
 	unsigned attached; /* queues that some process has open */
-	char kind[32]; /* "veth", "bridge"; empty for hardware */
+	char kind[32]; /* "veth", "bridge"; empty for lo and hardware */
 };
 
 static void close_fd(int *fd) {
@@ -219,9 +219,8 @@ static int check_link(const struct tap *t, const struct link_info *li, struct er
 		return 0;
 	if (!li->tun)
 		return err_set(e, EEXIST,
-			"interface '%s' exists and is not a TAP device (it is a %s); use another "
-			"name",
-			name, li->kind[0] != '\0' ? li->kind : "hardware device");
+			"interface '%s' exists and is not a TAP device%s%s; use another name", name,
+			li->kind[0] != '\0' ? " but of kind " : "", li->kind);
 	if (!li->tap)
 		return err_set(e, EEXIST,
 			"interface '%s' exists and is a TUN device, which carries no Ethernet "
