@@ -9,6 +9,7 @@
 
 endpoint host lab
 joint() { # WEIR'S-TAP QEMU'S-TAP
+	# shellcheck disable=SC2016 # the document's own backquotes
 	sed -n '/^```sh$/,/^```$/{/^```/d;p}' "$vm_here/../../docs/tap.md" | sed '/^qemu-system/,$d' |
 		sed "s/\<weir0\>/$1/g; s/\<vm0\>/$2/g" >"$T/joint.sh"
 	grep -q "redirect dev $2" "$T/joint.sh"
