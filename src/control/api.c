@@ -347,7 +347,8 @@ void api_stop(struct api *a) {
 	if (a == NULL)
 		return;
 	while (a->clients != NULL)
-		client_drop(a->clients); // NOLINT(clang-analyzer-unix.Malloc): it unlinks what it frees
+		client_drop(
+			a->clients); // NOLINT(clang-analyzer-unix.Malloc): it unlinks what it frees
 	sd_event_source_disable_unref(a->io);
 	close(a->fd);
 	free(a);

@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 
-/* Buckets of one cache line, four slots each; a key has two of them. It is put into the first when
+/* Buckets of one cache line, four slots each; a key has two buckets. It is put into the first when
  * there is room, so a hit nearly always touches one line; else into the second; else an entry of
  * either moves to its own other bucket to make room, over two steps at most. With at most half of
  * the slots admitted, that fails less than once in a million fillings of the table.
@@ -126,7 +126,7 @@ static void slot_free(struct fdb *t, struct fdb_slot *s) {
 /* A slot of the bucket that is free, or whose entry aged and now makes way. */
 static struct fdb_slot *vacancy(struct fdb *t, struct fdb_bucket *b, uint32_t now_s) {
 	for (unsigned i = 0; i < FDB_WAYS; i++) {
-		struct fdb_slot *s = &b->slot[i];
+		struct fdb_slot *s = fdb_slot(b, i);
 
 		if (load(&s->key) == 0)
 			return s;
@@ -144,7 +144,7 @@ static struct fdb_slot *vacancy(struct fdb *t, struct fdb_bucket *b, uint32_t no
 static struct fdb_slot *displace(
 	struct fdb *t, struct fdb_bucket *b, uint32_t now_s, unsigned steps) {
 	for (unsigned i = 0; i < FDB_WAYS; i++) {
-		struct fdb_slot *s = &b->slot[i], *to;
+		struct fdb_slot *s = fdb_slot(b, i), *to;
 		uint64_t hash = fdb_hash(t, load(&s->key));
 		struct fdb_bucket *other = fdb_first(t, hash);
 
@@ -321,7 +321,7 @@ static bool sweep_wants(const struct fdb *t, const struct sweep *w, const struct
 static void sweep_some(
 	struct fdb *t, const struct sweep *w, uint32_t from, uint32_t n, bool locked) {
 	for (uint32_t i = from * FDB_WAYS; i < (from + n) * FDB_WAYS; i++) {
-		struct fdb_slot *s = &t->bucket[i / FDB_WAYS].slot[i % FDB_WAYS];
+		struct fdb_slot *s = fdb_slot(&t->bucket[i / FDB_WAYS], i % FDB_WAYS);
 
 		if (!sweep_wants(t, w, s))
 			continue;
@@ -372,7 +372,7 @@ void fdb_age(struct fdb *t, uint32_t now_s) {
 void fdb_walk(const struct fdb *t, uint32_t now_s, bool (*fn)(const struct fdb_entry *, void *),
 	void *arg) {
 	for (uint32_t i = 0; i < (t->mask + 1) * FDB_WAYS; i++) {
-		const struct fdb_slot *s = &t->bucket[i / FDB_WAYS].slot[i % FDB_WAYS];
+		const struct fdb_slot *s = fdb_slot(&t->bucket[i / FDB_WAYS], i % FDB_WAYS);
 		uint64_t key = __atomic_load_n(&s->key, __ATOMIC_ACQUIRE), value;
 		struct fdb_entry e;
 

@@ -24,15 +24,29 @@ enum {
 #define LINK_LOCAL      0x00000000c28001ULL
 #define LINK_LOCAL_MASK 0xf0ffffffffffULL
 
-/* What a pass found out about a frame, for the next one. */
+#define MAC_MASK 0xffffffffffffULL
+
+/* Where a frame comes from and goes to, as keys of the MAC table (fdb_key: network and MAC; group
+ * bit and all in their places) and where to look for them. No key is 0. */
 struct where {
-	uint64_t src, dst; /* MACs */
+	uint64_t src, dst;
 	uint64_t src_hash, dst_hash;
+};
+
+/* What was decided for the frame before: frames come in runs between the same two stations, and
+ * what holds for the first of a run holds for the rest of it within the batch. */
+struct run {
+	uint64_t src, dst; /* keys; 0: none */
+	uint16_t out;
 };
 
 #define judge_inline static inline __attribute__((always_inline))
 #define likely(x)    __builtin_expect(!!(x), 1)
 #define unlikely(x)  __builtin_expect(!!(x), 0)
+
+judge_inline uint64_t mac_of(uint64_t key) {
+	return key & MAC_MASK;
+}
 
 judge_inline bool is_member(const struct fwd *fw, uint16_t port, uint16_t net) {
 	const struct fwd_port *p = &fw->ports[port];
@@ -128,13 +142,13 @@ void fwd_parse(const struct fwd *fw, struct batch *b, uint16_t in, struct explai
 /* The verdict. */
 
 __attribute__((cold, noinline)) static void tell_source(const struct fwd *fw, const struct where *w,
-	uint64_t key, uint16_t in, uint32_t now_s, enum fdb_learned learned, struct explain *ex) {
-	uint16_t was = fdb_lookup(fw->fdb, key, w->src_hash, now_s);
+	uint16_t in, uint32_t now_s, enum fdb_learned learned, struct explain *ex) {
+	uint16_t was = fdb_lookup(fw->fdb, w->src, w->src_hash, now_s);
 	char mac[MAC_TEXT_MAX];
 	uint64_t refused, moves;
 	uint32_t used;
 
-	mac_format(w->src, mac);
+	mac_format(mac_of(w->src), mac);
 	fdb_port_stats(fw->fdb, in, &used, &refused, &moves);
 	switch (learned) {
 	case FDB_KNOWN:
@@ -164,28 +178,27 @@ __attribute__((cold, noinline)) static void tell_source(const struct fwd *fw, co
 	}
 }
 
-judge_inline enum drop judge_source(const struct fwd *fw, const struct frame *f,
-	const struct where *w, uint16_t in, uint32_t now_s, struct explain *ex) {
-	// NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): the pass before set it for all that live
-	uint64_t pinned = fw->ports[in].pinned, key = fdb_key(f->net, w->src);
+judge_inline enum drop judge_source(const struct fwd *fw, const struct where *w, uint16_t in,
+	uint32_t now_s, struct explain *ex) {
+	uint64_t pinned = fw->ports[in].pinned, src = mac_of(w->src);
 	char mac[MAC_TEXT_MAX], only[MAC_TEXT_MAX];
 	enum fdb_learned learned;
 
-	if (unlikely(pinned != 0 && w->src != pinned)) {
+	if (unlikely(pinned != 0 && src != pinned)) {
 		EXPLAIN(ex, "verdict", "source %s: port %u may send from %s only",
-			mac_format(w->src, mac), in, mac_format(pinned, only));
+			mac_format(src, mac), in, mac_format(pinned, only));
 		return DROP_MAC_PINNED;
 	}
-	if (unlikely(mac_is_group(w->src) || w->src == 0)) {
-		EXPLAIN(ex, "verdict", "source %s is %s", mac_format(w->src, mac),
-			w->src == 0 ? "zero" : "a group address");
+	if (unlikely(mac_is_group(src) || src == 0)) {
+		EXPLAIN(ex, "verdict", "source %s is %s", mac_format(src, mac),
+			src == 0 ? "zero" : "a group address");
 		return DROP_SOURCE_BAD;
 	}
 	if (ex == NULL) {
-		learned = fdb_learn(fw->fdb, key, w->src_hash, in, now_s);
+		learned = fdb_learn(fw->fdb, w->src, w->src_hash, in, now_s);
 	} else {
-		learned = fdb_would_learn(fw->fdb, key, in, now_s);
-		tell_source(fw, w, key, in, now_s, learned, ex);
+		learned = fdb_would_learn(fw->fdb, w->src, in, now_s);
+		tell_source(fw, w, in, now_s, learned, ex);
 	}
 	return unlikely(learned == FDB_STATIC) ? DROP_MAC_STOLEN : DROP_NONE;
 }
@@ -215,23 +228,25 @@ judge_inline enum drop judge_destination(const struct fwd *fw, struct frame *f,
 	if (mac_is_group(w->dst)) {
 		if (unlikely((w->dst & LINK_LOCAL_MASK) == LINK_LOCAL)) {
 			EXPLAIN(ex, "verdict", "destination %s stays on its link",
-				mac_format(w->dst, mac));
+				mac_format(mac_of(w->dst), mac));
 			return DROP_LINK_LOCAL;
 		}
-		EXPLAIN(ex, "verdict", "destination %s is a group", mac_format(w->dst, mac));
+		EXPLAIN(ex, "verdict", "destination %s is a group",
+			mac_format(mac_of(w->dst), mac));
 		return flood(fw, f, in, ex);
 	}
 	/* A frame to its own source: on this port, learned or not (at its limit, or in a trace). */
 	out = in;
 	if (w->dst != w->src)
-		out = fdb_lookup(fw->fdb, fdb_key(f->net, w->dst), w->dst_hash, now_s);
+		out = fdb_lookup(fw->fdb, w->dst, w->dst_hash, now_s);
 	/* A port that left the network may still have entries for a moment. */
 	if (unlikely(out == OUT_NONE || !is_member(fw, out, f->net))) {
 		EXPLAIN(ex, "verdict", "destination %s is unknown in network %u",
-			mac_format(w->dst, mac), f->net);
+			mac_format(mac_of(w->dst), mac), f->net);
 		return flood(fw, f, in, ex);
 	}
-	EXPLAIN(ex, "verdict", "destination %s is on port %u", mac_format(w->dst, mac), out);
+	EXPLAIN(ex, "verdict", "destination %s is on port %u", mac_format(mac_of(w->dst), mac),
+		out);
 	if (unlikely(out == in))
 		return DROP_SAME_PORT;
 	if (unlikely(keeps_apart(fw, in, out))) {
@@ -242,74 +257,65 @@ judge_inline enum drop judge_destination(const struct fwd *fw, struct frame *f,
 	return DROP_NONE;
 }
 
-/* What was decided for the frame before. Frames come in runs between the same two MACs, and what
- * holds for the first of a run holds for the rest of it within one batch. */
-struct run {
-	uint64_t src, dst; /* 0: none; as a source it is never accepted */
-	uint16_t net, out;
-};
+/* Both MACs, by loads of eight bytes that stay inside the fourteen every frame has. What is the
+ * same as in the frame before has been hashed and is on its way already. */
+judge_inline void look(
+	const struct fwd *fw, const struct frame *f, struct where *w, const struct where *before) {
+	uint64_t dst, src;
 
-judge_inline void locate(const struct fwd *fw, const struct frame *f, struct where *w,
-	const struct where *before, uint16_t net_before) {
-	w->dst = mac_load(f->head);
-	w->src = mac_load(f->head + 6);
-	if (w->src == before->src && f->net == net_before)
-		w->src_hash = before->src_hash;
-	else
-		w->src_hash = fdb_prefetch(fw->fdb, fdb_key(f->net, w->src));
-	if (w->dst == before->dst && f->net == net_before)
-		w->dst_hash = before->dst_hash;
-	else
-		w->dst_hash = fdb_prefetch(fw->fdb, fdb_key(f->net, w->dst));
+	memcpy(&dst, f->head, sizeof(dst));
+	memcpy(&src, f->head + 4, sizeof(src));
+	w->dst = fdb_key(f->net, dst & MAC_MASK);
+	w->src = fdb_key(f->net, src >> 16);
+	w->src_hash = w->src == before->src ? before->src_hash : fdb_prefetch(fw->fdb, w->src);
+	w->dst_hash = w->dst == before->dst ? before->dst_hash : fdb_prefetch(fw->fdb, w->dst);
+}
+
+judge_inline void judge_one(const struct fwd *fw, struct frame *f, const struct where *w,
+	struct run *run, uint16_t in, uint32_t now_s, struct explain *ex) {
+	if (w->src != run->src) {
+		f->drop = judge_source(fw, w, in, now_s, ex);
+		if (unlikely(f->drop != DROP_NONE))
+			return;
+		*run = (struct run){.src = w->src};
+	} else if (w->dst == run->dst) {
+		f->out = run->out;
+		return;
+	}
+	f->drop = judge_destination(fw, f, w, in, now_s, ex);
+	if (unlikely(f->drop != DROP_NONE))
+		return;
+	run->dst = w->dst;
+	run->out = f->out;
 }
 
 judge_inline void judge(
 	const struct fwd *fw, struct batch *b, uint16_t in, uint32_t now_s, struct explain *ex) {
-	struct where where[BATCH_MAX + 1];
-	struct run run = {.net = NET_NONE};
-	struct where *w = &where[0];
-	uint16_t net = NET_NONE;
+	static const struct where nowhere;
+	const struct where *before = &nowhere;
+	struct where where[BATCH_MAX];
+	struct run run = {0};
 
-	w->src = w->dst = 0;
 	for (unsigned i = 0; i < b->n; i++) {
-		const struct frame *f = &b->f[i];
-
-		if (unlikely(f->drop != DROP_NONE)) {
-			where[i + 1] = *w;
-			w = &where[i + 1];
+		if (unlikely(b->f[i].drop != DROP_NONE))
 			continue;
-		}
-		locate(fw, f, &where[i + 1], w, net);
-		w = &where[i + 1];
-		net = f->net;
+		look(fw, &b->f[i], &where[i], before);
+		before = &where[i];
 	}
-	for (unsigned i = 0; i < b->n; i++) {
-		struct frame *f = &b->f[i];
+	for (unsigned i = 0; i < b->n; i++)
+		if (likely(b->f[i].drop == DROP_NONE))
+			judge_one(fw, &b->f[i], &where[i], &run, in, now_s, ex);
+}
 
-		w = &where[i + 1];
-		if (unlikely(f->drop != DROP_NONE))
-			continue;
-		if (w->src != run.src || f->net != run.net) {
-			f->drop = judge_source(fw, f, w, in, now_s, ex);
-			if (unlikely(f->drop != DROP_NONE))
-				continue;
-			run = (struct run){.src = w->src, .net = f->net};
-		} else if (w->dst == run.dst) {
-			f->out = run.out;
-			continue;
-		}
-		f->drop = judge_destination(fw, f, w, in, now_s, ex);
-		if (likely(f->drop == DROP_NONE)) {
-			run.dst = w->dst;
-			run.out = f->out;
-		}
-	}
+__attribute__((cold, noinline)) static void judge_aloud(
+	const struct fwd *fw, struct batch *b, uint16_t in, uint32_t now_s, struct explain *ex) {
+	judge(fw, b, in, now_s, ex);
 }
 
 void fwd_verdict(
 	const struct fwd *fw, struct batch *b, uint16_t in, uint32_t now_s, struct explain *ex) {
-	if (ex == NULL)
-		judge(fw, b, in, now_s, NULL);
+	if (unlikely(ex != NULL))
+		judge_aloud(fw, b, in, now_s, ex);
 	else
-		judge(fw, b, in, now_s, ex);
+		judge(fw, b, in, now_s, NULL);
 }

@@ -44,6 +44,8 @@ struct worker {
 	pthread_t thread;
 	int cpu, epfd, wakefd;
 	const struct snapshot *snap;
+	uint64_t
+		serial; /* of snap, which may be gone and its memory another snapshot's after a sleep */
 	struct sched *sched;
 	struct push push;
 	struct batch *batch;
@@ -56,6 +58,7 @@ struct workers {
 	atomic_bool stop;
 	_Atomic(enum idle_mode) idle;
 	struct snapshot *_Atomic snap;
+	uint64_t serial; /* of the last one published; control thread only */
 	struct rte_rcu_qsbr *rcu;
 	_Atomic(capture_fn *) capture;
 	void *capture_arg;
@@ -173,6 +176,7 @@ static void watch_queues(struct worker *w) {
 
 static void take_up(struct worker *w, const struct snapshot *s) {
 	w->snap = s;
+	w->serial = s->serial;
 	sched_assign(w->sched, s->queues[w->index], s->nqueues[w->index]);
 	watch_queues(w);
 }
@@ -236,7 +240,7 @@ static void *worker_main(void *arg) {
 		// Before the snapshot is looked at, so that nothing of the last one is held.
 		rte_rcu_qsbr_quiescent(all->rcu, w->index);
 		s = atomic_load_explicit(&all->snap, memory_order_acquire);
-		if (s != w->snap)
+		if (s != NULL && s->serial != w->serial)
 			take_up(w, s);
 		turn = sched_next(w->sched);
 		if (turn.q != NULL && run_turn(w, turn) > 0) {
@@ -402,8 +406,10 @@ void workers_set_capture(struct workers *all, capture_fn *fn, void *arg) {
 }
 
 void workers_publish(struct workers *all, struct snapshot *s) {
-	struct snapshot *was = atomic_exchange(&all->snap, s);
+	struct snapshot *was;
 
+	s->serial = ++all->serial;
+	was = atomic_exchange(&all->snap, s);
 	for (unsigned i = 0; i < all->n; i++)
 		wake(&all->w[i]);
 	rte_rcu_qsbr_synchronize(all->rcu, RTE_QSBR_THRID_INVALID);

@@ -30,6 +30,8 @@ enum stage { STAGE_PULL, STAGE_PARSE, STAGE_VERDICT, STAGE_PUSH, STAGE_NOTIFY, S
 extern const char *const stage_names[STAGE_COUNT];
 
 struct snapshot {
+	uint64_t
+		serial; /* set by workers_publish: tells it from one before it at the same address */
 	struct fwd *fwd;
 	struct port *ports[PORTS_MAX]; /* by id; NULL: none */
 	unsigned nqueues[WORKERS_MAX];

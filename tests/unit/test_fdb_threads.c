@@ -128,7 +128,7 @@ static void a_lookup_never_returns_a_port_that_was_never_valid_for_its_key(void 
 	/* The books are right, and each key is there once. */
 	for (unsigned i = 0; i < t->mask + 1; i++)
 		for (unsigned j = 0; j < FDB_WAYS; j++) {
-			const struct fdb_slot *s = &t->bucket[i].slot[j];
+			const struct fdb_slot *s = fdb_slot(&t->bucket[i], j);
 
 			entries += s->key != 0;
 			if (s->key != 0)

@@ -431,6 +431,47 @@ static void each_frame_of_a_batch_is_judged_for_itself(void **state) {
 	}
 }
 
+/* Runs of frames between the same stations are judged once; what starts a run must be a verdict. */
+static void a_frame_does_not_inherit_a_verdict_that_was_never_given(void **state) {
+	const struct frame *f;
+
+	batch.n = 0;
+	put(0xc28001, A, UNTAGGED);
+	f = put(0, A, UNTAGGED);
+	judge(GREEN1, NULL);
+	assert_dropped(&batch.f[0], DROP_LINK_LOCAL);
+	assert_out(f, OUT_FLOOD);
+
+	send_to(BLUE2, BROADCAST, B, UNTAGGED);
+	batch.n = 0;
+	put(B, A, UNTAGGED);
+	put(B, A, UNTAGGED);
+	put(GROUP, 0, UNTAGGED);
+	put(B, 0, UNTAGGED);
+	put(B, A, UNTAGGED);
+	put(A, A, UNTAGGED);
+	put(B, C, UNTAGGED);
+	judge(BLUE1, NULL);
+	assert_out(&batch.f[0], BLUE2);
+	assert_out(&batch.f[1], BLUE2);
+	assert_dropped(&batch.f[2], DROP_SOURCE_BAD);
+	assert_dropped(&batch.f[3], DROP_SOURCE_BAD);
+	assert_out(&batch.f[4], BLUE2);
+	assert_dropped(&batch.f[5], DROP_SAME_PORT);
+	assert_out(&batch.f[6], BLUE2);
+}
+
+static void a_run_ends_where_the_network_changes(void **state) {
+	send_to(BLUE2, BROADCAST, B, UNTAGGED);
+	send_to(GREEN1, BROADCAST, B, UNTAGGED);
+	batch.n = 0;
+	for (unsigned i = 0; i < 8; i++)
+		put(B, A, i & 2 ? 200 : 100);
+	judge(TRUNK, NULL);
+	for (unsigned i = 0; i < 8; i++)
+		assert_out(&batch.f[i], i & 2 ? GREEN1 : BLUE2);
+}
+
 static void a_runt_is_dropped_before_anything_is_read_from_it(void **state) {
 	struct frame *f = begin(B, A, UNTAGGED);
 
@@ -559,6 +600,8 @@ int main(void) {
 		T(member_lists_are_ascending_and_agree_with_membership),
 		T(what_cannot_be_built_is_refused),
 		T(each_frame_of_a_batch_is_judged_for_itself),
+		T(a_frame_does_not_inherit_a_verdict_that_was_never_given),
+		T(a_run_ends_where_the_network_changes),
 		T(a_runt_is_dropped_before_anything_is_read_from_it),
 		T(each_decision_is_explained_with_the_values_that_decided),
 		T(tracing_decides_like_the_datapath_and_changes_nothing),

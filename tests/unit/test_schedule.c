@@ -330,6 +330,24 @@ static void a_port_that_goes_is_not_touched_after_publish_returned(void **state)
 	assert_int_equal(box[1].got, box[0].done);
 }
 
+// The third snapshot often lies where the first one lay, which is all the worker still knows of it.
+static void a_worker_that_slept_through_two_snapshots_runs_from_the_last(void **state) {
+	struct workers *w = start(1, IDLE_INTERRUPT);
+
+	for (unsigned round = 0; round < 200; round++) {
+		uint64_t got = box[1].got;
+
+		workers_publish(w, snapshot_of(0x3, 1));
+		usleep(500);
+		workers_publish(w, snapshot_of(0x1, 1));
+		workers_publish(w, snapshot_of(0x6, 1));
+		box[2].to_send++;
+		kick(&box[2]);
+		reaches(&box[1].got, got + 1);
+	}
+	workers_stop(w);
+}
+
 static void a_cpu_that_does_not_exist_is_named(void **state) {
 	struct workers *w;
 	struct err e;
@@ -376,6 +394,7 @@ int main(void) {
 		T(every_stage_is_booked_and_they_add_up),
 		T(two_workers_that_flood_each_others_ports_do_not_wait_for_ever),
 		T(a_port_that_goes_is_not_touched_after_publish_returned),
+		T(a_worker_that_slept_through_two_snapshots_runs_from_the_last),
 		T(a_cpu_that_does_not_exist_is_named),
 		T(a_trace_names_receivers_and_sends_nothing),
 	};

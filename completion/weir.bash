@@ -1,0 +1,106 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026, the weir authors
+#
+# bash completion of weir: commands, options and keys; names of ports and networks are asked of the
+# running switch (the one that --api on the line, or WEIR_API, names).
+
+_weir_names() { # ports|networks
+	local api=()
+	[[ -z $_weir_api ]] || api=(--api "$_weir_api")
+	command weir "${api[@]}" show "$1" -j 2>/dev/null |
+		sed -n 's/^    "name": "\([^"]*\)",\{0,1\}$/\1/p'
+}
+
+_weir_keys() {
+	local key=${cur%%=*} value=${cur#*=}
+	case $cur in
+	network=* | native=*)
+		mapfile -t COMPREPLY < <(compgen -W "$(_weir_names networks)" -- "$value") ;;
+	trunk=*)
+		mapfile -t COMPREPLY < <(compgen -P "${value%"${value##*,}"}" -W "$(_weir_names networks)" -- "${value##*,}") ;;
+	mode=*) mapfile -t COMPREPLY < <(compgen -W "server client" -- "$value") ;;
+	link=*) mapfile -t COMPREPLY < <(compgen -W "up down" -- "$value") ;;
+	isolated=*) mapfile -t COMPREPLY < <(compgen -W "true false" -- "$value") ;;
+	vhost-user=*) mapfile -t COMPREPLY < <(compgen -f -- "$value") ;;
+	tap=*) mapfile -t COMPREPLY < <(compgen -W "$(command ls /sys/class/net 2>/dev/null)" -- "$value") ;;
+	netns=*) mapfile -t COMPREPLY < <(compgen -W "$(command ls /run/netns 2>/dev/null)" -- "$value") ;;
+	group=*) mapfile -t COMPREPLY < <(compgen -g -- "$value") ;;
+	*=*) return ;;
+	*)
+		mapfile -t COMPREPLY < <(compgen -S = -W "$1" -- "$key")
+		compopt -o nospace
+		return
+		;;
+	esac
+	# Where '=' ends a word, only what follows it is replaced.
+	[[ $COMP_WORDBREAKS = *=* ]] || COMPREPLY=("${COMPREPLY[@]/#/$key=}")
+}
+
+_weir() {
+	local cur=${COMP_WORDS[COMP_CWORD]} line word i words=() _weir_api=
+	COMPREPLY=()
+	# Words as weir will see them: bash splits at '=' and ':', we split at blanks.
+	line=${COMP_LINE:0:COMP_POINT}
+	read -ra words <<<"$line"
+	[[ $line != *' ' ]] || words+=('')
+	cur=${words[-1]}
+	local plain=()
+	for ((i = 1; i < ${#words[@]} - 1; i++)); do
+		word=${words[i]}
+		case $word in
+		--api) _weir_api=${words[++i]-} ;;
+		--api=*) _weir_api=${word#--api=} ;;
+		-*) ;;
+		*) plain+=("$word") ;;
+		esac
+	done
+	if [[ ${words[-2]} = --api || ${words[-2]} = -w || (${words[-2]} = -c && ${plain[0]-} = switch) ]]; then
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		compopt -o filenames
+		return
+	fi
+	local port_keys="vhost-user tap network trunk native queues mtu link mac static-macs mac-limit isolated mode group netns"
+	local choices=
+	case "${plain[*]:0:2}" in
+	'') choices="switch apply port network show top trace capture help --api --version" ;;
+	switch) choices="-c --netns --group -v" ;;
+	apply)
+		if [[ $cur = -* ]]; then
+			choices="--dry-run -j"
+		else
+			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+			compopt -o filenames
+			return
+		fi
+		;;
+	port) choices="add set del" ;;
+	network) choices="add del" ;;
+	"port set" | "port del") [[ ${#plain[@]} -gt 2 ]] || choices=$(_weir_names ports) ;;
+	"network del") [[ ${#plain[@]} -gt 2 ]] || choices=$(_weir_names networks) ;;
+	show) choices="ports networks macs workers drops config" ;;
+	"show "*) choices="-j" ;;
+	top) choices="-d --batch" ;;
+	trace | capture) choices=$(_weir_names ports) ;;
+	"capture "*) choices="-w -c --snaplen" ;;
+	"trace "*) choices="eth arp ipv4 udp -j" ;;
+	help) choices="switch apply port network show top trace capture" ;;
+	esac
+	case "${plain[*]:0:2}" in
+	"port add" | "port set")
+		if [[ ${#plain[@]} -ge 3 ]]; then
+			_weir_keys "$port_keys"
+			return
+		fi
+		;;
+	"network add")
+		if [[ ${#plain[@]} -ge 3 ]]; then
+			_weir_keys vlan
+			return
+		fi
+		;;
+	esac
+	mapfile -t COMPREPLY < <(compgen -W "$choices" -- "$cur")
+}
+
+complete -F _weir weir
