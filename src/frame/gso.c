@@ -26,6 +26,10 @@
 enum { TCP_FIN = 0x01, TCP_PSH = 0x08, TCP_CWR = 0x80 };
 enum { IP4_MORE = 0x2000, IP6_MORE = 1, IP6_FRAG_LEN = 8 };
 
+/* No frame made here outgrows the 16 bits that IP has for its length: frame_parse_l4 saw to the
+ * original's, and only fragments of IPv6 can be longer than that, by their fragment header. */
+_Static_assert(FRAME_LEN_MAX - FRAME_LEN_MIN - 40 + IP6_FRAG_LEN <= UINT16_MAX, "IPv6 length");
+
 static bool is_v4(const struct frame *f) {
 	return f->head[f->l3_off] >> 4 == 4;
 }
@@ -116,7 +120,7 @@ static bool begin_tcp(struct gso *g) {
 }
 
 unsigned gso_begin(struct gso *g, const struct frame *f) {
-	uint32_t payload, count, ip_len;
+	uint32_t payload, count;
 
 	g->f = f;
 	g->count = g->index = g->seg = 0;
@@ -126,8 +130,7 @@ unsigned gso_begin(struct gso *g, const struct frame *f) {
 	g->off = g->start;
 	payload = f->len - g->start;
 	count = payload == 0 ? 1 : (payload + g->size - 1) / g->size;
-	ip_len = g->hdr - f->l3_off + RTE_MIN(payload, g->size);
-	if (count > GSO_FRAMES_MAX || ip_len > (is_v4(f) ? UINT16_MAX : 40 + UINT16_MAX))
+	if (count > GSO_FRAMES_MAX)
 		return 0;
 	return g->count = count;
 }

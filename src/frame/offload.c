@@ -42,7 +42,7 @@ static bool is_ip(const struct frame *f) {
 static bool csum_ok(struct frame *f, const uint8_t *room_end) {
 	uint32_t start = f->ol.csum_start, field = start + f->ol.csum_offset;
 
-	if (start < FRAME_LEN_MIN || field + 2 > f->len || frame_pull(f, field + 2, room_end) < 0)
+	if (start < FRAME_LEN_MIN || frame_pull(f, field + 2, room_end) < 0)
 		return false;
 	if (!frame_parse_l4(f, room_end))
 		return !is_ip(f); /* nothing behind the Ethernet header was judged */

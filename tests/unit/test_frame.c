@@ -224,6 +224,28 @@ static void padding_behind_a_short_packet_is_not_part_of_it(void **state) {
 	put16(pkt.bytes + pkt.l3 + 2, 27); /* IP says that the UDP header is cut */
 	assert_false(parse(&g, 60, 60));
 	rig_free(&g);
+	packet_make(&pkt, &(struct recipe){.version = 4, .proto = IPPROTO_TCP});
+	memset(pkt.bytes + pkt.len, 0, 60);
+	pkt.bytes[pkt.l4 + 12] = 0x60; /* TCP options that would lie in the padding */
+	assert_false(parse(&g, 60, 60));
+	rig_free(&g);
+}
+
+static void an_ip_header_longer_than_its_packet_is_unsound_whatever_it_carries(void **state) {
+	struct rig g;
+
+	packet_make(&pkt, &shapes[1]);
+	pkt.bytes[pkt.l3 + 9] = IPPROTO_GRE;
+	assert_true(parse(&g, pkt.len, 18));
+	assert_int_equal(g.f.proto, IPPROTO_GRE);
+	rig_free(&g);
+	put16(pkt.bytes + pkt.l3 + 2, 19);
+	for (unsigned field = 0; field <= 0x2000; field += 0x2000) { /* whole, a fragment */
+		put16(pkt.bytes + pkt.l3 + 6, field);
+		assert_false(parse(&g, pkt.len, 18));
+		assert_int_equal(g.f.flags & FRAME_L4, 0);
+		rig_free(&g);
+	}
 }
 
 static void header_lengths_that_lie_are_not_followed(void **state) {
@@ -298,6 +320,10 @@ static void fragments_are_told_from_whole_packets(void **state) {
 		assert_int_equal(g.f.proto, IPPROTO_TCP);
 		rig_free(&g);
 	}
+	packet_make(&pkt, &shapes[7]);
+	put16(pkt.bytes + 54 + 2, 0x0006); /* reserved bits alone do not make a fragment */
+	assert_true(parse(&g, pkt.len, 18));
+	rig_free(&g);
 	packet_make(&pkt, &shapes[0]);
 	put16(pkt.bytes + pkt.l3 + 6, 0x4000); /* "do not fragment" is no fragment */
 	assert_true(parse(&g, pkt.len, 18));
@@ -423,6 +449,8 @@ int main(void) {
 		cmocka_unit_test(headers_of_every_shape_are_found_and_made_private),
 		cmocka_unit_test(a_packet_cut_anywhere_is_not_taken_for_whole),
 		cmocka_unit_test(padding_behind_a_short_packet_is_not_part_of_it),
+		cmocka_unit_test(
+			an_ip_header_longer_than_its_packet_is_unsound_whatever_it_carries),
 		cmocka_unit_test(header_lengths_that_lie_are_not_followed),
 		cmocka_unit_test(an_extension_chain_longer_than_the_room_is_given_up),
 		cmocka_unit_test(fragments_are_told_from_whole_packets),

@@ -145,6 +145,37 @@ static void payload_of_64_kib_is_segmented(void **state) {
 	}
 }
 
+static void headers_alone_are_one_segment(void **state) {
+	struct recipe r = {.version = 6, .proto = IPPROTO_TCP, .tcp_flags = ACK | FIN};
+	struct rig g;
+
+	load(&g, &r, 1448, 64, 0);
+	check_tcp(&r, 1448, &g);
+	rig_free(&g);
+}
+
+static void segments_get_true_lengths_when_the_original_claims_none(void **state) {
+	for (int version = 4; version <= 6; version += 2) {
+		struct recipe r = {.version = version, .proto = IPPROTO_TCP, .payload = 4000};
+		struct frame f;
+		struct rig g;
+
+		packet_make(&pkt, &r);
+		put16(pkt.bytes + pkt.l3 + (version == 4 ? 2 : 4), 0);
+		rig_load(&g, pkt.bytes, pkt.len, 0, 64, 3);
+		g.f.ol = (struct offload){.flags = NEEDS,
+			.gso_type = gso_type(&r),
+			.gso_size = 1448,
+			.csum_start = pkt.l4,
+			.csum_offset = 16};
+		assert_int_equal(offload_check(&g.f, g.room_end), DROP_NONE);
+		assert_int_equal(gso_begin(&gso, &g.f), 3);
+		while (next(&f)) /* which looks at the lengths */
+			;
+		rig_free(&g);
+	}
+}
+
 /* Ports judge a request when they pull the frame, and frame_parse takes the tag out later. */
 static void tagged_frames_are_segmented_whether_judged_before_or_after_the_tag_is_taken_out(
 	void **state) {
@@ -312,6 +343,48 @@ static void options_that_are_not_to_be_copied_are_in_the_first_fragment_only(voi
 	rig_free(&g);
 }
 
+static void a_datagram_whose_checksum_is_zero_carries_ffff(void **state) {
+	struct recipe r = {.version = 4, .proto = IPPROTO_UDP, .payload = 3000};
+	struct frame f;
+	struct rig g;
+
+	load(&g, &r, 1480, 64, 4);
+	rig_free(&g);
+	put16(pkt.bytes + pkt.payload, 0);
+	put16(pkt.bytes + pkt.payload, ~ref_sum(0, pkt.bytes + pkt.l4, pkt.len - pkt.l4) & 0xffff);
+	rig_load(&g, pkt.bytes, pkt.len, 0, 64, 4);
+	g.f.ol = (struct offload){.flags = NEEDS,
+		.gso_type = VIRTIO_NET_HDR_GSO_UDP,
+		.gso_size = 1480,
+		.csum_start = pkt.l4,
+		.csum_offset = 6};
+	assert_int_equal(offload_check(&g.f, g.room_end), DROP_NONE);
+	assert_int_equal(gso_begin(&gso, &g.f), 3);
+	assert_true(next(&f));
+	assert_int_equal(get16(out + pkt.l4 + 6), 0xffff);
+	rig_free(&g);
+}
+
+static void a_frame_never_has_more_segs_than_frames_may_have(void **state) {
+	struct recipe r = {.version = 6, .proto = IPPROTO_UDP, .payload = 3000};
+
+	for (unsigned nsegs = FRAME_SEGS_MAX - 1; nsegs <= FRAME_SEGS_MAX; nsegs++) {
+		struct frame f;
+		struct rig g;
+
+		/* All private bytes and all segs in the first of two fragments. */
+		load(&g, &r, 2992, FRAME_HEAD_MAX, nsegs);
+		if (nsegs == FRAME_SEGS_MAX) {
+			assert_int_equal(gso_begin(&gso, &g.f), 0);
+		} else {
+			assert_int_equal(gso_begin(&gso, &g.f), 2);
+			while (next(&f)) /* which counts them */
+				;
+		}
+		rig_free(&g);
+	}
+}
+
 static void a_frame_that_would_become_too_many_is_refused(void **state) {
 	struct recipe r = {.version = 4, .proto = IPPROTO_TCP, .payload = 2049};
 	struct rig g;
@@ -395,6 +468,10 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tcp_segments_carry_every_byte_once_under_right_headers),
 		cmocka_unit_test(payload_of_64_kib_is_segmented),
+		cmocka_unit_test(headers_alone_are_one_segment),
+		cmocka_unit_test(segments_get_true_lengths_when_the_original_claims_none),
+		cmocka_unit_test(a_datagram_whose_checksum_is_zero_carries_ffff),
+		cmocka_unit_test(a_frame_never_has_more_segs_than_frames_may_have),
 		cmocka_unit_test(
 			tagged_frames_are_segmented_whether_judged_before_or_after_the_tag_is_taken_out),
 		cmocka_unit_test(cwr_is_on_the_first_segment_only_and_ece_on_all),

@@ -177,6 +177,10 @@ static void a_fragment_or_a_broken_packet_has_no_checksum_to_complete(void **sta
 	assert_int_equal(check(ol, NULL), DROP_OFFLOAD_BAD);
 	put16(pkt.bytes + 12, 0x88b5); /* not IP: nothing there was judged */
 	assert_int_equal(check(ol, NULL), DROP_NONE);
+	ol.csum_start = 13; /* but MACs and ethertype were */
+	assert_int_equal(check(ol, NULL), DROP_OFFLOAD_BAD);
+	ol.csum_start = 0;
+	assert_int_equal(check(ol, NULL), DROP_OFFLOAD_BAD);
 }
 
 static void segmentation_requests_that_do_not_match_the_frame_are_refused(void **state) {
