@@ -142,7 +142,7 @@ void output_table(FILE *f, const struct column *columns, const json_t *rows) {
 	size_t i;
 	json_t *row;
 
-	for (; columns[n].title != NULL && n < COLUMNS_MAX; n++) {
+	for (; n < COLUMNS_MAX && columns[n].title != NULL; n++) {
 		json_array_foreach (rows, i, row) {
 			int w = width_of(output_cell(
 				output_at(row, columns[n].path), columns[n].as, cell, CELL_MAX));

@@ -14,7 +14,7 @@ enum cell {
 	CELL_TEXT, /* strings, lists joined with commas, true as "yes", everything else as it is */
 	CELL_COUNT, /* 1234567 as 1.23M */
 	CELL_BYTES, /* with KiB, MiB, ... */
-	CELL_BITS,    /* a rate, 1.23Gbit/s */
+	CELL_BITS, /* a rate, 1.23Gbit/s */
 	CELL_NUMBER, /* integers in full, reals with one digit after the point */
 	CELL_PERCENT, /* 0..1 as 0.0 to 100.0 % */
 };

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -38,14 +37,12 @@ static void print_out(const json_t *out) {
 static int run(const struct command *c, int argc, char **argv) {
 	static const char digits[] = "0123456789abcdef";
 	int json = cli_flag(&argc, argv, "j"), len;
-	uint8_t *frame = malloc(COMPOSE_MAX + 64);
-	char *hex = malloc(2 * COMPOSE_MAX + 1);
+	static uint8_t frame[COMPOSE_MAX + 64];
+	static char hex[2 * sizeof(frame)];
 	const char *drop;
 	json_t *result;
 	struct err e;
 
-	if (frame == NULL || hex == NULL)
-		return cli_fail("out of memory");
 	if (cli_stray(argc, argv) != NULL)
 		return cli_usage(c, "no such option '%s'", cli_stray(argc, argv));
 	if (argc < 3)
@@ -57,10 +54,8 @@ static int run(const struct command *c, int argc, char **argv) {
 		hex[2 * i] = digits[frame[i] >> 4];
 		hex[2 * i + 1] = digits[frame[i] & 15];
 	}
-	result = cli_call("trace",
-		json_pack("{s:s, s:s%}", "port", argv[1], "frame", hex, (size_t)(2 * len)));
-	free(hex);
-	free(frame);
+	result = cli_call(
+		"trace", json_pack("{s:s, s:s%}", "port", argv[1], "frame", hex, (size_t)len * 2));
 	if (result == NULL)
 		return STATUS_REFUSED;
 	if (json) {

@@ -346,9 +346,10 @@ int api_start(struct api **out, sd_event *loop, int listen_fd, const struct rpc_
 void api_stop(struct api *a) {
 	if (a == NULL)
 		return;
-	while (a->clients != NULL)
-		client_drop(
-			a->clients); // NOLINT(clang-analyzer-unix.Malloc): it unlinks what it frees
+	while (a->clients != NULL) {
+		// It unlinks what it frees. NOLINTNEXTLINE(clang-analyzer-unix.Malloc)
+		client_drop(a->clients);
+	}
 	sd_event_source_disable_unref(a->io);
 	close(a->fd);
 	free(a);

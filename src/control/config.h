@@ -25,25 +25,25 @@ struct config_net {
 };
 
 struct config_port {
-	struct port_spec spec;   /* its strings point into this struct's own copies below */
+	struct port_spec spec; /* its strings point into this struct's own copies below */
 	char *path, *netns, *group;
-	char network[32];        /* access; "" when trunk */
-	char **trunk;            /* names of networks; NULL when access */
+	char network[32]; /* access; "" when trunk */
+	char **trunk; /* names of networks; NULL when access */
 	unsigned ntrunk;
-	char native[32];         /* "" : none */
-	uint64_t mac;            /* pinned source, 0: any */
+	char native[32]; /* "" : none */
+	uint64_t mac; /* pinned source, 0: any */
 	uint64_t *static_macs;
 	unsigned nstatic;
 	bool isolated;
-	uint32_t mac_limit;      /* learned MACs at most */
+	uint32_t mac_limit; /* learned MACs at most */
 };
 
 struct config {
 	int *cpus;
 	unsigned ncpus;
 	enum idle_mode idle;
-	char *api;               /* socket path */
-	char *metrics;           /* "127.0.0.1:9478"; NULL: none */
+	char *api; /* socket path */
+	char *metrics; /* "127.0.0.1:9478"; NULL: none */
 	uint32_t mac_age_s, mac_max;
 	struct config_net *nets;
 	unsigned nnets;
@@ -55,7 +55,8 @@ struct config {
 
 /* Reads and validates. *out is NULL on failure. `file` is used in messages only by config_parse. */
 int config_load(struct config **out, const char *file, struct err *e);
-int config_parse(struct config **out, const char *text, size_t len, const char *file, struct err *e);
+int config_parse(
+	struct config **out, const char *text, size_t len, const char *file, struct err *e);
 /* From a JSON tree as config_dump makes it (what the API edits: port add, network del, ...). */
 int config_from_json(struct config **out, const json_t *tree, struct err *e);
 /* The configuration as a JSON tree in the words of the YAML file, defaults left out unless `full`. */

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-
 /* Nearly every batch has one receiver, and then grouping is one comparison a frame. With several,
  * groups are ordered by port and queue before any lock is taken, so that two workers that flood at
  * the same time cannot wait for each other. */

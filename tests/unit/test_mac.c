@@ -21,8 +21,9 @@ static void text_and_number_agree(void **state) {
 }
 
 static void what_is_no_mac_is_refused(void **state) {
-	static const char *const bad[] = {"", "52:54:00:ab:cd", "52:54:00:ab:cd:ef:", "52:54:00:ab:cd:eg",
-		"52:54-00:ab:cd:ef", "5254.00ab.cdef", " 2:54:00:ab:cd:ef", "052:54:00:ab:cd:e", "-1:54:00:ab:cd:ef"};
+	static const char *const bad[] = {"", "52:54:00:ab:cd",
+		"52:54:00:ab:cd:ef:", "52:54:00:ab:cd:eg", "52:54-00:ab:cd:ef", "5254.00ab.cdef",
+		" 2:54:00:ab:cd:ef", "052:54:00:ab:cd:e", "-1:54:00:ab:cd:ef"};
 	uint64_t mac;
 
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
