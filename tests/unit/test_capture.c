@@ -42,7 +42,7 @@ static int tear_down(void **state) {
 /* Begins a capture; the read end of its pipe. */
 static int begin(uint64_t count, uint32_t snaplen, const void *owner) {
 	struct capture_spec spec = {
-		.count = count, .snaplen = snaplen, .owner = owner, .tsc_hz = 1000000000};
+		.count = count, .snaplen = snaplen, .owner = owner, .tsc_hz = 100000000000};
 	struct err e;
 	int p[2];
 
@@ -304,7 +304,7 @@ static void what_cannot_be_written_to_without_waiting_is_refused(void **state) {
 }
 
 static void the_17th_capture_is_refused(void **state) {
-	struct capture_spec spec = {.tsc_hz = 1000000000};
+	struct capture_spec spec = {.tsc_hz = 100000000000};
 	int fd[CAPTURES_MAX], p[2];
 	struct err e;
 
