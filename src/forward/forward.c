@@ -64,10 +64,10 @@ static bool is_tag(uint16_t ethertype) {
 	return ethertype == TPID_C || ethertype == TPID_S || ethertype == TPID_OLD_S;
 }
 
-uint32_t fwd_egress_tag(const struct fwd *fw, uint16_t port, const struct frame *f) {
+uint32_t fwd_trunk_tag(const struct fwd *fw, uint16_t port, const struct frame *f) {
 	const struct fwd_port *p = &fw->ports[port];
 
-	if (!p->trunk || (p->native == f->net && !is_tag(f->ethertype)))
+	if (p->native == f->net && !is_tag(f->ethertype))
 		return 0;
 	return (uint32_t)TPID_C << 16 | (f->tci & PRIO_MASK) | fw->nets[f->net].vlan;
 }

@@ -71,7 +71,8 @@ bool fwd_member(const struct fwd *fw, uint16_t port, uint16_t net);
  * tx_item); the priority bits it came with (PCP and DEI) are kept. The native network leaves a trunk
  * untagged, unless the frame has another tag inside: untagged, that one would choose the network at
  * the other end, so it gets its own tag (or the priority tag) in front. */
-uint32_t fwd_egress_tag(const struct fwd *fw, uint16_t port, const struct frame *f);
+static inline uint32_t fwd_egress_tag(const struct fwd *fw, uint16_t port, const struct frame *f);
+uint32_t fwd_trunk_tag(const struct fwd *fw, uint16_t port, const struct frame *f);
 
 /* May a frame of network `net` that entered at `in` leave at `out`? DROP_NONE, DROP_SAME_PORT,
  * DROP_ISOLATED, or DROP_VLAN_NOT_MEMBER when `out` is not a member. */
@@ -87,5 +88,9 @@ enum drop fwd_admits(const struct fwd *fw, uint16_t in, uint16_t out, uint16_t n
 void fwd_parse(const struct fwd *fw, struct batch *b, uint16_t in, struct explain *ex);
 void fwd_verdict(
 	const struct fwd *fw, struct batch *b, uint16_t in, uint32_t now_s, struct explain *ex);
+
+static inline uint32_t fwd_egress_tag(const struct fwd *fw, uint16_t port, const struct frame *f) {
+	return __builtin_expect(fw->ports[port].trunk, 0) ? fwd_trunk_tag(fw, port, f) : 0;
+}
 
 #endif

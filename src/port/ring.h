@@ -10,6 +10,7 @@
 
 #include "frame/frame.h"
 #include "port/gmem.h"
+#include "port/port.h"
 
 /* One ring of a guest, split or packed, walked by weir (virtio 1.2, sections 2.7 and 2.8).
  *
@@ -114,8 +115,12 @@ unsigned ring_pull(struct ring *v, struct batch *b, unsigned budget);
 /* Gives back what ring_pull took, visible to the guest at once. */
 void ring_return(struct ring *v);
 
-/* Copies a frame, which the receiver can take as it is, into receive buffers. DROP_NONE,
- * DROP_RING_FULL, or DROP_TOO_BIG. */
+/* Copies frames from the first on, one buffer each, as long as they are plain: nothing asked for, no
+ * longer than the MTU, a buffer of one piece waiting that is long enough. Returns how many, and adds
+ * their bytes to *bytes. */
+unsigned ring_put_plain(struct ring *v, const struct tx_item *it, unsigned n, uint64_t *bytes);
+/* Copies any frame that the receiver can take as it is, into as many receive buffers as it needs.
+ * DROP_NONE, DROP_RING_FULL, or DROP_TOO_BIG. */
 enum drop ring_put(struct ring *v, const struct frame *f, uint32_t tag);
 /* Has the window at least `want` buffers, or all the guest offers? Translates and prefetches. */
 void ring_fill(struct ring *v, unsigned want);
@@ -139,19 +144,32 @@ unsigned split_take(struct ring *v, unsigned budget);
 int split_gather(
 	struct ring *v, const struct taken *t, bool writable, struct seg *segs, unsigned max);
 void split_return(struct ring *v);
-void split_use(struct ring *v, const struct rxbuf *r, uint32_t len);
 void split_publish(struct ring *v);
 unsigned split_offered(struct ring *v);
 unsigned packed_take(struct ring *v, unsigned budget);
 int packed_gather(
 	struct ring *v, const struct taken *t, bool writable, struct seg *segs, unsigned max);
 void packed_return(struct ring *v);
-void packed_use(struct ring *v, const struct rxbuf *r, uint32_t len);
 void packed_publish(struct ring *v);
 bool packed_offered(const struct ring *v);
 /* A packed ring whose front end lost the position (a front end without an in-flight region, after
  * weir was killed): finds it again from the flags of the descriptors. */
 void packed_recover(struct ring *v);
+
+/* Notes buffer `r` as used with `len` bytes, `i` entries after those counted in v->staged. */
+static inline void ring_stage_split(
+	struct ring *v, const struct rxbuf *r, uint32_t len, unsigned i) {
+	const uint16_t at = (uint16_t)(v->last_used + v->staged + i) & (v->size - 1);
+
+	v->used->ring[at] = (struct vring_used_elem){.id = r->id, .len = len};
+}
+
+static inline void ring_stage_packed(
+	struct ring *v, const struct rxbuf *r, uint32_t len, unsigned i) {
+	v->stage[v->staged + i].id = r->id;
+	v->stage[v->staged + i].ndesc = r->ndesc;
+	v->stage[v->staged + i].len = len;
+}
 
 /* Appends guest memory [addr, addr+len) to segs, splitting where it crosses regions. New count, or
  * -1 after a fault, or -2 when `max` is not enough. */

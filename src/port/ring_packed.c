@@ -152,13 +152,6 @@ void packed_return(struct ring *v) {
 	inflight(v);
 }
 
-void packed_use(struct ring *v, const struct rxbuf *r, uint32_t len) {
-	v->stage[v->staged].id = r->id;
-	v->stage[v->staged].ndesc = r->ndesc;
-	v->stage[v->staged].len = len;
-	v->staged++;
-}
-
 void packed_publish(struct ring *v) {
 	for (unsigned i = 0; i < v->staged; i++)
 		element(v, v->stage[i].id, v->stage[i].len, v->stage[i].ndesc, true);

@@ -25,13 +25,8 @@ static void offload_read(struct frame *f, const uint8_t hdr[12]) {
 		.csum_offset = h.csum_offset};
 }
 
-static void frame_reset(struct frame *f, uint8_t *room) {
-	f->head = room;
-	f->segs = NULL;
-	f->len = f->head_len = f->nsegs = 0;
-	f->flags = f->drop = f->proto = 0;
-	f->tci = 0;
-	f->ol = (struct offload){0};
+static inline void frame_reset(struct frame *f, uint8_t *room) {
+	*f = (struct frame){.head = room};
 }
 
 /* Takes n bytes off the front of the segments, into dst. */

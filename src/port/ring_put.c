@@ -88,6 +88,7 @@ void ring_fill(struct ring *v, unsigned want) {
 		if (!rxbuf_make(v, &v->taken[i], r, per))
 			return;
 		__builtin_prefetch(r->p, 1);
+		__builtin_prefetch(r->p + 64, 1);
 		v->count++;
 	}
 }
@@ -129,6 +130,14 @@ static void header_make(const struct frame *f, uint32_t tag, uint16_t buffers, u
 	memcpy(hdr, &h, 12);
 }
 
+static void ring_use(struct ring *v, const struct rxbuf *r, uint32_t len) {
+	if (v->packed)
+		ring_stage_packed(v, r, len, 0);
+	else
+		ring_stage_split(v, r, len, 0);
+	v->staged++;
+}
+
 /* A place in the receive buffers, for frames that need more than one segment. */
 struct sink {
 	struct ring *v;
@@ -163,10 +172,7 @@ static void sink_write(struct sink *s, const uint8_t *src, uint32_t len) {
 		s->off = 0;
 		if (++s->seg < r->nsegs)
 			continue;
-		if (s->v->packed)
-			packed_use(s->v, r, s->written);
-		else
-			split_use(s->v, r, s->written);
+		ring_use(s->v, r, s->written);
 		s->seg = 0;
 		s->written = 0;
 		s->buf++;
@@ -194,8 +200,7 @@ static unsigned buffers_for(struct ring *v, uint32_t need, enum drop *why) {
 	return 0;
 }
 
-static __attribute__((noinline)) enum drop put_slow(
-	struct ring *v, const struct frame *f, uint32_t tag) {
+enum drop ring_put(struct ring *v, const struct frame *f, uint32_t tag) {
 	const uint32_t need = v->hdr_len + f->len + (tag != 0 ? 4 : 0);
 	enum drop why = DROP_NONE;
 	unsigned n = buffers_for(v, need, &why);
@@ -218,36 +223,51 @@ static __attribute__((noinline)) enum drop put_slow(
 	for (unsigned i = 0; i < f->nsegs; i++)
 		sink_write(&s, f->segs[i].base, f->segs[i].len);
 	if (s.buf < v->head + n) { // the last one was not filled to the brim
-		if (v->packed)
-			packed_use(v, &v->win[s.buf], s.written);
-		else
-			split_use(v, &v->win[s.buf], s.written);
+		ring_use(v, &v->win[s.buf], s.written);
 	}
 	v->head += n;
 	v->count -= n;
 	return DROP_NONE;
 }
 
-enum drop ring_put(struct ring *v, const struct frame *f, uint32_t tag) {
-	const uint32_t need = v->hdr_len + f->len + (tag != 0 ? 4 : 0);
+/* Frames from the first on that need no more than one plain buffer each: how many were copied. */
+static inline unsigned put_plain(
+	struct ring *v, const struct tx_item *it, unsigned n, bool packed, uint64_t *bytes) {
 	const struct rxbuf *r = &v->win[v->head];
-	uint64_t zero = 0;
-	uint32_t one = v->hdr_len == 12 ? 1u << 16 : 0;
+	const uint32_t hdr = v->hdr_len;
+	uint64_t sum = 0;
+	unsigned i;
 
-	if (__builtin_expect(
-		    v->count == 0 || r->len != r->total || need > r->len || offload_any(&f->ol), 0))
-		return put_slow(v, f, tag);
-	memcpy(r->p, &zero, 8);
-	if (__builtin_expect(v->hdr_len == 12, 1))
-		memcpy(r->p + 8, &one, 4);
-	else
-		memcpy(r->p + 8, &zero, 2);
-	copy_out(f, tag, r->p + v->hdr_len);
-	if (v->packed)
-		packed_use(v, r, need);
-	else
-		split_use(v, r, need);
-	v->head++;
-	v->count--;
-	return DROP_NONE;
+	if (n > v->count)
+		n = v->count;
+	for (i = 0; i < n; i++, r++) {
+		const struct frame *f = it[i].f;
+		const uint32_t need = hdr + f->len + (it[i].tag != 0 ? 4 : 0);
+		const uint64_t zero = 0, one = 1ull << 16; // num_buffers
+
+		if (__builtin_expect(r->len != r->total || need > r->len || offload_any(&f->ol) ||
+					     f->len > v->len_max,
+			    0))
+			break;
+		memcpy(r->p, &zero, 8);
+		if (__builtin_expect(hdr == 12, 1))
+			memcpy(r->p + 8, &one, 4);
+		else
+			memcpy(r->p + 8, &zero, 2);
+		copy_out(f, it[i].tag, r->p + hdr);
+		if (packed)
+			ring_stage_packed(v, r, need, i);
+		else
+			ring_stage_split(v, r, need, i);
+		sum += f->len;
+	}
+	v->head += i;
+	v->count -= i;
+	v->staged += i;
+	*bytes += sum;
+	return i;
+}
+
+unsigned ring_put_plain(struct ring *v, const struct tx_item *it, unsigned n, uint64_t *bytes) {
+	return v->packed ? put_plain(v, it, n, true, bytes) : put_plain(v, it, n, false, bytes);
 }

@@ -121,11 +121,6 @@ void split_return(struct ring *v) {
 	publish(v);
 }
 
-void split_use(struct ring *v, const struct rxbuf *r, uint32_t len) {
-	used_write(v, v->last_used + v->staged, r->id, len);
-	v->staged++;
-}
-
 void split_publish(struct ring *v) {
 	v->last_used += v->staged;
 	v->staged = 0;

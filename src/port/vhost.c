@@ -122,34 +122,42 @@ static __attribute__((noinline)) void tx_complete(
 	}
 }
 
+/* One frame that is not plain. */
+static __attribute__((noinline)) void tx_one(struct vhost_tx *tx, struct frame *f, uint32_t tag) {
+	struct tx_counters *c = &tx->q.c;
+	enum drop why = DROP_TOO_BIG;
+
+	if (offload_any(&f->ol) && !offload_fits(f, tx->v.caps)) {
+		tx_complete(tx, f, tag);
+		return;
+	}
+	if (f->len <= tx->v.len_max || f->ol.gso_type != VIRTIO_NET_HDR_GSO_NONE)
+		why = ring_put(&tx->v, f, tag);
+	if (why != DROP_NONE) {
+		c->drops[why]++;
+		return;
+	}
+	c->frames++;
+	c->bytes += f->len;
+}
+
 static void vhost_tx(struct txq *t, const struct tx_item *it, unsigned n) {
 	struct vhost_tx *tx = tx_of(t);
-	struct ring *v = &tx->v;
-	uint64_t frames = 0, bytes = 0;
 
-	ring_fill(v, n);
-	for (unsigned i = 0; i < n; i++) {
-		struct frame *f = it[i].f;
-		enum drop why;
+	while (n > 0) {
+		unsigned plain;
 
-		if (__builtin_expect(offload_any(&f->ol), 0) && !offload_fits(f, v->caps)) {
-			tx_complete(tx, f, it[i].tag);
-			continue;
-		}
-		if (__builtin_expect(f->len > v->len_max, 0) &&
-			f->ol.gso_type == VIRTIO_NET_HDR_GSO_NONE)
-			why = DROP_TOO_BIG;
-		else
-			why = ring_put(v, f, it[i].tag);
-		if (__builtin_expect(why != DROP_NONE, 0)) {
-			t->c.drops[why]++;
-			continue;
-		}
-		frames++;
-		bytes += f->len;
+		ring_fill(&tx->v, n);
+		plain = ring_put_plain(&tx->v, it, n, &t->c.bytes);
+		t->c.frames += plain;
+		it += plain;
+		n -= plain;
+		if (n == 0)
+			return;
+		tx_one(tx, it->f, it->tag);
+		it++;
+		n--;
 	}
-	t->c.frames += frames;
-	t->c.bytes += bytes;
 }
 
 static void vhost_tx_end(struct txq *t) {

@@ -57,18 +57,21 @@ static struct group *group_of(struct push *p, struct txq *t) {
 	return g;
 }
 
-static inline void add(struct push *p, const struct snapshot *s, struct batch *b, struct frame *f,
-	unsigned i, uint16_t out) {
+static inline void add(struct group *g, const struct snapshot *s, struct frame *f) {
+	g->it[g->n].f = f;
+	g->it[g->n].tag = fwd_egress_tag(s->fwd, g->port, f);
+	g->n++;
+}
+
+/* The group of the queue on which frame i leaves through port `out`. */
+static struct group *group_for(
+	struct push *p, const struct snapshot *s, struct batch *b, unsigned i, uint16_t out) {
 	struct port *port = s->ports[out];
 	struct txq *t = port->txq[0];
-	struct group *g;
 
-	if (__builtin_expect(port->flow_queue != NULL, 0))
-		t = port_pick_txq(port, f, b->room[i] + FRAME_HEAD_MAX);
-	g = group_of(p, t);
-	g->it[g->n].f = f;
-	g->it[g->n].tag = fwd_egress_tag(s->fwd, out, f);
-	g->n++;
+	if (port->flow_queue != NULL)
+		t = port_pick_txq(port, &b->f[i], b->room[i] + FRAME_HEAD_MAX);
+	return group_of(p, t);
 }
 
 /* Every member of the network that the frame may go to. */
@@ -86,7 +89,7 @@ static __attribute__((noinline)) void flood(struct push *p, const struct snapsho
 			continue;
 		no = fwd_admits(s->fwd, in, out, f->net);
 		if (no == DROP_NONE) {
-			add(p, s, b, f, i, out);
+			add(group_for(p, s, b, i, out), s, f);
 			why = DROP_NONE;
 		} else {
 			EXPLAIN(ex, "push", "not to port %u: %s", out, drop_text(no));
@@ -99,15 +102,23 @@ static __attribute__((noinline)) void flood(struct push *p, const struct snapsho
 
 void push_group(struct push *p, const struct snapshot *s, struct batch *b, uint16_t in,
 	struct explain *ex) {
+	struct group *last = NULL; // of a port with one queue, to which most of a batch goes
+	uint16_t last_out = OUT_NONE;
+
 	for (unsigned i = 0; i < b->n; i++) {
 		struct frame *f = &b->f[i];
 
 		if (__builtin_expect(f->drop != DROP_NONE, 0))
 			continue;
-		if (__builtin_expect(f->out == OUT_FLOOD, 0))
+		if (__builtin_expect(f->out == OUT_FLOOD, 0)) {
 			flood(p, s, b, i, in, ex);
-		else
-			add(p, s, b, f, i, f->out);
+			continue;
+		}
+		if (f->out != last_out) {
+			last = group_for(p, s, b, i, f->out);
+			last_out = s->ports[f->out]->flow_queue == NULL ? f->out : OUT_NONE;
+		}
+		add(last, s, f);
 	}
 }
 

@@ -263,6 +263,34 @@ static void a_frame_lands_in_one_buffer(void **state) {
 	assert_int_equal(p[12 + 1514], 0xaa);
 }
 
+static void plain_frames_take_a_buffer_each_and_others_stop_the_run(void **state) {
+	static uint8_t heads[4][FRAME_HEAD_FIRST];
+	struct frame f[4];
+	struct tx_item it[4];
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < 4; i++) {
+		f[i] = make_frame(heads[i], rest, 60);
+		heads[i][1] = (uint8_t)i;
+		it[i] = (struct tx_item){.f = &f[i]};
+		offer(i, buf(i), STRIDE, VRING_DESC_F_WRITE, true);
+	}
+	f[3].ol.flags = VIRTIO_NET_HDR_F_DATA_VALID;
+	ring_fill(&g.r, 4);
+	assert_int_equal(ring_put_plain(&g.r, it, 4, &bytes), 3);
+	assert_int_equal(bytes, 180);
+	assert_int_equal(ring_put(&g.r, &f[3], 0), DROP_NONE);
+	ring_publish(&g.r);
+	no_fault();
+	assert_int_equal(g.r.last_used, 4);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(used_len(i), 72);
+		assert_int_equal(rig_at(&g, buf(i))[13], i);
+		assert_int_equal(rig_at(&g, buf(i))[0], i == 3 ? VIRTIO_NET_HDR_F_DATA_VALID : 0);
+	}
+	assert_int_equal(ring_put_plain(&g.r, it, 4, &bytes), 0); // no buffers left
+}
+
 static void a_tag_goes_behind_the_macs(void **state) {
 	struct frame f = make_frame(head, rest, 100);
 	uint8_t *p = rig_at(&g, BUF);
@@ -499,6 +527,7 @@ int main(void) {
 		BOTH(headers_judged_are_headers_kept),
 		BOTH(runts_and_giants_are_named_and_given_back),
 		BOTH(a_frame_lands_in_one_buffer),
+		BOTH(plain_frames_take_a_buffer_each_and_others_stop_the_run),
 		BOTH(a_tag_goes_behind_the_macs),
 		BOTH(a_long_frame_is_merged_over_buffers),
 		BOTH(without_merging_a_frame_must_fit),
