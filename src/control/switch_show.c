@@ -101,7 +101,7 @@ static json_t *show_queues(struct sw *s, const struct port *p) {
 static json_t *show_membership(json_t *map, const struct config_port *p) {
 	json_t *trunk = p->trunk != NULL ? json_array() : json_null();
 
-	for (unsigned i = 0; i < p->ntrunk; i++)
+	for (unsigned i = 0; p->trunk != NULL && i < p->ntrunk; i++)
 		json_array_append_new(trunk, json_string(p->trunk[i]));
 	json_object_set_new(map, "network", text_or_null(p->network));
 	json_object_set_new(map, "trunk", trunk);

@@ -240,7 +240,7 @@ struct static_mac *state_statics(const struct state *st, size_t *n) {
 		const struct config_port *p = &c->ports[i];
 		const char *alone = p->trunk == NULL ? p->network : p->native;
 
-		for (unsigned j = 0; j < p->ntrunk; j++) {
+		for (unsigned j = 0; p->trunk != NULL && j < p->ntrunk; j++) {
 			k = own(list, k, p, st->port_id[i], net_id(st, p->trunk[j]));
 			alone = strcmp(p->trunk[j], alone) == 0 ? "" : alone;
 		}
