@@ -31,8 +31,6 @@
 enum { RING_WINDOW = 128, RING_WINDOW_SEGS = 2048, RING_SIZE_MAX = 32768 };
 
 struct vhost_dev;
-struct rte_vhost_inflight_info_packed;
-struct rte_vhost_inflight_info_split;
 
 /* A receive buffer the guest offered. */
 struct rxbuf {
@@ -71,10 +69,8 @@ struct ring {
 	};
 	const struct gmem *mem;
 	struct vhost_dev *dev;
-	union {
-		struct rte_vhost_inflight_info_split *inflight_split;
-		struct rte_vhost_inflight_info_packed *inflight_packed;
-	};
+	uint64_t *
+		mark; /* packed: our position for who comes after us, in the guest's hands; or NULL */
 	uint16_t size;
 	uint16_t index; /* of the protocol: 2 x pair (guest receives), 2 x pair + 1 (transmits) */
 	uint8_t hdr_len; /* 10 or 12 */
@@ -155,6 +151,8 @@ bool packed_offered(const struct ring *v);
 /* A packed ring whose front end lost the position (a front end without an in-flight region, after
  * weir was killed): finds it again from the flags of the descriptors. */
 void packed_recover(struct ring *v);
+/* Goes on where the mark says, if it says something that can be. False: it does not. */
+bool packed_resume(struct ring *v);
 
 /* Notes buffer `r` as used with `len` bytes, `i` entries after those counted in v->staged. */
 static inline void ring_stage_split(

@@ -2,8 +2,6 @@
  * Copyright (c) 2026, the weir authors */
 #include "port/ring.h"
 
-#include <rte_vhost.h>
-
 /* Packed rings: one table of descriptors that both sides rewrite; two flag bits and a wrap counter
  * say whose each is (virtio 1.2, 2.8). A slot is available in lap W when AVAIL == W and USED != W,
  * and used when both are W. We return the slot of a chain's head and skip the rest of the chain.
@@ -136,27 +134,35 @@ static void element(struct ring *v, uint16_t id, uint32_t len, uint16_t ndesc, b
 	advance(&v->last_used, &v->used_wrap, ndesc, v->size);
 }
 
-static void inflight(struct ring *v) {
-	struct rte_vhost_inflight_info_packed *in = v->inflight_packed;
+/* The mark: magic, then the position as SET_VRING_BASE has it, in one store. Nothing is ever in flight
+ * across a publication, so this is all that has to outlive us. The guest can write it too. */
+#define MARK_MAGIC (0x77656972ull << 32)
 
-	if (in == NULL)
-		return;
-	// Nothing is ever in flight across a publication: the position is all the region has to hold.
-	in->used_idx = in->old_used_idx = v->last_used;
-	in->used_wrap_counter = in->old_used_wrap_counter = v->used_wrap;
+static void mark(struct ring *v) {
+	if (v->mark != NULL)
+		__atomic_store_n(v->mark, MARK_MAGIC | ring_base(v), __ATOMIC_RELAXED);
+}
+
+bool packed_resume(struct ring *v) {
+	uint64_t m = v->mark != NULL ? __atomic_load_n(v->mark, __ATOMIC_RELAXED) : 0;
+
+	if ((m & ~0xffffull) != MARK_MAGIC || (m & 0x7fff) >= v->size)
+		return false;
+	ring_set_base(v, (uint16_t)m);
+	return true;
 }
 
 void packed_return(struct ring *v) {
 	for (unsigned i = 0; i < v->ntaken; i++)
 		element(v, v->taken[i].id, 0, v->taken[i].ndesc, false);
-	inflight(v);
+	mark(v);
 }
 
 void packed_publish(struct ring *v) {
 	for (unsigned i = 0; i < v->staged; i++)
 		element(v, v->stage[i].id, v->stage[i].len, v->stage[i].ndesc, true);
 	v->staged = 0;
-	inflight(v);
+	mark(v);
 }
 
 /* Slots of lap `wrap` from 0 on must read: made available for the next lap (or none of these), used,

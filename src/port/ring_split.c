@@ -3,7 +3,6 @@
 #include "port/ring.h"
 
 #include <rte_prefetch.h>
-#include <rte_vhost.h>
 
 #include "base/log.h"
 
@@ -109,9 +108,6 @@ static inline void used_write(struct ring *v, uint16_t at, uint16_t id, uint32_t
 
 static void publish(struct ring *v) {
 	__atomic_store_n(&v->used->idx, v->last_used, __ATOMIC_RELEASE);
-	// Nothing is ever in flight across a publication, so this index is all the region has to hold.
-	if (v->inflight_split != NULL)
-		v->inflight_split->used_idx = v->last_used;
 }
 
 void split_return(struct ring *v) {

@@ -20,6 +20,7 @@
  * vhost.c         the port operations
  * vhost_door.c    the socket users see: who may come in, which messages pass on to the library
  * vhost_device.c  the library's callbacks: rings are given to the workers and taken from them
+ * vhost_inflight.c  positions of rings that outlive us
  * vhost_sigbus.c  a guest's memory file that shrinks under us
  * ring*.c        the rings */
 
@@ -49,13 +50,20 @@ struct door {
 	char group[32];
 	bool client, link_down;
 	bool shut_wait; /* client: hold off after a shut */
-	bool packed; /* by the last SET_FEATURES that passed */
+	bool acks; /* by the last SET_PROTOCOL_FEATURES that passed: REPLY_ACK */
 	uint64_t half_since; /* when the message being read began, CLOCK_MONOTONIC us */
 	unsigned have; /* bytes of the message being read */
 	unsigned nfds;
 	int fds[VHOST_MSG_FDS];
 	unsigned last; /* last request passed on */
 	uint8_t msg[VHOST_MSG_MAX];
+};
+
+/* What the guest keeps for us over our death (vhost_inflight.c). */
+struct inflight {
+	void *map; /* NULL: none */
+	size_t len;
+	unsigned rings;
 };
 
 struct vhost_dev {
@@ -73,6 +81,7 @@ struct vhost_dev {
 	bool started[VHOST_RINGS_MAX]; /* workers may have it */
 	uint64_t features;
 	struct gmem mem;
+	struct inflight inflight;
 
 	/* Workers and the signal handler say what went wrong, once. */
 	atomic_int fault_claimed;
@@ -101,6 +110,17 @@ void device_unregister(struct vhost_dev *d);
 bool device_wait_gone(struct vhost_dev *d, unsigned ms);
 /* Makes every ring of the device still; safe in a signal handler. */
 void device_still(struct vhost_dev *d);
+
+/* A new region for front ends that ask for one; *size gets its bytes. A descriptor, or -errno. */
+int inflight_make(unsigned rings, uint64_t *size);
+/* Maps a region that message_admit let pass, in place of the one before; -EINVAL: cannot be mapped.
+ * With the rings stopped. */
+int inflight_take(struct inflight *in, int fd, uint64_t offset, unsigned rings);
+void inflight_drop(struct inflight *in);
+/* Where ring `idx` keeps its position, NULL: nowhere. */
+uint64_t *inflight_mark(const struct inflight *in, unsigned idx);
+/* Gives a connection its region; takes the rings from the workers meanwhile. Control thread. */
+int device_set_inflight(struct vhost_dev *d, int fd, uint64_t offset, unsigned rings);
 
 /* A guest's memory, for the SIGBUS handler. */
 void sigbus_watch(struct vhost_dev *d);

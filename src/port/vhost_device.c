@@ -40,7 +40,6 @@ enum request {
 	SET_VRING_KICK = 12,
 	SET_VRING_CALL = 13,
 	SET_VRING_ENABLE = 18,
-	SET_INFLIGHT_FD = 32,
 };
 
 static const uint64_t not_offered = 1ull << VHOST_F_LOG_ALL | 1ull << VIRTIO_F_IOMMU_PLATFORM;
@@ -149,7 +148,6 @@ static unsigned receive_caps(uint64_t features) {
 /* Fills everything of the ring but the window. False: not to be started. */
 static bool ring_describe(struct vhost_dev *d, unsigned idx, struct ring *v) {
 	const uint64_t f = d->features;
-	struct rte_vhost_ring_inflight in = {0};
 	struct rte_vhost_vring rv;
 	uint16_t avail = 0, used = 0;
 
@@ -176,18 +174,15 @@ static bool ring_describe(struct vhost_dev *d, unsigned idx, struct ring *v) {
 	v->caps = (uint8_t)receive_caps(f);
 	v->len_max = d->port->mtu + 18u;
 	v->signalled_valid = false;
-	v->inflight_split = NULL;
-	if (rte_vhost_get_vhost_ring_inflight(d->vid, idx, &in) == 0) {
-		if (v->packed)
-			v->inflight_packed = in.inflight_packed;
-		else
-			v->inflight_split = in.inflight_split;
-	}
 	rte_vhost_get_vring_base(d->vid, idx, &avail, &used);
-	if (v->packed && v->inflight_packed != NULL)
-		rte_vhost_get_vring_base_from_inflight(d->vid, idx, &avail, &used);
 	// What is used is the truth: a switch that was killed left it so, and took nothing out of order.
 	ring_set_base(v, v->packed ? avail : v->used->idx);
+	v->mark = v->packed ? inflight_mark(&d->inflight, idx) : NULL;
+	if (v->packed && !packed_resume(v) && v->last_used >= v->size) {
+		ring_fault(v, "queue %u: to go on at slot %u of a ring of %u", idx, v->last_used,
+			v->size);
+		return false;
+	}
 	if (v->packed)
 		packed_recover(v);
 	v->callfd = rv.callfd < 0 ? -1 : eventfd_dup(rv.callfd);
@@ -295,6 +290,17 @@ static void rings_stop(struct vhost_dev *d) {
 		ring_stop(d, i);
 }
 
+int device_set_inflight(struct vhost_dev *d, int fd, uint64_t offset, unsigned rings) {
+	int rc;
+
+	pthread_mutex_lock(&d->mu);
+	rings_stop(d);
+	rc = inflight_take(&d->inflight, fd, offset, rings);
+	rings_start(d);
+	pthread_mutex_unlock(&d->mu);
+	return rc;
+}
+
 static void memory_take(struct vhost_dev *d) {
 	struct rte_vhost_memory *m = NULL;
 
@@ -344,7 +350,6 @@ static int message_ring(const void *msg) {
 	case SET_FEATURES:
 	case RESET_OWNER:
 	case SET_MEM_TABLE:
-	case SET_INFLIGHT_FD:
 	case GET_VRING_BASE: // the library stops the whole device on the first of these
 		return VHOST_RINGS_MAX;
 	case SET_VRING_NUM:
@@ -360,6 +365,16 @@ static int message_ring(const void *msg) {
 	}
 }
 
+static void mark_drop(struct vhost_dev *d, const void *msg) {
+	uint32_t index;
+	uint64_t *mark;
+
+	memcpy(&index, (const uint8_t *)msg + 12, sizeof(index));
+	mark = inflight_mark(&d->inflight, index);
+	if (mark != NULL)
+		__atomic_store_n(mark, 0, __ATOMIC_RELAXED);
+}
+
 static enum rte_vhost_msg_result before_message(int vid, void *msg) {
 	struct vhost_dev *d = device_of(vid);
 	int ring = message_ring(msg);
@@ -372,6 +387,8 @@ static enum rte_vhost_msg_result before_message(int vid, void *msg) {
 		sigbus_forget(d);
 		if (message_request(msg) == SET_MEM_TABLE || message_request(msg) == RESET_OWNER)
 			d->has_mem = false;
+		if (message_request(msg) == GET_VRING_BASE)
+			mark_drop(d, msg); // the front end is told, and may go on elsewhere
 	} else {
 		ring_stop(d, (unsigned)ring);
 	}
@@ -420,6 +437,7 @@ static void on_disconnection(int vid) {
 	pthread_mutex_lock(&d->mu);
 	rings_stop(d);
 	sigbus_forget(d);
+	inflight_drop(&d->inflight);
 	d->mem.n = 0;
 	d->vid = -1;
 	d->features = 0;

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <rte_vhost.h>
 #include <systemd/sd-event.h>
 
 #include "base/err.h"
@@ -216,13 +217,50 @@ static void library_refused(struct vhost_dev *d) {
 	door_detach(d, why);
 }
 
+/* Answers a request in the library's place; fd goes along when it is not -1. */
+static void answer(
+	struct vhost_dev *d, const struct message *m, const void *payload, uint32_t size, int fd) {
+	uint8_t reply[MESSAGE_HEADER + 32];
+	const uint32_t head[3] = {message_u32(m->bytes), MESSAGE_REPLY_FLAGS, size};
+
+	memcpy(reply, head, sizeof(head));
+	memcpy(reply + MESSAGE_HEADER, payload, size);
+	pass(d->door.front, reply, MESSAGE_HEADER + size, &fd, fd >= 0);
+}
+
+/* The in-flight region is between the front end and us. */
+static bool inflight_cross(struct vhost_dev *d, const struct message *m) {
+	const uint8_t *p = m->bytes + MESSAGE_HEADER;
+	const uint32_t rings = message_u32(p + 16) & 0xffff;
+	struct door *door = &d->door;
+	int err;
+
+	if (message_u32(m->bytes) == MESSAGE_GET_INFLIGHT_FD) {
+		uint64_t reply[3] = {0, 0, message_u32(p + 16)};
+		int fd = inflight_make(rings, &reply[0]);
+
+		answer(d, m, reply, 20, fd);
+		fd_drop(&fd);
+		fds_drop(door);
+		return true;
+	}
+	err = device_set_inflight(d, m->fds[0], message_u64(p + 8), rings);
+	if (err < 0) {
+		door_detach(d, "in-flight region that cannot be mapped");
+		return false;
+	}
+	if (door->acks && message_u32(m->bytes + 4) & MESSAGE_NEED_REPLY)
+		answer(d, m, (uint64_t[]){0}, 8, -1);
+	fds_drop(door);
+	return true;
+}
+
 /* A whole message is in door->msg: answers it, passes it on, or ends the connection (false). */
 static bool message_cross(struct vhost_dev *d) {
 	struct door *door = &d->door;
 	const struct message m = {
 		.bytes = door->msg, .len = door->have, .fds = door->fds, .nfds = door->nfds};
-	const struct message_limits limits = {
-		.queues = d->port->queues, .mtu = d->port->mtu, .packed = door->packed};
+	const struct message_limits limits = {.queues = d->port->queues, .mtu = d->port->mtu};
 	const unsigned request = message_u32(door->msg);
 	char why[192];
 
@@ -230,21 +268,22 @@ static bool message_cross(struct vhost_dev *d) {
 		door_detach(d, why);
 		return false;
 	}
-	if (request == MESSAGE_GET_QUEUE_NUM) {
-		// The library would say 128.
-		uint8_t reply[MESSAGE_HEADER + 8];
-		uint32_t head[3] = {request, MESSAGE_REPLY_FLAGS, 8};
-		uint64_t pairs = d->port->queues;
-
-		memcpy(reply, head, sizeof(head));
-		memcpy(reply + MESSAGE_HEADER, &pairs, sizeof(pairs));
-		pass(door->front, reply, sizeof(reply), NULL, 0);
+	switch (request) {
+	case MESSAGE_GET_QUEUE_NUM: // the library would say 128
+		answer(d, &m, (uint64_t[]){d->port->queues}, 8, -1);
 		fds_drop(door);
 		return true;
+	case MESSAGE_GET_INFLIGHT_FD:
+	case MESSAGE_SET_INFLIGHT_FD:
+		return inflight_cross(d, &m);
+	case MESSAGE_SET_PROTOCOL_FEATURES:
+		door->acks =
+			message_u64(m.bytes + MESSAGE_HEADER) >> VHOST_USER_PROTOCOL_F_REPLY_ACK &
+			1;
+		break;
+	default:
+		break;
 	}
-	if (request == MESSAGE_SET_FEATURES)
-		door->packed =
-			message_u64(door->msg + MESSAGE_HEADER) >> 34 & 1; // VIRTIO_F_RING_PACKED
 	door->last = request;
 	if (!pass(door->back, door->msg, door->have, door->fds, door->nfds)) {
 		if (errno == EPIPE || errno == ECONNRESET)
@@ -366,7 +405,7 @@ static void attach(struct vhost_dev *d) {
 	atomic_store(&d->faulted, false);
 	d->shut = false;
 	d->reason[0] = '\0';
-	door->packed = false;
+	door->acks = false;
 	door->last = 0;
 	door->back = sock_connect(door->twin, &e);
 	if (door->back < 0) {

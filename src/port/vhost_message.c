@@ -7,8 +7,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include <rte_vhost.h>
-
 /* What a request carries that must hold before the library acts on it. */
 enum shape {
 	PLAIN,
@@ -54,16 +52,12 @@ const char *message_name(unsigned request) {
 	return request < NREQUESTS ? requests[request].name : NULL;
 }
 
-/* The library maps the region and writes into it as far as the numbers say, whatever its size. */
+/* See vhost_inflight.c: what the region has to hold is a mark for each ring. */
 static bool admit_inflight(
 	const struct message *m, const struct message_limits *l, char *why, size_t size) {
 	const uint8_t *p = m->bytes + MESSAGE_HEADER;
 	const uint64_t bytes = message_u64(p), offset = message_u64(p + 8);
 	const unsigned queues = message_u32(p + 16) & 0xffff, ring = message_u32(p + 16) >> 16;
-	uint64_t each = l->packed ? sizeof(struct rte_vhost_inflight_info_packed) +
-					    ring * sizeof(struct rte_vhost_inflight_desc_packed)
-				  : sizeof(struct rte_vhost_inflight_info_split) +
-					    ring * sizeof(struct rte_vhost_inflight_desc_split);
 	struct stat st;
 
 	if (queues > 2 * l->queues || ring > 32768) {
@@ -75,12 +69,11 @@ static bool admit_inflight(
 	}
 	if (message_u32(m->bytes) != MESSAGE_SET_INFLIGHT_FD)
 		return true;
-	each = (each + 63) & ~63ull;
-	if (m->nfds != 1 || fstat(m->fds[0], &st) < 0 || bytes < each * queues ||
+	if (m->nfds != 1 || fstat(m->fds[0], &st) < 0 || bytes < queues * MESSAGE_INFLIGHT_RING ||
 		offset > (uint64_t)st.st_size || bytes > (uint64_t)st.st_size - offset) {
 		snprintf(why, size,
-			"in-flight region of %llu bytes is too small for %u rings of %u",
-			(unsigned long long)bytes, queues, ring);
+			"in-flight region of %llu bytes is too small for %u rings, or for its file",
+			(unsigned long long)bytes, queues);
 		return false;
 	}
 	return true;

@@ -11,12 +11,18 @@
  * docs/interop/vhost-user.rst). What the library checks itself is not checked again; what it would
  * wait for, loop over or write past is. */
 
-enum { MESSAGE_HEADER = 12, MESSAGE_REPLY_FLAGS = 1 | 1 << 2 /* version 1, reply */ };
+enum {
+	MESSAGE_HEADER = 12,
+	MESSAGE_REPLY_FLAGS = 1 | 1 << 2, /* version 1, reply */
+	MESSAGE_NEED_REPLY = 1 << 3,
+	MESSAGE_INFLIGHT_RING = 64, /* bytes of an in-flight region for each ring */
+};
 
 enum message_request {
 	MESSAGE_GET_FEATURES = 1,
-	MESSAGE_SET_FEATURES = 2,
+	MESSAGE_SET_PROTOCOL_FEATURES = 16,
 	MESSAGE_GET_QUEUE_NUM = 17,
+	MESSAGE_GET_INFLIGHT_FD = 31,
 	MESSAGE_SET_INFLIGHT_FD = 32,
 };
 
@@ -31,7 +37,6 @@ struct message {
 struct message_limits {
 	unsigned queues; /* pairs */
 	unsigned mtu;
-	bool packed; /* the last SET_FEATURES chose packed rings */
 };
 
 static inline uint32_t message_u32(const uint8_t *p) {
