@@ -490,6 +490,7 @@ int bed_run(const char *name, struct lie *lies, unsigned n) {
 			.test_func = bed_try,
 			.teardown_func = tidy,
 			.initial_state = &lies[i]};
+	cmocka_set_test_filter(getenv("WEIR_CASE"));
 	failed = _cmocka_run_group_tests(name, t, n, bed_setup, bed_teardown);
 	free(t);
 	return failed;

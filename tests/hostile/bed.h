@@ -59,7 +59,8 @@ int bed_teardown(void **state);
 
 /* A cmocka test: *state is a struct lie. */
 void bed_try(void **state);
-/* Makes a cmocka test of each lie and runs them all; what main() returns. */
+/* Makes a cmocka test of each lie and runs them, those that match the pattern in WEIR_CASE when that
+ * is set; what main() returns. */
 int bed_run(const char *name, struct lie *lies, unsigned n);
 
 /* The mate sends n frames to the liar, as many as the switch takes in time; returns how many. */
