@@ -227,7 +227,7 @@ void output_diff(FILE *f, const json_t *diff) {
 	json_t *one;
 
 	if (json_array_size(diff) == 0)
-		fputs("no difference\n", f);
+		fputs("nothing to change\n", f);
 	json_array_foreach (diff, i, one) {
 		const char *op = json_string_value(json_object_get(one, "op"));
 		const char *what = json_string_value(json_object_get(one, "what"));

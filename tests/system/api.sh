@@ -50,7 +50,7 @@ garbage() {
 	ask 'garbage' '{' '[]' '5' '{"jsonrpc":"2.0","id":1,"method":"nope"}' | jq -s -e \
 		'map(.error.code) == [-32700, -32700, -32600, -32600, -32601]'
 	head -c 300000 /dev/urandom | tr -d '\n' | timeout 5 socat -u - "UNIX-CONNECT:$WEIR_API" || true
-	python3 - "$WEIR_API" <<'PY' | grep -q '1 MiB'
+	python3 - "$WEIR_API" <<'PY' | says '1 MiB'
 import socket, sys
 s = socket.socket(socket.AF_UNIX)
 s.connect(sys.argv[1])
@@ -58,7 +58,7 @@ try:
     s.sendall(bytes(2000000))
 except BrokenPipeError:
     pass
-print(s.makefile().readline())
+print(s.makefile().readline(), end="")
 PY
 	{ printf '[%.0s' {1..50000}; echo; } | timeout 5 socat -t 5 - "UNIX-CONNECT:$WEIR_API" | grep -q -- -32700
 	printf '{"jsonrpc":"2.0","id":1,"method":"port.del","params":{"name":"a"}}' |
@@ -130,7 +130,7 @@ sessions() {
 	weir network del red | says '^- network red'
 	weir port del v | says '^- port v'
 	[[ ! -e $T/v.sock ]]
-	weir port set a network=blue | says 'no difference'
+	weir port set a network=blue | says 'nothing to change'
 }
 it "ports and networks are edited in the words of the file" sessions
 
