@@ -17,7 +17,7 @@ address a eth0 10.0.0.1/24
 address b eth0 10.0.0.2/24
 
 same() {
-	weir apply "$T/weir.yaml" | says '^no difference$'
+	weir apply "$T/weir.yaml" | says '^nothing to change$'
 	[[ $(weir apply "$T/weir.yaml" -j) = '[]' ]]
 }
 it "the file the switch runs from already changes nothing" same
