@@ -38,7 +38,7 @@ _weir_keys() {
 }
 
 _weir() {
-	local cur=${COMP_WORDS[COMP_CWORD]} line word i words=() _weir_api=
+	local cur line word i words=() _weir_api=
 	COMPREPLY=()
 	# Words as weir will see them: bash splits at '=' and ':', we split at blanks.
 	line=${COMP_LINE:0:COMP_POINT}

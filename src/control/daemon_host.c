@@ -205,7 +205,8 @@ int host_start_dpdk(const cpu_set_t *cpus, bool verbose, struct err *e) {
 	char dir[64] = "/tmp/weir-XXXXXX";
 	char *argv[] = {"weir", "--no-huge", "--no-shconf", "--no-pci", "--no-telemetry", "-m",
 		DPDK_MIB, "--lcores", lcores, NULL};
-	FILE *f = fopencookie(NULL, "w", io);
+	FILE *f = fopencookie(NULL, "w", io), *was = stderr;
+	int ret;
 
 	if (f == NULL)
 		return err_set(e, ENOMEM, "out of memory");
@@ -214,11 +215,17 @@ int host_start_dpdk(const cpu_set_t *cpus, bool verbose, struct err *e) {
 	host_cpus(cpus); // DPDK's own threads get what this one has now
 	if (mkdtemp(dir) == NULL)
 		return err_set(e, errno, "no temporary folder %s: %s", dir, strerror(errno));
-	if (init_in(dir, sizeof(argv) / sizeof(argv[0]) - 1, argv) < 0)
+	// What is fatal DPDK also prints itself; a failed start is one sentence, and that is ours.
+	stderr = f;
+	ret = init_in(dir, sizeof(argv) / sizeof(argv[0]) - 1, argv);
+	stderr = was;
+	if (ret < 0)
 		return err_set(e, rte_errno != 0 ? rte_errno : EIO,
-			"DPDK's runtime did not start (%s MiB of address space, no hugepages): "
-			"%s%s%s",
-			DPDK_MIB, strerror(rte_errno), last_error[0] != '\0' ? "; it says: " : "",
-			last_error);
+			"DPDK's runtime did not start: %s%s%s%s",
+			rte_errno != 0 ? strerror(rte_errno) : "reason unknown",
+			last_error[0] != '\0' ? "; it says: " : "", last_error,
+			rte_errno == ENOMEM ? "; let weir have " DPDK_MIB
+					      " MiB more of address space (ulimit -v)"
+					    : "");
 	return 0;
 }

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026, the weir authors
+# Completion in bash: commands, keys, and names asked of the running switch.
+# timeout: 30
+. "$(dirname "$0")/lib.sh"
+
+config <<YAML
+networks: {blue: {vlan: 100}, green: {vlan: 200}}
+ports:
+  vm1: {vhost-user: $T/vm1.sock, network: blue}
+  vm2: {vhost-user: $T/vm2.sock, network: green}
+YAML
+switch_start || exit 1
+
+# shellcheck source=../../completion/weir.bash
+. "$TESTS/../completion/weir.bash"
+
+# after LINE WORD...: what is offered there is exactly these.
+after() {
+	local line=$1
+	shift
+	mkdir -p "$T/bin"
+	ln -sf "$(realpath "$WEIR")" "$T/bin/weir"
+	PATH=$T/bin:$PATH
+	compopt() { :; } # works only while bash itself completes
+	# shellcheck disable=SC2034 # _weir reads them
+	COMP_LINE=$line COMP_POINT=${#line}
+	_weir
+	diff <(printf '%s\n' "$@") <(printf '%s\n' "${COMPREPLY[@]}")
+}
+
+it "commands are offered" after "weir c" capture
+it "what show can show is offered" after "weir show " ports networks macs workers drops config
+it "ports are offered by name" after "weir port del " vm1 vm2
+it "and of the switch that --api names" after "weir --api $T/api.sock capture vm" vm1 vm2
+it "without a switch nothing is" after "weir --api $T/nothing port del " ""
+it "keys of a port are offered" after "weir port set vm1 m" mtu= mac= mac-limit= mode=
+it "networks are offered as values" after "weir port set vm1 network=g" green
+it "and in lists" after "weir port set vm1 trunk=blue,g" blue,green
+it "words of a key are offered" after "weir port set vm1 link=" up down
+it "options are offered" after "weir capture vm1 --" --snaplen
