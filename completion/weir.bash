@@ -8,8 +8,9 @@
 _weir_names() { # ports|networks
 	local api=()
 	[[ -z $_weir_api ]] || api=(--api "$_weir_api")
-	command weir "${api[@]}" show "$1" -j 2>/dev/null |
+	{ command weir "${api[@]}" show "$1" -j 2>/dev/null || true; } |
 		sed -n 's/^    "name": "\([^"]*\)",\{0,1\}$/\1/p'
+	return 0
 }
 
 _weir_keys() {
