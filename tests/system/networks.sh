@@ -167,3 +167,10 @@ moves() {
 	show macs "any(.[]; .mac == \"$mac\" and .port == \"b2\") | not"
 }
 it "a station that moves to another port is found there at once" moves
+
+tagged_tcp() {
+	iperf b1 trunk 10.100.0.1 -t 1 "$@" >"$T/tcp.json"
+	jq -e '.end.sum_received.bits_per_second > 1e7' "$T/tcp.json"
+}
+it "TCP flows from a trunk into an access port" tagged_tcp
+it "TCP flows from an access port into a trunk" tagged_tcp -R
