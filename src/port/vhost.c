@@ -52,13 +52,6 @@ static unsigned vhost_rx(struct rxq *q, struct batch *b, unsigned budget) {
 	return n;
 }
 
-/* Tells the guest; an eventfd that is full has been told already. */
-static void call(struct ring *v) {
-	uint64_t one = 1;
-
-	(void)!write(v->callfd, &one, sizeof(one));
-}
-
 static void vhost_rx_done(struct rxq *q, struct batch *b) {
 	struct vhost_rx *rx = rx_of(q);
 	bool wants;
@@ -66,7 +59,7 @@ static void vhost_rx_done(struct rxq *q, struct batch *b) {
 	ring_return(&rx->v);
 	wants = ring_wants_call(&rx->v);
 	if (__builtin_expect(wants, 0))
-		call(&rx->v);
+		call_guest(rx->v.callfd);
 	rte_spinlock_unlock(&rx->lock);
 }
 
@@ -166,7 +159,7 @@ static void vhost_tx_end(struct txq *t) {
 	if (tx->v.staged > 0) {
 		ring_publish(&tx->v);
 		if (ring_wants_call(&tx->v)) {
-			call(&tx->v);
+			call_guest(tx->v.callfd);
 			t->c.notifications++;
 		}
 	}
@@ -187,14 +180,14 @@ static bool vhost_arm(struct rxq *q) {
 
 static void vhost_disarm(struct rxq *q) {
 	struct vhost_rx *rx = rx_of(q);
-	uint64_t n;
+	struct epoll_event ev;
 
 	if (!rte_spinlock_trylock(&rx->lock))
 		return;
 	if (atomic_load_explicit(&q->active, memory_order_relaxed))
 		ring_disarm(&rx->v);
-	if (rx->kickfd >= 0)
-		(void)!read(rx->kickfd, &n, sizeof(n));
+	// Not read(): the guest could have emptied it and made it blocking.
+	(void)!epoll_wait(rx->epfd, &ev, 1, 0);
 	rte_spinlock_unlock(&rx->lock);
 }
 
@@ -210,7 +203,7 @@ static int on_wake(sd_event_source *s, int fd, uint32_t revents, void *arg) {
 	uint64_t n;
 
 	(void)!read(fd, &n, sizeof(n));
-	if (atomic_load(&d->faulted)) {
+	if (atomic_load(&d->faulted) && !d->shut) {
 		if (atomic_load(&d->shrunk))
 			snprintf(text, sizeof(text),
 				"the guest's memory file became shorter than its memory table "
@@ -287,6 +280,7 @@ static int vhost_open(struct port *p, const struct port_spec *s, struct err *e) 
 	if (d == NULL)
 		return err_set(e, ENOMEM, "no memory or descriptors for %u queue pairs", p->queues);
 	sigbus_install();
+	call_init();
 	rc = sd_event_add_io(env->loop, &d->on_wake, d->wake, EPOLLIN, on_wake, d);
 	if (rc >= 0)
 		rc = door_open(d, s, e);

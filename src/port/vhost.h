@@ -20,6 +20,7 @@
  * vhost.c         the port operations
  * vhost_door.c    the socket users see: who may come in, which messages pass on to the library
  * vhost_device.c  the library's callbacks: rings are given to the workers and taken from them
+ * vhost_call.c    the guest's interrupt
  * vhost_inflight.c  positions of rings that outlive us
  * vhost_sigbus.c  a guest's memory file that shrinks under us
  * ring*.c        the rings */
@@ -30,7 +31,7 @@ struct vhost_rx {
 	struct rxq q;
 	rte_spinlock_t lock; /* held from rx to rx_done, and by whoever starts or stops the ring */
 	int kickfd; /* our duplicate, -1 while stopped */
-	int epfd; /* holds kickfd: what workers sleep on stays the same over restarts */
+	int epfd; /* holds kickfd, edge-triggered: what workers sleep on stays the same over restarts */
 	struct ring v;
 };
 
@@ -121,6 +122,11 @@ void inflight_drop(struct inflight *in);
 uint64_t *inflight_mark(const struct inflight *in, unsigned idx);
 /* Gives a connection its region; takes the rings from the workers meanwhile. Control thread. */
 int device_set_inflight(struct vhost_dev *d, int fd, uint64_t offset, unsigned rings);
+
+/* Adds 1 to a guest's eventfd, or leaves it when it is full; never waits, whatever the guest does with
+ * it. Any thread, after the control thread called call_init. */
+void call_init(void);
+void call_guest(int fd);
 
 /* A guest's memory, for the SIGBUS handler. */
 void sigbus_watch(struct vhost_dev *d);

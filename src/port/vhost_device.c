@@ -78,11 +78,10 @@ void ring_fault(struct ring *v, const char *fmt, ...) {
 	device_still(d);
 }
 
-/* A duplicate of what must be an eventfd and must never block. -1: none, or not one. */
+/* A duplicate of what must be an eventfd. -1: none, or not one. */
 static int eventfd_dup(int fd) {
 	char link[64], name[32];
 	ssize_t n;
-	int copy;
 
 	if (fd < 0)
 		return -1;
@@ -93,10 +92,7 @@ static int eventfd_dup(int fd) {
 	name[n] = '\0';
 	if (strcmp(name, "anon_inode:[eventfd]") != 0)
 		return -1;
-	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (copy >= 0)
-		fcntl(copy, F_SETFL, fcntl(copy, F_GETFL) | O_NONBLOCK);
-	return copy;
+	return fcntl(fd, F_DUPFD_CLOEXEC, 0);
 }
 
 /* Are the three areas of the ring where the library says, whole and aligned (virtio 1.2, 2.7, 2.8)? */
@@ -192,7 +188,7 @@ static bool ring_describe(struct vhost_dev *d, unsigned idx, struct ring *v) {
 }
 
 static bool kick_watch(struct vhost_rx *rx, int fd) {
-	struct epoll_event ev = {.events = EPOLLIN};
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLET};
 
 	rx->kickfd = eventfd_dup(fd);
 	return rx->kickfd >= 0 && epoll_ctl(rx->epfd, EPOLL_CTL_ADD, rx->kickfd, &ev) == 0;
