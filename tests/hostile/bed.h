@@ -72,6 +72,9 @@ struct front *bed_mate(void);
 /* Attaches an honest front end to a port, trying for some seconds; fails the test when that does not
  * come off. */
 void bed_attach(struct front *f, const char *port, struct front_options o);
+void bed_detach(struct front *f);
+/* Fails the test when a neighbour lost a frame or stands still, or the switch is gone. */
+void bed_hold(void);
 /* Sends a frame of 64 bytes and tells whether it arrived at the mate within a second or so. */
 bool bed_passes(struct front *f);
 /* Sleeps; longer under sanitizers. */

@@ -288,8 +288,7 @@ int front_reap(struct front *f, unsigned pair) {
 	return n;
 }
 
-/* Cuts `len` bytes at `gpa` into the descriptors the options ask for. */
-static unsigned cut(const struct front *f, struct front_piece *p, uint64_t gpa, uint32_t len) {
+unsigned front_cut(const struct front *f, struct front_piece *p, uint64_t gpa, uint32_t len) {
 	unsigned n = 0, parts = f->o.chain;
 
 	if (f->o.header_alone) {
@@ -325,7 +324,7 @@ int front_put(struct front *f, unsigned pair, const void *frame, size_t len,
 		return id;
 	memcpy(r->buf[id], h != NULL ? h : &none, f->header);
 	memcpy(r->buf[id] + f->header, frame, len);
-	id = front_ring_put(r, p, cut(f, p, r->buf_gpa[id], f->header + len), f->o.indirect);
+	id = front_ring_put(r, p, front_cut(f, p, r->buf_gpa[id], f->header + len), f->o.indirect);
 	return id < 0 ? id : 0;
 }
 

@@ -267,6 +267,10 @@ void front_udp_frame(uint8_t *out, size_t len, const uint8_t *dst, const uint8_t
 void *front_alloc(struct front *f, unsigned region, size_t size, size_t align);
 uint64_t front_gpa(const struct front *f, const void *p); /* 0 when not of the guest's memory */
 
+/* Cuts `len` bytes at `gpa` into the descriptors the options ask for: at most FRONT_CHAIN_MAX pieces at
+ * p; returns how many. */
+unsigned front_cut(const struct front *f, struct front_piece *p, uint64_t gpa, uint32_t len);
+
 /* --- Rings ----------------------------------------------------------------------------------- */
 
 /* Makes one buffer of n pieces; through an indirect table when `indirect`. Returns its id, -EAGAIN
