@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -499,6 +500,31 @@ bool device_wait_gone(struct vhost_dev *d, unsigned ms) {
 	return gone;
 }
 
+/* librte_vhost's thread takes a new listener into its poll when one of the descriptors it has stirs,
+ * or after a second, which is too long for a front end that waits for weir to come back. Connections
+ * the library makes itself it takes at once, so it makes one, to nobody, and the listener comes too. */
+static void nudge_library(const char *twin) {
+	static const struct rte_vhost_device_ops none;
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	const char *path = sa.sun_path;
+	int fd;
+
+	// When it cannot be done, the library looks a second later.
+	if (snprintf(sa.sun_path, sizeof(sa.sun_path), "%s+", twin) >= (int)sizeof(sa.sun_path))
+		return;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 && listen(fd, 1) == 0 &&
+		rte_vhost_driver_register(
+			path, RTE_VHOST_USER_CLIENT | RTE_VHOST_USER_NO_RECONNECT) == 0) {
+		if (rte_vhost_driver_callback_register(path, &none) == 0)
+			rte_vhost_driver_start(path);
+		rte_vhost_driver_unregister(path);
+	}
+	unlink(path);
+	if (fd >= 0)
+		close(fd);
+}
+
 int device_register(struct vhost_dev *d, struct err *e) {
 	static const struct rte_vhost_device_ops ops = {
 		.new_device = on_device,
@@ -521,6 +547,7 @@ int device_register(struct vhost_dev *d, struct err *e) {
 		device_unregister(d);
 		return err_set(e, EIO, "librte_vhost cannot listen at %s", path);
 	}
+	nudge_library(path);
 	return 0;
 }
 
