@@ -76,10 +76,11 @@ static void catch_signals(void) {
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
+	signal(SIGPIPE, SIG_IGN); // a reader that had enough ends it in good order
 }
 
-static int capture(const char *port, uint64_t count, uint64_t snaplen, int out, const char *file) {
-	int conn = client_open(), p[2], ret;
+static int capture(const char *port, uint64_t count, uint64_t snaplen, const char *file) {
+	int conn = client_open(), out = STDOUT_FILENO, p[2], ret;
 	json_t *params, *result;
 	struct err e;
 
@@ -94,10 +95,16 @@ static int capture(const char *port, uint64_t count, uint64_t snaplen, int out, 
 	if (result == NULL)
 		return cli_fail("%s", e.text);
 	json_decref(result);
+	// Only now, so that a refusal leaves a file of that name alone.
+	if (file != NULL)
+		out = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (out < 0)
+		return cli_fail("%s: %s", file, strerror(errno));
 	ret = copy(conn, p[0], out);
 	if (ret == -EPIPE) // the reader had enough
 		return STATUS_DONE;
-	return ret < 0 ? cli_fail("%s: %s", file, strerror(-ret)) : STATUS_DONE;
+	return ret < 0 ? cli_fail("%s: %s", file != NULL ? file : "standard output", strerror(-ret))
+		       : STATUS_DONE;
 }
 
 static int number(const char *text, uint64_t max, uint64_t *n) {
@@ -110,7 +117,7 @@ static int number(const char *text, uint64_t max, uint64_t *n) {
 }
 
 static int run(const struct command *c, int argc, char **argv) {
-	int bad = 0, out = STDOUT_FILENO;
+	int bad = 0;
 	const char *file = cli_option(&argc, argv, "w", &bad);
 	const char *count = cli_option(&argc, argv, "c", &bad);
 	const char *snaplen = cli_option(&argc, argv, "snaplen", &bad);
@@ -128,15 +135,13 @@ static int run(const struct command *c, int argc, char **argv) {
 	if (!number(snaplen, 262144, &bytes))
 		return cli_usage(
 			c, "--snaplen is '%s', it must be a number of bytes up to 262144", snaplen);
-	if ((file == NULL || strcmp(file, "-") == 0) && isatty(STDOUT_FILENO))
+	if (file != NULL && strcmp(file, "-") == 0)
+		file = NULL;
+	if (file == NULL && isatty(STDOUT_FILENO))
 		return cli_usage(c,
 			"a terminal does not show pcapng; give -w FILE or a pipe (| tshark -r -)");
-	if (file != NULL && strcmp(file, "-") != 0)
-		out = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	if (out < 0)
-		return cli_fail("%s: %s", file, strerror(errno));
 	catch_signals();
-	return capture(argv[1], frames, bytes, out, file != NULL ? file : "standard output");
+	return capture(argv[1], frames, bytes, file);
 }
 
 const struct command cmd_capture = {

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,7 +92,6 @@ int main(int argc, char **argv) {
 	int bad = 0, status;
 	const char *api;
 
-	signal(SIGPIPE, SIG_IGN);
 	api = cli_option(&argc, argv, "api", &bad);
 	if (bad || (api != NULL && api[0] == '\0')) {
 		fputs("weir: --api wants the path of a socket; see 'weir help'\n", stderr);

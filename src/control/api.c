@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/sock.h"
 
 enum { CHUNK = 16384, PENDING_MAX = 65536 };
 
@@ -82,6 +83,10 @@ int api_take_fd(struct api_client *c) {
 
 	c->passed = -1;
 	return fd;
+}
+
+char *api_peer(const struct api_client *c, char *buf, size_t size) {
+	return sock_peer(c->fd, buf, size);
 }
 
 void api_keep(struct api_client *c) {

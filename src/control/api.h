@@ -36,6 +36,9 @@ void api_stop(struct api *a);
 /* The descriptor the client passed last and nobody took yet, now the caller's; -1: none. */
 int api_take_fd(struct api_client *c);
 
+/* Who the client is, for the log: "pid 4711 (weir)". Returns buf. */
+char *api_peer(const struct api_client *c, char *buf, size_t size);
+
 /* From now on the client is silent with good reason: it does not make room for others. */
 void api_keep(struct api_client *c);
 

@@ -22,9 +22,10 @@ static struct daemon *daemon_of(void *ctx) {
 
 /* Frees `want` and makes the reply, {"diff": [...]}. */
 static json_t *apply(
-	struct daemon *d, struct config *want, bool dry_run, int *code, struct err *e) {
+	struct api_call *call, struct config *want, bool dry_run, int *code, struct err *e) {
 	json_t *diff = NULL;
-	int ret = daemon_apply(d, want, dry_run, &diff, e);
+	int ret = daemon_apply(call->arg, want, dry_run, &diff, e);
+	char who[64];
 
 	config_free(want);
 	if (ret < 0) {
@@ -32,6 +33,8 @@ static json_t *apply(
 		*code = ret;
 		return NULL;
 	}
+	if (!dry_run)
+		daemon_log_changes(diff, api_peer(call->client, who, sizeof(who)));
 	return json_pack(
 		"{s:o, s:b}", "diff", diff != NULL ? diff : json_array(), "applied", !dry_run);
 }
@@ -60,7 +63,7 @@ static json_t *do_apply(void *ctx, const json_t *params, int *code, struct err *
 		*code = ret;
 		return NULL;
 	}
-	return apply(d, want, dry_run, code, e);
+	return apply(ctx, want, dry_run, code, e);
 }
 
 static void list_names(const json_t *map, char *buf, size_t size) {
@@ -155,7 +158,7 @@ static json_t *edit(void *ctx, const json_t *params, const char *what, enum edit
 		*code = daemon_from_json(d, &want, tree, e);
 	json_decref(tree);
 	return *code == 0
-		       ? apply(d, want, json_is_true(json_object_get(params, "dry_run")), code, e)
+		       ? apply(ctx, want, json_is_true(json_object_get(params, "dry_run")), code, e)
 		       : NULL;
 }
 

@@ -39,10 +39,9 @@ static uint64_t now_us(void) {
 /* Off the workers' CPUs again. */
 static void narrow(struct daemon *d) {
 	const struct config *c = sw_config(d->sw);
-	cpu_set_t cpus;
 
-	host_control_cpus(&d->all, c->cpus, c->ncpus, &cpus);
-	host_cpus(&cpus);
+	host_control_cpus(&d->all, c->cpus, c->ncpus, &d->control);
+	host_cpus(&d->control);
 }
 
 /* --api wins over what the configuration says, and that over WEIR_API. */
@@ -110,6 +109,35 @@ static struct port *find_port(void *arg, const char *name) {
 	return sw_port(d->sw, name, NULL);
 }
 
+static bool workers_moved(const json_t *diff) {
+	size_t i;
+	json_t *one;
+
+	json_array_foreach (diff, i, one) {
+		const char *what = json_string_value(json_object_get(one, "what"));
+
+		if (what != NULL && strcmp(what, "workers") == 0)
+			return true;
+	}
+	return false;
+}
+
+void daemon_log_changes(const json_t *diff, const char *who) {
+	size_t i;
+	json_t *one;
+
+	json_array_foreach (diff, i, one) {
+		const char *op = "", *what = "", *name = "", *how = "", *why = "";
+
+		json_unpack(one, "{s?s, s?s, s?s, s?s, s?s}", "op", &op, "what", &what, "name",
+			&name, "how", &how, "why", &why);
+		if (strcmp(what, name) == 0)
+			name = "";
+		log_info("%s: %s %s%s%s (%s)%s%s", who, op, what, name[0] != '\0' ? " " : "", name,
+			how, why[0] != '\0' ? ": " : "", why);
+	}
+}
+
 int daemon_apply(
 	struct daemon *d, const struct config *want, bool dry_run, json_t **diff, struct err *e) {
 	int ret;
@@ -117,6 +145,8 @@ int daemon_apply(
 	host_cpus(&d->all);
 	ret = sw_apply(d->sw, want, dry_run, diff, e);
 	narrow(d);
+	if (!dry_run && workers_moved(*diff))
+		host_all_cpus(&d->control);
 	if (!dry_run) {
 		// Also after a failure: ports may have been reopened to undo it.
 		workers_set_capture(sw_workers(d->sw), captures_frame, d->captures);
@@ -152,6 +182,8 @@ static void reload(struct daemon *d) {
 		log_error("reload refused, the running switch is unchanged: %s", e.text);
 	else
 		log_info("reloaded %s: %zu changes", d->options->file, json_array_size(diff));
+	if (ret == 0)
+		daemon_log_changes(diff, "reload");
 	json_decref(diff);
 	status(d, true);
 }

@@ -34,6 +34,7 @@ struct daemon {
 	struct metrics *metrics;
 	struct captures *captures;
 	cpu_set_t all; /* CPUs the process was given */
+	cpu_set_t control; /* where all threads but workers run */
 	uint64_t started_us;
 };
 
@@ -51,12 +52,17 @@ json_t *daemon_config(struct daemon *d, bool full);
 int daemon_apply(
 	struct daemon *d, const struct config *want, bool dry_run, json_t **diff, struct err *e);
 
+/* Says in the log what was changed and for whom. */
+void daemon_log_changes(const json_t *diff, const char *who);
+
 /* daemon_host.c: what the process asks of its host. */
 
 /* Where threads other than workers may run: the given CPUs without the workers', all of them when
  * nothing is left. host_cpus sets the calling thread's CPUs. */
 void host_control_cpus(const cpu_set_t *all, const int *workers, unsigned n, cpu_set_t *out);
 void host_cpus(const cpu_set_t *cpus);
+/* The same for all threads that are no workers: DPDK's own, after the workers moved. */
+void host_all_cpus(const cpu_set_t *cpus);
 /* Descriptors as many as allowed; no guest memory in a core dump. */
 void host_limits(void);
 /* Gives up, for this thread and those it will start, every privilege but what the configuration and

@@ -8,6 +8,7 @@
  *
  * Memory. DPDK gets address space, not memory: pages are touched as librte_vhost allocates its
  * device and ring structures. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -45,6 +46,31 @@ void host_control_cpus(const cpu_set_t *all, const int *workers, unsigned n, cpu
 
 void host_cpus(const cpu_set_t *cpus) {
 	sched_setaffinity(0, sizeof(*cpus), cpus);
+}
+
+/* Workers are known by the name they gave themselves. */
+static bool is_worker(const char *tid) {
+	char path[64], comm[32] = "";
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%.20s/comm", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return true; // just ending
+	(void)!read(fd, comm, sizeof(comm) - 1);
+	close(fd);
+	return strncmp(comm, "worker-", 7) == 0;
+}
+
+void host_all_cpus(const cpu_set_t *cpus) {
+	DIR *dir = opendir("/proc/self/task");
+	struct dirent *d;
+
+	while (dir != NULL && (d = readdir(dir)) != NULL)
+		if (d->d_name[0] != '.' && !is_worker(d->d_name))
+			sched_setaffinity(atoi(d->d_name), sizeof(*cpus), cpus);
+	if (dir != NULL)
+		closedir(dir);
 }
 
 void host_limits(void) {
