@@ -47,12 +47,13 @@ static void segs_take(struct frame *f, uint8_t *dst, uint32_t n) {
 	}
 }
 
-/* Chains, indirect tables, headers in a descriptor of their own, buffers across regions. 0, or -1
- * after a fault. */
+/* Chains, indirect tables, headers in a descriptor of their own, buffers across regions. 0, -1 after
+ * a fault, or -2: the batch has no segments left for a frame of so many pieces. */
 static __attribute__((noinline)) int pull_slow(struct ring *v, struct batch *b, unsigned i) {
 	struct frame *f = &b->f[i];
 	struct taken *t = &v->taken[i];
-	unsigned max = BATCH_SEGS - b->nsegs;
+	// Every frame that is still to come in the batch may need one.
+	unsigned max = BATCH_SEGS - b->nsegs - (BATCH_MAX - 1 - i);
 	uint8_t hdr[12] = {0};
 	uint32_t total = 0;
 	int n;
@@ -64,6 +65,8 @@ static __attribute__((noinline)) int pull_slow(struct ring *v, struct batch *b, 
 		      : split_gather(v, t, false, f->segs, max);
 	if (n == -1)
 		return -1;
+	if (n == -2 && max < FRAME_SEGS_MAX)
+		return -2;
 	if (n == -2) {
 		f->drop = DROP_CHAIN_TOO_LONG;
 		return 0;
@@ -134,6 +137,19 @@ static inline void judge(struct ring *v, struct batch *b, unsigned i) {
 		f->drop = DROP_OVERSIZE;
 }
 
+/* Puts back what was taken from the i-th chain on. */
+static void untake(struct ring *v, unsigned i, unsigned n) {
+	const uint16_t pos = v->taken[i].pos;
+
+	if (!v->packed) {
+		v->last_avail -= n - i;
+		return;
+	}
+	if (pos >= v->last_avail)
+		v->avail_wrap = !v->avail_wrap;
+	v->last_avail = pos;
+}
+
 unsigned ring_pull(struct ring *v, struct batch *b, unsigned budget) {
 	unsigned n = v->packed ? packed_take(v, budget) : split_take(v, budget);
 	uint8_t *at[BATCH_MAX];
@@ -159,13 +175,23 @@ unsigned ring_pull(struct ring *v, struct batch *b, unsigned budget) {
 	}
 	v->ntaken = (uint16_t)n;
 	for (unsigned i = 0; i < n; i++) {
+		int rc = 0;
+
 		frame_reset(&b->f[i], b->room[i]);
 		if (__builtin_expect(at[i] != NULL, 1) &&
 			v->taken[i].len <= (unsigned)FRAME_LEN_MAX + v->hdr_len) {
 			pull_fast(v, b, i, at[i], left[i]);
-		} else if (pull_slow(v, b, i) < 0) {
+		} else {
+			rc = pull_slow(v, b, i);
+		}
+		if (__builtin_expect(rc == -1, 0)) {
 			v->ntaken = 0; // the device is finished: nothing is given back
 			return 0;
+		}
+		if (__builtin_expect(rc == -2, 0)) {
+			untake(v, i, n); // the next batch begins with it
+			v->ntaken = (uint16_t)(n = i);
+			break;
 		}
 		judge(v, b, i);
 		b->bytes += b->f[i].len;

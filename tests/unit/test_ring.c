@@ -223,6 +223,58 @@ static void runts_and_giants_are_named_and_given_back(void **state) {
 	assert_int_equal(g.r.last_used, 3);
 }
 
+/* Slot i is an indirect table of n pieces of 64 bytes; of region A, from page 4 on. */
+static void offer_table(unsigned i, unsigned n) {
+	struct vring_desc *t;
+	uint64_t at = RIG_B + (uint64_t)i % 4 * RIG_PAGE;
+
+	t = (struct vring_desc *)rig_at(&g, at);
+	for (unsigned k = 0; k < n; k++) {
+		t[k] = (struct vring_desc){.addr = BUF + 64 * (k % 64), .len = 64};
+		if (!g.r.packed && k + 1 < n) {
+			t[k].flags = VRING_DESC_F_NEXT;
+			t[k].next = (uint16_t)(k + 1);
+		}
+	}
+	offer(i, at, n * 16, VRING_DESC_F_INDIRECT, true);
+}
+
+static void frames_in_many_pieces_never_take_more_segments_than_a_batch_has(void **state) {
+	static const unsigned pieces[] = {256, 256, 256, 256};
+	unsigned n, all = 0;
+
+	for (unsigned i = 0; i < SIZE; i++) {
+		if (i < 4) {
+			offer_table(i, pieces[i]);
+			continue;
+		}
+		if (i % 2)
+			offer(i, buf(i), 112, 0, true);
+		else
+			offer(i, RIG_B, 256 * 16, VRING_DESC_F_INDIRECT, true);
+	}
+	g.r.len_max = FRAME_LEN_MAX;
+	do {
+		n = ring_pull(&g.r, &g.b, 64);
+		assert_true(g.b.nsegs <= BATCH_SEGS);
+		for (unsigned i = 0; i < n; i++) {
+			const struct frame *f = &g.b.f[i];
+
+			assert_int_equal(f->drop, DROP_NONE); // none is lost for want of room
+			if (f->nsegs > 0)
+				assert_true(f->segs >= g.b.segs &&
+					    f->segs + f->nsegs <= g.b.segs + BATCH_SEGS);
+		}
+		all += n;
+		ring_return(&g.r);
+		no_fault();
+	} while (n > 0);
+	assert_int_equal(all, SIZE);
+	assert_int_equal(g.r.last_used, g.r.packed ? 0 : SIZE);
+	assert_int_equal(g.r.last_avail, g.r.last_used);
+	assert_int_equal(g.r.avail_wrap, g.r.used_wrap);
+}
+
 static struct frame make_frame(uint8_t *head, uint8_t *rest, uint32_t len) {
 	static struct seg seg;
 
@@ -526,6 +578,7 @@ int main(void) {
 		BOTH(what_the_header_asks_for_is_taken_over_once),
 		BOTH(headers_judged_are_headers_kept),
 		BOTH(runts_and_giants_are_named_and_given_back),
+		BOTH(frames_in_many_pieces_never_take_more_segments_than_a_batch_has),
 		BOTH(a_frame_lands_in_one_buffer),
 		BOTH(plain_frames_take_a_buffer_each_and_others_stop_the_run),
 		BOTH(a_tag_goes_behind_the_macs),
