@@ -53,9 +53,19 @@ static bool chain_end(struct ring *v, struct taken *t) {
 	return true;
 }
 
-unsigned packed_take(struct ring *v, unsigned budget) {
-	unsigned n;
+/* Slots that are the guest's: all but those we took and have not given back. One that writes flags out
+ * of turn would otherwise have us go round and take slots that we have. */
+static unsigned slots_left(const struct ring *v) {
+	unsigned have = v->avail_wrap != v->used_wrap ? v->size : 0;
 
+	return v->size - (have + v->last_avail - v->last_used);
+}
+
+unsigned packed_take(struct ring *v, unsigned budget) {
+	unsigned left = slots_left(v), n;
+
+	if (budget > left)
+		budget = left;
 	for (n = 0; n < budget; n++) {
 		struct taken *t = &v->taken[n];
 		const struct vring_packed_desc *d = &v->pdesc[v->last_avail];
@@ -76,6 +86,13 @@ unsigned packed_take(struct ring *v, unsigned budget) {
 				v->size);
 			return 0;
 		}
+		if (__builtin_expect(t->ndesc > left, 0)) {
+			ring_fault(v,
+				"queue %u: the chain at slot %u has slots that were not given back",
+				v->index, t->pos);
+			return 0;
+		}
+		left -= t->ndesc;
 		advance(&v->last_avail, &v->avail_wrap, t->ndesc, v->size);
 	}
 	return n;

@@ -482,6 +482,38 @@ static void a_packed_chain_without_end_is_a_fault(void **state) {
 	fault_says("longer than the ring");
 }
 
+static void a_packed_ring_never_lends_more_slots_than_it_has(void **state) {
+	struct frame f = make_frame(head, rest, 100);
+	bool lap = true;
+
+	// The guest makes each slot available again before anything was published.
+	for (unsigned n = 0; n < 4 * SIZE; n++) {
+		offer(n % SIZE, buf(n), STRIDE, VRING_DESC_F_WRITE, lap);
+		ring_fill(&g.r, 1);
+		if (ring_put(&g.r, &f, 0) != DROP_NONE)
+			break;
+		assert_true(g.r.staged <= SIZE);
+		if (n % SIZE == SIZE - 1)
+			lap = !lap;
+	}
+	assert_int_equal(g.r.staged, SIZE);
+	ring_publish(&g.r);
+	assert_int_equal(g.r.last_used, g.r.last_avail);
+}
+
+static void a_packed_chain_over_slots_not_given_back_is_a_fault(void **state) {
+	offer(SIZE - 2, BUF, 100, VRING_DESC_F_WRITE, true);
+	g.r.last_avail = g.r.last_used = SIZE - 2;
+	ring_fill(&g.r, 1);
+	assert_int_equal(g.r.count, 1);
+	offer(SIZE - 1, BUF, 100, VRING_DESC_F_WRITE | VRING_DESC_F_NEXT, true);
+	for (unsigned i = 0; i < SIZE - 1; i++)
+		offer(i, BUF, 100, VRING_DESC_F_WRITE | (i < SIZE - 2 ? VRING_DESC_F_NEXT : 0),
+			false);
+	ring_fill(&g.r, 2);
+	fault_says("slots that were not given back");
+}
+
 /* Runs `n` frames through, then forgets the position as a killed switch does. */
 static void a_lost_position_is_found_again(void **state) {
 	for (unsigned n = 0; n < 3 * SIZE + 1; n++) {
@@ -592,6 +624,8 @@ int main(void) {
 		ONLY(split, an_index_that_jumps_is_a_fault),
 		ONLY(split, a_head_outside_the_table_is_a_fault),
 		ONLY(packed, a_packed_chain_without_end_is_a_fault),
+		ONLY(packed, a_packed_ring_never_lends_more_slots_than_it_has),
+		ONLY(packed, a_packed_chain_over_slots_not_given_back_is_a_fault),
 		ONLY(packed, a_lost_position_is_found_again),
 	};
 
