@@ -48,10 +48,19 @@ watched() {
 		END { printf "%d\n", most * 1000; exit n < 10 }'
 }
 
-# weir is killed under load and is back half a second later. QEMU tries to connect once a second, which
-# is counted in; weir connects more often.
+fix() { # FROM TO
+	local mac
+	mac=$(at "$2" 'cat /sys/class/net/eth0/address')
+	at "$1" "ip neigh replace ${vm_address[$2]} lladdr $mac nud permanent dev eth0"
+}
+
+# weir is killed under load and is back half a second later. QEMU that connects tries once a second, so
+# what counts is its first try that finds weir. Addresses are fixed meanwhile: a guest that asks by ARP
+# before the other one is back asks again only after a second.
 killed() {
-	local died back silence
+	local died back silence away
+	fix "a/$1" "b/$1"
+	fix "b/$1" "a/$1"
 	vm_run a "ip netns exec $1 /bin/iperf3 -J --bidir -t 8 -c ${vm_address[b/$1]} >/tmp/load 2>&1 &"
 	watch "b/$1" "a/$1"
 	sleep 2
@@ -63,8 +72,9 @@ killed() {
 	back=$(now)
 	sleep 7
 	silence=$(watched "b/$1")
-	note "silent for $silence ms, of which weir was away $((back - died)) ms"
-	[[ $((silence - (back - died))) -lt $((2000 * patience)) ]]
+	away=$((back - died))
+	note "silent for $silence ms, of which weir was away $away ms"
+	[[ $silence -lt $(((away + 999) / 1000 * 1000 + 1000 * patience)) ]]
 	vm_run a 'cat /tmp/load' >"$T/load.json"
 	note "TCP moved $(jq -c '[.intervals[].sum.bits_per_second / 1e6 | round]' "$T/load.json") Mbit/s each second"
 	jq -e '.end.sum_received.bytes > 1e6 and .error == null' "$T/load.json"
@@ -75,6 +85,10 @@ for ring in split packed; do
 	switch_pid=$(<"$T/switch_pid")
 done
 again() {
+	local nic
+	for nic in a/split b/split a/packed b/packed; do
+		at $nic "ip neigh flush nud permanent dev eth0"
+	done
 	tcp a/split b/split
 	tcp a/packed b/packed
 	both
@@ -91,8 +105,8 @@ resumed() { # FROM TO: note how long until it is answered, at most a second
 fresh() {
 	resumed b/split a/split
 	resumed b/packed a/packed
-	both
 	tcp b/split a/split
+	tcp b/packed a/packed
 }
 vm_stop a KILL
 vm_start a
