@@ -89,12 +89,12 @@ static size_t hear(int fd, uint8_t *buf, size_t room, size_t enough) {
 
 		sd_event_run(loop, 10000);
 		n = read(fd, buf + len, room - len);
-		if (n == 0 || (enough > 0 && len >= enough))
-			return len;
 		if (n > 0) {
 			len += (size_t)n;
 			idle = 0;
 		}
+		if (n == 0 || (enough > 0 && len >= enough))
+			return len;
 	}
 	return len;
 }
