@@ -156,8 +156,10 @@ static void element(struct ring *v, uint16_t id, uint32_t len, uint16_t ndesc, b
 #define MARK_MAGIC (0x77656972ull << 32)
 
 static void mark(struct ring *v) {
+	const unsigned at = v->last_used | v->used_wrap << 15; // last_avail is a window ahead
+
 	if (v->mark != NULL)
-		__atomic_store_n(v->mark, MARK_MAGIC | ring_base(v), __ATOMIC_RELAXED);
+		__atomic_store_n(v->mark, MARK_MAGIC | at, __ATOMIC_RELAXED);
 }
 
 bool packed_resume(struct ring *v) {
