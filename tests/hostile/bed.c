@@ -265,6 +265,28 @@ int bed_start(const char *networks, const char *ports) {
 	return pthread_create(&bed.neighbours, NULL, neighbours, NULL);
 }
 
+static void neighbours_stop(void) {
+	atomic_store(&bed.stop, true);
+	if (bed.neighbours != 0)
+		pthread_join(bed.neighbours, NULL);
+	bed.neighbours = 0;
+}
+
+void bed_kill_switch(void) {
+	neighbours_stop();
+	kill(bed.pid, SIGKILL);
+	waitpid(bed.pid, NULL, 0);
+	bed.pid = 0;
+}
+
+void bed_restart_switch(void) {
+	char config[128], log[128];
+
+	assert_int_equal(spawn(bed_path(config, sizeof(config), "weir.yaml"),
+				 bed_path(log, sizeof(log), "log")),
+		0);
+}
+
 int bed_setup(void **state) {
 	(void)state;
 	return bed_start(NULL, NULL);
@@ -274,9 +296,7 @@ int bed_teardown(void **state) {
 	int status = 0, gone = 0;
 
 	(void)state;
-	atomic_store(&bed.stop, true);
-	if (bed.neighbours != 0)
-		pthread_join(bed.neighbours, NULL);
+	neighbours_stop();
 	close_honest(&bed.mate);
 	close_honest(&bed.one);
 	close_honest(&bed.two);

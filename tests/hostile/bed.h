@@ -73,6 +73,9 @@ struct front *bed_mate(void);
  * come off. */
 void bed_attach(struct front *f, const char *port, struct front_options o);
 void bed_detach(struct front *f);
+/* Kills the switch (SIGKILL) and starts it again; the neighbours come to rest before. */
+void bed_kill_switch(void);
+void bed_restart_switch(void);
 /* Fails the test when a neighbour lost a frame or stands still, or the switch is gone. */
 void bed_hold(void);
 /* Sends a frame of 64 bytes and tells whether it arrived at the mate within a second or so. */
