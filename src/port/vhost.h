@@ -83,6 +83,8 @@ struct vhost_dev {
 	uint64_t features;
 	struct gmem mem;
 	struct inflight inflight;
+	struct inflight inflight_next; /* in its place, when no ring runs */
+	bool inflight_waits;
 
 	/* Workers and the signal handler say what went wrong, once. */
 	atomic_int fault_claimed;
@@ -114,13 +116,12 @@ void device_still(struct vhost_dev *d);
 
 /* A new region for front ends that ask for one; *size gets its bytes. A descriptor, or -errno. */
 int inflight_make(unsigned rings, uint64_t *size);
-/* Maps a region that message_admit let pass, in place of the one before; -EINVAL: cannot be mapped.
- * With the rings stopped. */
+/* Maps a region that message_admit let pass, in place of the one before; -EINVAL: cannot be mapped. */
 int inflight_take(struct inflight *in, int fd, uint64_t offset, unsigned rings);
 void inflight_drop(struct inflight *in);
 /* Where ring `idx` keeps its position, NULL: nowhere. */
 uint64_t *inflight_mark(const struct inflight *in, unsigned idx);
-/* Gives a connection its region; takes the rings from the workers meanwhile. Control thread. */
+/* Gives a connection its region; rings that run keep the one they have. Control thread. */
 int device_set_inflight(struct vhost_dev *d, int fd, uint64_t offset, unsigned rings);
 
 /* Adds 1 to a guest's eventfd, or leaves it when it is full; never waits, whatever the guest does with

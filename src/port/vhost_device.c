@@ -204,6 +204,19 @@ static void update_pairs(struct vhost_dev *d) {
 	wake(d);
 }
 
+/* The region that was given last, as soon as no ring writes its position into the one before. */
+static void inflight_settle(struct vhost_dev *d) {
+	if (!d->inflight_waits)
+		return;
+	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++)
+		if (d->started[i])
+			return;
+	inflight_drop(&d->inflight);
+	d->inflight = d->inflight_next;
+	d->inflight_next = (struct inflight){0};
+	d->inflight_waits = false;
+}
+
 static void ring_start(struct vhost_dev *d, unsigned idx) {
 	const unsigned pair = idx / 2;
 	struct rte_vhost_vring rv;
@@ -211,6 +224,7 @@ static void ring_start(struct vhost_dev *d, unsigned idx) {
 	if (pair >= d->port->queues || d->started[idx] || !d->running || !d->ready[idx] ||
 		atomic_load(&d->faulted))
 		return;
+	inflight_settle(d);
 	if (idx % 2 == 1) {
 		struct vhost_rx *rx = d->rx[pair];
 
@@ -287,15 +301,20 @@ static void rings_stop(struct vhost_dev *d) {
 		ring_stop(d, i);
 }
 
+/* Rings are started by the library's thread alone: it knows whether their memory is there. */
 int device_set_inflight(struct vhost_dev *d, int fd, uint64_t offset, unsigned rings) {
-	int rc;
+	struct inflight in = {0};
+	int rc = inflight_take(&in, fd, offset, rings);
 
+	if (rc < 0)
+		return rc;
 	pthread_mutex_lock(&d->mu);
-	rings_stop(d);
-	rc = inflight_take(&d->inflight, fd, offset, rings);
-	rings_start(d);
+	inflight_drop(&d->inflight_next);
+	d->inflight_next = in;
+	d->inflight_waits = true;
+	inflight_settle(d);
 	pthread_mutex_unlock(&d->mu);
-	return rc;
+	return 0;
 }
 
 static void memory_take(struct vhost_dev *d) {
@@ -435,6 +454,8 @@ static void on_disconnection(int vid) {
 	rings_stop(d);
 	sigbus_forget(d);
 	inflight_drop(&d->inflight);
+	inflight_drop(&d->inflight_next);
+	d->inflight_waits = false;
 	d->mem.n = 0;
 	d->vid = -1;
 	d->features = 0;

@@ -429,6 +429,26 @@ static void inflight_cut(struct front *f) {
 	bed_mate_sends(20);
 }
 
+/* The in-flight region is taken on one thread, the memory table on another: rings must not come back to
+ * the workers while their memory goes. Without acknowledgements the two follow each other at once. */
+static void inflight_among_memory(struct front *f) {
+	const uint64_t size = f->region[0].size;
+	uint8_t frame[FRAME];
+
+	front_udp_frame(frame, FRAME, mac_mate.octet, mac_bad.octet);
+	for (unsigned round = 0; round < 400; round++) {
+		f->region[0].size = size - round % 2 * 4096;
+		front_send(f, 0, frame, FRAME, NULL);
+		front_ring_kick(front_tx(f, 0));
+		if (front_set_memory(f) < 0)
+			break;
+		for (unsigned i = 0; i < 4; i++)
+			front_set_inflight(f);
+		bed_mate_sends(1);
+	}
+	f->region[0].size = size;
+}
+
 /* --- Connections ----------------------------------------------------------------------------- */
 
 static void second_client(struct front *f) {
@@ -574,6 +594,8 @@ static struct lie lies[] = {
 	{"an in-flight region with weeds sown in does no harm to packed rings", inflight_sown,
 		EITHER, NULL, RUNNING,
 		{.features = FRONT_F_PLAIN | FRONT_BIT(VIRTIO_F_RING_PACKED)}},
+	{"in-flight regions among memory tables do no harm", inflight_among_memory, ALIVE, NULL,
+		RUNNING, {.protocol = FRONT_P_INFLIGHT_SHMFD, .extra = 16384}},
 	{"an in-flight region cut to nothing does no harm", inflight_cut, EITHER, NULL, RUNNING},
 	{"a second front end is refused and the first goes on", second_client, ALIVE, NULL,
 		RUNNING},
