@@ -238,7 +238,6 @@ static struct vhost_dev *dev_new(struct port *p) {
 	if (d == NULL)
 		return NULL;
 	d->port = p;
-	d->slot = p->id;
 	d->vid = -1;
 	d->door.listener = d->door.front = d->door.back = -1;
 	pthread_mutex_init(&d->mu, NULL);
@@ -305,7 +304,6 @@ static void vhost_close(struct port *p) {
 	struct vhost_dev *d = dev_of(p);
 
 	door_close(d);
-	sigbus_forget(d);
 	dev_free(d);
 }
 

@@ -69,7 +69,7 @@ struct inflight {
 
 struct vhost_dev {
 	struct port *port;
-	unsigned slot;
+	unsigned slot; /* names the port to the library; not the port's id */
 	struct vhost_rx *rx[QUEUES_MAX];
 	struct vhost_tx *tx[QUEUES_MAX];
 	struct door door;
@@ -106,8 +106,8 @@ void door_close(struct vhost_dev *d);
 int door_set_link(struct vhost_dev *d, bool down, struct err *e);
 void door_detach(struct vhost_dev *d, const char *reason);
 
-/* Registers with the library, which then listens at d->door.twin. */
-int device_register(struct vhost_dev *d, struct err *e);
+/* Registers with the library, which then listens at d->door.twin, a socket in `dir`. */
+int device_register(struct vhost_dev *d, const char *dir, struct err *e);
 void device_unregister(struct vhost_dev *d);
 /* Waits until the library has let go of the last connection; false after `ms` milliseconds. */
 bool device_wait_gone(struct vhost_dev *d, unsigned ms);

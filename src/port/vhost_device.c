@@ -546,7 +546,30 @@ static void nudge_library(const char *twin) {
 		close(fd);
 }
 
-int device_register(struct vhost_dev *d, struct err *e) {
+/* A number of its own for each port: two may have the same id while one takes the other's place. */
+static bool slot_claim(struct vhost_dev *d) {
+	bool found = false;
+
+	pthread_mutex_lock(&devices_mu);
+	for (unsigned i = 0; i < PORTS_MAX && !found; i++) {
+		found = devices[i] == NULL;
+		if (!found)
+			continue;
+		devices[i] = d;
+		d->slot = i;
+	}
+	pthread_mutex_unlock(&devices_mu);
+	return found;
+}
+
+static void slot_release(struct vhost_dev *d) {
+	sigbus_forget(d);
+	pthread_mutex_lock(&devices_mu);
+	devices[d->slot] = NULL;
+	pthread_mutex_unlock(&devices_mu);
+}
+
+int device_register(struct vhost_dev *d, const char *dir, struct err *e) {
 	static const struct rte_vhost_device_ops ops = {
 		.new_device = on_device,
 		.destroy_device = on_device_gone,
@@ -556,11 +579,13 @@ int device_register(struct vhost_dev *d, struct err *e) {
 	};
 	const char *path = d->door.twin;
 
-	pthread_mutex_lock(&devices_mu);
-	devices[d->slot] = d;
-	pthread_mutex_unlock(&devices_mu);
-	if (rte_vhost_driver_register(path, 0) < 0)
+	if (!slot_claim(d))
+		return err_set(e, ENOMEM, "%d vhost-user ports are the most", PORTS_MAX);
+	snprintf(d->door.twin, sizeof(d->door.twin), "%s/%u", dir, d->slot);
+	if (rte_vhost_driver_register(path, 0) < 0) {
+		slot_release(d);
 		return err_set(e, ENOMEM, "librte_vhost has no room for another port");
+	}
 	if (rte_vhost_driver_disable_features(path, not_offered) < 0 ||
 		rte_vhost_driver_set_protocol_features(path, protocol_features) < 0 ||
 		rte_vhost_driver_callback_register(path, &ops) < 0 ||
@@ -574,7 +599,5 @@ int device_register(struct vhost_dev *d, struct err *e) {
 
 void device_unregister(struct vhost_dev *d) {
 	rte_vhost_driver_unregister(d->door.twin);
-	pthread_mutex_lock(&devices_mu);
-	devices[d->slot] = NULL;
-	pthread_mutex_unlock(&devices_mu);
+	slot_release(d);
 }

@@ -553,8 +553,7 @@ int door_open(struct vhost_dev *d, const struct port_spec *s, struct err *e) {
 	rc = twin_dir_make(e);
 	if (rc < 0)
 		return rc;
-	snprintf(door->twin, sizeof(door->twin), "%s/%u", twin_dir, d->slot);
-	rc = device_register(d, e);
+	rc = device_register(d, twin_dir, e);
 	if (rc == 0 && !s->link_down) {
 		rc = door_set_link(d, false, e);
 		if (rc < 0)

@@ -57,3 +57,16 @@ added() {
 	soon "$T/second.sock"
 }
 it "and one that connects to a port just added" added
+
+moved() {
+	config "$T/moved.yaml" <<YAML
+ports:
+  first: {vhost-user: $T/elsewhere.sock}
+  second: {vhost-user: $T/second.sock, mtu: 1400}
+YAML
+	weir apply "$T/moved.yaml"
+	soon "$T/elsewhere.sock"
+	soon "$T/second.sock"
+	not test -e "$T/first.sock"
+}
+it "and one that connects where the socket of a port has moved to" moved
