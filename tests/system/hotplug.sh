@@ -20,16 +20,25 @@ address a eth0 10.0.0.1/24
 address b eth0 10.0.0.2/24
 address c eth0 10.0.0.3/24
 
-# Drops booked to the two ports that are watched.
+# A busy machine may keep the worker from its CPU for longer than the kernel's 1000 frames last.
+ip -n a link set eth0 txqueuelen 8000
+
+# Drops booked to the two ports that are watched, and those of a's interface, which weir reads.
 watched_drops() {
 	weir show drops -j | jq '[.[] | select(.port == "a" or .port == "b").frames] | add // 0'
+	ip -n a -s -j link show dev eth0 | jq '.[0].stats64.tx.dropped'
+}
+
+# What b's own socket had no room for: the reader was late, the frames had arrived.
+late() {
+	in_ns b nstat -asz UdpRcvbufErrors | awk '/UdpRcvbufErrors/ { print $2 }'
 }
 
 # under_load COMMAND: runs it over and over while UDP with sequence numbers goes from a to b.
 under_load() {
-	local before load rounds=0
+	local before late load rounds=0
 	ping_ok a 10.0.0.2
-	before=$(watched_drops)
+	before=$(watched_drops) late=$(late)
 	iperf b a 10.0.0.2 -u -b 60M -l 1000 -w 1M -t 4 >"$T/load.json" &
 	load=$!
 	until_ok 3 more_frames
@@ -38,10 +47,11 @@ under_load() {
 		rounds=$((rounds + 1))
 	done
 	wait $load || { cat "$T/load.json"; return 1; }
-	echo "$rounds rounds; $(jq -c '.end.sum | {packets, lost_packets}' "$T/load.json")"
+	late=$(($(late) - late))
+	echo "$rounds rounds; $(jq -c '.end.sum | {packets, lost_packets}' "$T/load.json"), $late too late for the socket"
 	[[ $rounds -ge 2 ]] # some take a second each
-	jq -e '.end.sum | .packets > 20000 and .lost_packets == 0' "$T/load.json"
 	[[ $(watched_drops) = "$before" ]]
+	jq -e ".end.sum | .packets > 20000 and .lost_packets <= $late" "$T/load.json"
 }
 more_frames() {
 	show ports 'any(.[]; .name == "b" and .tx.frames > 1000)'
