@@ -290,8 +290,9 @@ static void stop(struct daemon *d) {
 	if (d->sw != NULL)
 		sw_stop(d->sw);
 	captures_free(d->captures);
+	// Our own file is stale by now; one that somebody else has put there since is left alone.
 	if (d->api_path != NULL)
-		unlink(d->api_path);
+		sock_claim(d->api_path, NULL);
 	free(d->api_path);
 	sd_event_unref(d->loop);
 }

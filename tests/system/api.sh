@@ -196,6 +196,21 @@ port_goes() {
 }
 it "a capture follows a port that is opened anew, and ends with a port that is removed" port_goes
 
+usurped() {
+	rm "$WEIR_API"
+	sed "s/tap: eth0/tap: eth5/" "$T/weir.yaml" >"$T/other.yaml"
+	"$WEIR" switch -c "$T/other.yaml" 2>"$T/other.log" &
+	local other=$!
+	until_ok 5 weir show ports
+	refused weir switch -c "$T/other.yaml" | says "pid $other"
+	kill -TERM "$switch_pid"
+	until_ok 2 test -e "$T/weir.status"
+	[[ $(call version | jq .result.pid) = "$other" ]]
+	kill -TERM $other
+	wait $other
+	[[ ! -e $WEIR_API ]]
+}
+
 stopped() {
 	"$WEIR" capture a -w "$T/last.pcapng" &
 	local c=$!
@@ -207,4 +222,9 @@ stopped() {
 	[[ ! -e $WEIR_API ]]
 }
 it "a switch that ends finishes its captures, and removes its socket" stopped
+switch_pid=
+
+config <<<'ports: {a: {tap: eth0, netns: a}}'
+switch_start || exit 1
+it "a switch whose socket was taken over by another leaves it to that one" usurped
 switch_pid=
