@@ -217,6 +217,15 @@ static void inflight_settle(struct vhost_dev *d) {
 	d->inflight_waits = false;
 }
 
+/* Who ran the ring before us may have been killed between giving buffers back and saying so; and the
+ * worker may sleep, while the guest is told not to kick until the worker asked it to. */
+static void wake_both(const struct ring *v, int kickfd) {
+	if (v->callfd >= 0)
+		call_guest(v->callfd);
+	if (kickfd >= 0)
+		call_guest(kickfd);
+}
+
 static void ring_start(struct vhost_dev *d, unsigned idx) {
 	const unsigned pair = idx / 2;
 	struct rte_vhost_vring rv;
@@ -237,6 +246,7 @@ static void ring_start(struct vhost_dev *d, unsigned idx) {
 			ring_disarm(&rx->v);
 			d->started[idx] = true;
 			atomic_store(&rx->q.active, !atomic_load(&d->faulted));
+			wake_both(&rx->v, rx->kickfd);
 		}
 		rte_spinlock_unlock(&rx->lock);
 	} else {
@@ -250,6 +260,7 @@ static void ring_start(struct vhost_dev *d, unsigned idx) {
 			d->started[idx] = true;
 			atomic_store(&tx->q.active, !atomic_load(&d->faulted) &&
 							    (!tx->v.packed || tx->v.stage != NULL));
+			wake_both(&tx->v, -1);
 		}
 		rte_spinlock_unlock(&tx->q.lock);
 	}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "control/daemon.h"
+#include "control/switch.h"
+#include "front.h"
+
+/* vhost-user ports in a switch of this process, real librte_vhost and all. The switch has a thread of
+ * its own for its loop; guests are played by the test. Nothing moves but what the test moves, so the
+ * worker sleeps in between. */
+
+enum { FRAME = 64, SOON_MS = 300 /* a worker looks by itself after 1000 */ };
+
+static const uint8_t mac_a[6] = {2, 0, 0, 0, 0, 0xa}, mac_b[6] = {2, 0, 0, 0, 0, 0xb};
+
+static struct bed {
+	char dir[64], yaml[600];
+	pthread_t thread;
+	int started, stop; // eventfds
+	int rc;
+	struct err e;
+	struct front a, b;
+} bed;
+
+static int on_stop(sd_event_source *s, int fd, uint32_t revents, void *arg) {
+	return sd_event_exit(arg, 0);
+}
+
+static void *run(void *arg) {
+	sd_event *loop = NULL;
+	struct config *c = NULL;
+	struct sw *sw = NULL;
+
+	sd_event_new(&loop);
+	sd_event_add_io(loop, NULL, bed.stop, EPOLLIN, on_stop, loop);
+	bed.rc = config_parse(&c, bed.yaml, strlen(bed.yaml), "test", &bed.e);
+	if (bed.rc == 0)
+		bed.rc = sw_start(&sw, c, loop, &bed.e);
+	eventfd_write(bed.started, 1);
+	if (bed.rc == 0)
+		sd_event_loop(loop);
+	sw_stop(sw);
+	config_free(c);
+	sd_event_unref(loop);
+	return NULL;
+}
+
+static int start_dpdk(void **state) {
+	cpu_set_t cpus;
+	struct err e;
+
+	sched_getaffinity(0, sizeof(cpus), &cpus);
+	if (host_start_dpdk(&cpus, false, &e) == 0)
+		return 0;
+	print_message("# %s\n", e.text);
+	return -1;
+}
+
+static void start(const char *ports) {
+	uint64_t n;
+
+	strcpy(bed.dir, "/tmp/weir-test.XXXXXX");
+	assert_non_null(mkdtemp(bed.dir));
+	snprintf(bed.yaml, sizeof(bed.yaml), "idle: interrupt\nports:\n");
+	for (const char *p = ports; *p != '\0'; p++)
+		snprintf(bed.yaml + strlen(bed.yaml), sizeof(bed.yaml) - strlen(bed.yaml),
+			*p == '@' ? "%s" : "%.1s", *p == '@' ? bed.dir : p);
+	bed.started = eventfd(0, EFD_CLOEXEC);
+	bed.stop = eventfd(0, EFD_CLOEXEC);
+	assert_int_equal(pthread_create(&bed.thread, NULL, run, NULL), 0);
+	eventfd_read(bed.started, &n);
+	if (bed.rc != 0)
+		fail_msg("%s", bed.e.text);
+}
+
+static int end(void **state) {
+	front_close(&bed.a);
+	front_close(&bed.b);
+	eventfd_write(bed.stop, 1);
+	pthread_join(bed.thread, NULL);
+	close(bed.started);
+	close(bed.stop);
+	rmdir(bed.dir);
+	free((char *)bed.a.o.path);
+	free((char *)bed.b.o.path);
+	bed = (struct bed){0};
+	return 0;
+}
+
+/* As front_open does, but without a kick for rings that have nothing yet, which a guest need not give. */
+static void attach(struct front *f, const char *name, struct front_options o) {
+	char path[128];
+	int err;
+
+	snprintf(path, sizeof(path), "%s/%s", bed.dir, name);
+	o.path = strdup(path);
+	o.timeout_ms = 3000;
+	err = front_init(f, &o) || front_connect(f) || front_negotiate(f) || front_set_features(f);
+	front_layout(f);
+	err = err || front_set_memory(f) || front_set_inflight(f);
+	for (unsigned i = 0; i < f->nrings && !err; i++)
+		err = front_set_ring(f, &f->ring[i]) || front_enable(f, &f->ring[i], true);
+	if (err || front_post(f) != 0)
+		fail_msg("%s: %s", name, f->why);
+}
+
+static uint64_t now_ms(void) {
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* A sends a frame, kicking if it was asked to; after how many ms B has it, up to 3000. */
+static unsigned crosses(void) {
+	uint8_t frame[FRAME];
+	uint64_t begin = now_ms();
+
+	front_udp_frame(frame, FRAME, mac_b, mac_a);
+	assert_int_equal(front_send(&bed.a, 0, frame, FRAME, NULL), 0);
+	while (front_recv(&bed.b, 0, frame, FRAME, NULL) < 0 && now_ms() - begin < 3000)
+		usleep(200);
+	return (unsigned)(now_ms() - begin);
+}
+
+static void a_guest_that_starts_while_the_worker_sleeps_is_heard(void **state) {
+	start("  a: {vhost-user: @/a}\n  b: {vhost-user: @/b}\n");
+	attach(&bed.b, "b", (struct front_options){0});
+	for (unsigned i = 0; i < 4; i++) {
+		attach(&bed.a, "a",
+			(struct front_options){
+				.features = FRONT_F_PLAIN |
+					    (i % 2 ? FRONT_BIT(VIRTIO_F_RING_PACKED) : 0)});
+		usleep(50000); // whoever was woken sleeps again
+		assert_in_range(crosses(), 0, SOON_MS);
+		usleep(20000);
+		assert_in_range(crosses(), 0, SOON_MS);
+		free((char *)bed.a.o.path);
+		front_close(&bed.a);
+	}
+	bed.a.o.path = NULL;
+}
+
+static void a_guest_that_waits_for_an_interrupt_gets_one_when_its_rings_start_again(void **state) {
+	uint64_t n;
+
+	start("  a: {vhost-user: @/a}\n");
+	attach(&bed.a, "a", (struct front_options){0});
+	for (unsigned i = 0; i < bed.a.nrings; i++) {
+		n = 0;
+		usleep(20000);
+		while (read(bed.a.ring[i].call, &n, sizeof(n)) > 0)
+			n = 0;
+		assert_int_equal(front_enable(&bed.a, &bed.a.ring[i], false), 0);
+		assert_int_equal(front_enable(&bed.a, &bed.a.ring[i], true), 0);
+		for (unsigned k = 0; k < 200 && read(bed.a.ring[i].call, &n, sizeof(n)) < 0; k++)
+			usleep(5000);
+		assert_true(n > 0);
+	}
+}
+
+int main(void) {
+#define T(f) cmocka_unit_test_teardown(f, end)
+	const struct CMUnitTest tests[] = {
+		T(a_guest_that_starts_while_the_worker_sleeps_is_heard),
+		T(a_guest_that_waits_for_an_interrupt_gets_one_when_its_rings_start_again),
+	};
+
+	return cmocka_run_group_tests_name("vhost", tests, start_dpdk, NULL);
+}
