@@ -30,6 +30,8 @@
 
 enum { RING_WINDOW = 128, RING_WINDOW_SEGS = 2048, RING_SIZE_MAX = 32768 };
 
+#define STAGE_LATER (1u << 31) /* in a staged length: not the first buffer of its frame */
+
 struct vhost_dev;
 
 /* A receive buffer the guest offered. */
@@ -69,8 +71,6 @@ struct ring {
 	};
 	const struct gmem *mem;
 	struct vhost_dev *dev;
-	uint64_t *
-		mark; /* packed: our position for who comes after us, in the guest's hands; or NULL */
 	uint16_t size;
 	uint16_t index; /* of the protocol: 2 x pair (guest receives), 2 x pair + 1 (transmits) */
 	uint8_t hdr_len; /* 10 or 12 */
@@ -98,7 +98,7 @@ struct ring {
 	/* Packed rings publish by rewriting descriptors, so used elements wait here. */
 	struct {
 		uint16_t id, ndesc;
-		uint32_t len;
+		uint32_t len; /* with STAGE_LATER */
 	} * stage;
 };
 
@@ -148,11 +148,9 @@ int packed_gather(
 void packed_return(struct ring *v);
 void packed_publish(struct ring *v);
 bool packed_offered(const struct ring *v);
-/* A packed ring whose front end lost the position (a front end without an in-flight region, after
- * weir was killed): finds it again from the flags of the descriptors. */
-void packed_recover(struct ring *v);
-/* Goes on where the mark says, if it says something that can be. False: it does not. */
-bool packed_resume(struct ring *v);
+/* Finds the position of a packed ring again from the flags of its descriptors: front ends do not know
+ * it after weir was killed. False: they make no sense. */
+bool packed_recover(struct ring *v);
 
 /* Notes buffer `r` as used with `len` bytes, `i` entries after those counted in v->staged. */
 static inline void ring_stage_split(

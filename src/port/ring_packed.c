@@ -7,7 +7,12 @@
  * and used when both are W. We return the slot of a chain's head and skip the rest of the chain.
  *
  * A used element is one aligned 8-byte store {len, id, flags}, written in ring order: whenever weir
- * is killed, what it has written so far is a valid state. */
+ * is killed, the ring says where it was, although front ends do not know (QEMU keeps the position of
+ * the last orderly stop). A slot's USED bit is W in the slots that we have passed in lap W and its
+ * opposite in those that we have not, whatever the driver does meanwhile: the position is where it
+ * changes. Two things are written out of order, because the driver must not see their beginning
+ * first: the later buffers of a merged frame, and the bits of a chain's later slots. See stopped_at
+ * and repair. */
 
 #define F_AVAIL (1u << VRING_PACKED_DESC_F_AVAIL)
 #define F_USED  (1u << VRING_PACKED_DESC_F_USED)
@@ -134,7 +139,36 @@ int packed_gather(
 	return n;
 }
 
-static void element(struct ring *v, uint16_t id, uint32_t len, uint16_t ndesc, bool wrote) {
+/* A position in the ring: a slot, and the wrap counter of the lap that comes to it. */
+struct place {
+	uint16_t slot;
+	bool wrap;
+};
+
+static inline void step(struct place *at, const struct ring *v) {
+	advance(&at->slot, &at->wrap, 1, v->size);
+}
+
+/* Ours already in this lap? Both sides keep the bit when they write a slot: the driver sets it to the
+ * opposite of its lap, which is the lap of ours that the slot has seen last. */
+static inline bool used_at(const struct ring *v, struct place at) {
+	return !!(flags_at(v, at.slot) & F_USED) == at.wrap;
+}
+
+/* Nobody reads the flags of a chain's later slots again but packed_recover. */
+static __attribute__((noinline)) void tail_used(struct ring *v, struct place at, uint16_t n) {
+	while (--n > 0) {
+		uint16_t flags;
+
+		step(&at, v);
+		flags = flags_at(v, at.slot);
+		flags = at.wrap ? flags | F_USED : flags & ~F_USED;
+		__atomic_store_n(&v->pdesc[at.slot].flags, flags, __ATOMIC_RELAXED);
+	}
+}
+
+static inline void element(
+	struct ring *v, struct place at, uint16_t id, uint32_t len, uint16_t ndesc, bool wrote) {
 	union {
 		struct {
 			uint32_t len;
@@ -143,91 +177,115 @@ static void element(struct ring *v, uint16_t id, uint32_t len, uint16_t ndesc, b
 		uint64_t word;
 	} e = {.len = len, .id = id};
 
-	if (v->used_wrap)
+	if (at.wrap)
 		e.flags = F_AVAIL | F_USED;
 	if (wrote)
 		e.flags |= VRING_DESC_F_WRITE;
-	__atomic_store_n((uint64_t *)&v->pdesc[v->last_used].len, e.word, __ATOMIC_RELEASE);
-	advance(&v->last_used, &v->used_wrap, ndesc, v->size);
+	if (__builtin_expect(ndesc > 1, 0))
+		tail_used(v, at, ndesc);
+	__atomic_store_n((uint64_t *)&v->pdesc[at.slot].len, e.word, __ATOMIC_RELEASE);
 }
 
-/* The mark: magic, then the position as SET_VRING_BASE has it, in one store. Nothing is ever in flight
- * across a publication, so this is all that has to outlive us. The guest can write it too. */
-#define MARK_MAGIC (0x77656972ull << 32)
-
-static void mark(struct ring *v) {
-	const unsigned at = v->last_used | v->used_wrap << 15; // last_avail is a window ahead
-
-	if (v->mark != NULL)
-		__atomic_store_n(v->mark, MARK_MAGIC | at, __ATOMIC_RELAXED);
-}
-
-bool packed_resume(struct ring *v) {
-	uint64_t m = v->mark != NULL ? __atomic_load_n(v->mark, __ATOMIC_RELAXED) : 0;
-
-	if ((m & ~0xffffull) != MARK_MAGIC || (m & 0x7fff) >= v->size)
-		return false;
-	ring_set_base(v, (uint16_t)m);
-	return true;
+static inline struct place place_used(const struct ring *v) {
+	return (struct place){v->last_used, v->used_wrap};
 }
 
 void packed_return(struct ring *v) {
-	for (unsigned i = 0; i < v->ntaken; i++)
-		element(v, v->taken[i].id, 0, v->taken[i].ndesc, false);
-	mark(v);
+	for (unsigned i = 0; i < v->ntaken; i++) {
+		element(v, place_used(v), v->taken[i].id, 0, v->taken[i].ndesc, false);
+		advance(&v->last_used, &v->used_wrap, v->taken[i].ndesc, v->size);
+	}
+}
+
+/* The buffers of one frame, v->stage[i..end): the first comes last, or the guest might see it without
+ * the others. */
+static __attribute__((noinline)) void frame_publish(struct ring *v, unsigned i, unsigned end) {
+	struct place at = place_used(v);
+	unsigned k;
+
+	for (k = i; k < end; k++)
+		advance(&at.slot, &at.wrap, v->stage[k].ndesc, v->size);
+	v->last_used = at.slot;
+	v->used_wrap = at.wrap;
+	while (k-- > i) {
+		if (at.slot < v->stage[k].ndesc) {
+			at.slot += v->size;
+			at.wrap = !at.wrap;
+		}
+		at.slot -= v->stage[k].ndesc;
+		element(v, at, v->stage[k].id, v->stage[k].len & ~STAGE_LATER, v->stage[k].ndesc,
+			true);
+	}
 }
 
 void packed_publish(struct ring *v) {
-	for (unsigned i = 0; i < v->staged; i++)
-		element(v, v->stage[i].id, v->stage[i].len, v->stage[i].ndesc, true);
-	v->staged = 0;
-	mark(v);
-}
-
-/* Slots of lap `wrap` from 0 on must read: made available for the next lap (or none of these), used,
- * available, and, when there were none of the first, not reached yet. Where "available" would begin
- * is where the device goes on. */
-static bool lap_fits(const struct ring *v, bool wrap, uint16_t *at) {
-	uint16_t i = 0, ahead;
-
-	while (i < v->size && is_avail(flags_at(v, i), !wrap))
-		i++;
-	ahead = i;
-	while (i < v->size && !!(flags_at(v, i) & F_AVAIL) == wrap &&
-		!!(flags_at(v, i) & F_USED) == wrap)
-		i++;
-	*at = i;
-	while (i < v->size && is_avail(flags_at(v, i), wrap))
-		i++;
-	if (ahead == 0)
-		while (i < v->size && !!(flags_at(v, i) & F_AVAIL) != wrap &&
-			!!(flags_at(v, i) & F_USED) != wrap)
-			i++;
-	return i == v->size;
-}
-
-void packed_recover(struct ring *v) {
-	uint16_t at;
-
-	// Where the front end says we were, going on past what was used before it could be told.
-	if (v->last_used != 0 || !v->used_wrap) {
-		for (unsigned i = 0; i < v->size; i++) {
-			uint16_t f = flags_at(v, v->last_used);
-
-			if (!!(f & F_AVAIL) != v->used_wrap || !!(f & F_USED) != v->used_wrap)
-				break;
-			advance(&v->last_used, &v->used_wrap, 1, v->size);
+	for (unsigned i = 0, end; i < v->staged; i = end) {
+		end = i + 1;
+		while (end < v->staged && v->stage[end].len & STAGE_LATER)
+			end++;
+		if (__builtin_expect(end > i + 1, 0)) {
+			frame_publish(v, i, end);
+			continue;
 		}
-	} else if (lap_fits(v, true, &at)) {
-		v->last_used = at;
-	} else if (lap_fits(v, false, &at)) {
-		v->last_used = at;
-		v->used_wrap = false;
+		element(v, place_used(v), v->stage[i].id, v->stage[i].len, v->stage[i].ndesc, true);
+		advance(&v->last_used, &v->used_wrap, v->stage[i].ndesc, v->size);
 	}
-	if (v->last_used == v->size) {
-		v->last_used = 0;
-		v->used_wrap = !v->used_wrap;
+	v->staged = 0;
+}
+
+/* Did we stop here? Slots ahead may be ours already, if they belong to the chain or frame whose head
+ * we were about to write; but not if the driver then offered them: what we passed lies behind. */
+static bool stopped_at(const struct ring *v, struct place at) {
+	for (unsigned i = 0; i < v->size; i++, step(&at, v)) {
+		const uint16_t flags = flags_at(v, at.slot);
+
+		if (!!(flags & F_USED) == at.wrap && !!(flags & F_AVAIL) != at.wrap)
+			return false;
 	}
-	v->last_avail = v->last_used;
-	v->avail_wrap = v->used_wrap;
+	return true;
+}
+
+/* Ends what was begun there. A frame in merged buffers is finished, as all but its last are full; a
+ * chain is as if it had not been touched. Where to go on. */
+static struct place repair(struct ring *v, struct place at) {
+	struct place i = at, end = at;
+
+	for (unsigned n = 0; n < v->size; n++) {
+		bool used = used_at(v, i);
+
+		step(&i, v);
+		if (used)
+			end = i;
+	}
+	if (end.slot == at.slot)
+		return at;
+	if (!v->mergeable || v->index % 2 == 1 || flags_at(v, at.slot) & VRING_DESC_F_NEXT) {
+		for (i = at; i.slot != end.slot; step(&i, v))
+			if (used_at(v, i))
+				v->pdesc[i.slot].flags ^= F_USED;
+		return at;
+	}
+	for (i = at, step(&i, v); i.slot != end.slot; step(&i, v))
+		if (!used_at(v, i))
+			element(v, i, v->pdesc[i.slot].id, v->pdesc[i.slot].len, 1, true);
+	element(v, at, v->pdesc[at.slot].id, v->pdesc[at.slot].len, 1, true);
+	return end;
+}
+
+bool packed_recover(struct ring *v) {
+	bool before = flags_at(v, v->size - 1) & F_USED, now;
+
+	for (unsigned i = 0; i < v->size; i++, before = now) {
+		struct place at;
+
+		now = flags_at(v, (uint16_t)i) & F_USED;
+		at = (struct place){(uint16_t)i, !now};
+		if ((before != now) == (i > 0) && stopped_at(v, at)) {
+			at = repair(v, at);
+			v->last_avail = v->last_used = at.slot;
+			v->avail_wrap = v->used_wrap = at.wrap;
+			return true;
+		}
+	}
+	return false;
 }

@@ -225,6 +225,9 @@ enum drop ring_put(struct ring *v, const struct frame *f, uint32_t tag) {
 	if (s.buf < v->head + n) { // the last one was not filled to the brim
 		ring_use(v, &v->win[s.buf], s.written);
 	}
+	if (v->packed)
+		for (unsigned i = 1; i < n; i++)
+			v->stage[v->staged - i].len |= STAGE_LATER;
 	v->head += n;
 	v->count -= n;
 	return DROP_NONE;

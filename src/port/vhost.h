@@ -21,7 +21,6 @@
  * vhost_door.c    the socket users see: who may come in, which messages pass on to the library
  * vhost_device.c  the library's callbacks: rings are given to the workers and taken from them
  * vhost_call.c    the guest's interrupt
- * vhost_inflight.c  positions of rings that outlive us
  * vhost_sigbus.c  a guest's memory file that shrinks under us
  * ring*.c        the rings */
 
@@ -60,13 +59,6 @@ struct door {
 	uint8_t msg[VHOST_MSG_MAX];
 };
 
-/* What the guest keeps for us over our death (vhost_inflight.c). */
-struct inflight {
-	void *map; /* NULL: none */
-	size_t len;
-	unsigned rings;
-};
-
 struct vhost_dev {
 	struct port *port;
 	unsigned slot; /* names the port to the library; not the port's id */
@@ -82,9 +74,6 @@ struct vhost_dev {
 	bool started[VHOST_RINGS_MAX]; /* workers may have it */
 	uint64_t features;
 	struct gmem mem;
-	struct inflight inflight;
-	struct inflight inflight_next; /* in its place, when no ring runs */
-	bool inflight_waits;
 
 	/* Workers and the signal handler say what went wrong, once. */
 	atomic_int fault_claimed;
@@ -113,16 +102,6 @@ void device_unregister(struct vhost_dev *d);
 bool device_wait_gone(struct vhost_dev *d, unsigned ms);
 /* Makes every ring of the device still; safe in a signal handler. */
 void device_still(struct vhost_dev *d);
-
-/* A new region for front ends that ask for one; *size gets its bytes. A descriptor, or -errno. */
-int inflight_make(unsigned rings, uint64_t *size);
-/* Maps a region that message_admit let pass, in place of the one before; -EINVAL: cannot be mapped. */
-int inflight_take(struct inflight *in, int fd, uint64_t offset, unsigned rings);
-void inflight_drop(struct inflight *in);
-/* Where ring `idx` keeps its position, NULL: nowhere. */
-uint64_t *inflight_mark(const struct inflight *in, unsigned idx);
-/* Gives a connection its region; rings that run keep the one they have. Control thread. */
-int device_set_inflight(struct vhost_dev *d, int fd, uint64_t offset, unsigned rings);
 
 /* Adds 1 to a guest's eventfd, or leaves it when it is full; never waits, whatever the guest does with
  * it. Any thread, after the control thread called call_init. */

@@ -174,14 +174,13 @@ static bool ring_describe(struct vhost_dev *d, unsigned idx, struct ring *v) {
 	rte_vhost_get_vring_base(d->vid, idx, &avail, &used);
 	// What is used is the truth: a switch that was killed left it so, and took nothing out of order.
 	ring_set_base(v, v->packed ? avail : v->used->idx);
-	v->mark = v->packed ? inflight_mark(&d->inflight, idx) : NULL;
-	if (v->packed && !packed_resume(v) && v->last_used >= v->size) {
+	if (v->packed && v->last_used >= v->size) {
 		ring_fault(v, "queue %u: to go on at slot %u of a ring of %u", idx, v->last_used,
 			v->size);
 		return false;
 	}
 	if (v->packed)
-		packed_recover(v);
+		packed_recover(v); // else where the front end says
 	v->callfd = rv.callfd < 0 ? -1 : eventfd_dup(rv.callfd);
 	v->signalled = v->last_used;
 	v->head = v->count = v->nsegs = v->staged = v->ntaken = 0;
@@ -204,19 +203,6 @@ static void update_pairs(struct vhost_dev *d) {
 	wake(d);
 }
 
-/* The region that was given last, as soon as no ring writes its position into the one before. */
-static void inflight_settle(struct vhost_dev *d) {
-	if (!d->inflight_waits)
-		return;
-	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++)
-		if (d->started[i])
-			return;
-	inflight_drop(&d->inflight);
-	d->inflight = d->inflight_next;
-	d->inflight_next = (struct inflight){0};
-	d->inflight_waits = false;
-}
-
 /* Who ran the ring before us may have been killed between giving buffers back and saying so; and the
  * worker may sleep, while the guest is told not to kick until the worker asked it to. */
 static void wake_both(const struct ring *v, int kickfd) {
@@ -233,7 +219,6 @@ static void ring_start(struct vhost_dev *d, unsigned idx) {
 	if (pair >= d->port->queues || d->started[idx] || !d->running || !d->ready[idx] ||
 		atomic_load(&d->faulted))
 		return;
-	inflight_settle(d);
 	if (idx % 2 == 1) {
 		struct vhost_rx *rx = d->rx[pair];
 
@@ -312,22 +297,6 @@ static void rings_stop(struct vhost_dev *d) {
 		ring_stop(d, i);
 }
 
-/* Rings are started by the library's thread alone: it knows whether their memory is there. */
-int device_set_inflight(struct vhost_dev *d, int fd, uint64_t offset, unsigned rings) {
-	struct inflight in = {0};
-	int rc = inflight_take(&in, fd, offset, rings);
-
-	if (rc < 0)
-		return rc;
-	pthread_mutex_lock(&d->mu);
-	inflight_drop(&d->inflight_next);
-	d->inflight_next = in;
-	d->inflight_waits = true;
-	inflight_settle(d);
-	pthread_mutex_unlock(&d->mu);
-	return 0;
-}
-
 static void memory_take(struct vhost_dev *d) {
 	struct rte_vhost_memory *m = NULL;
 
@@ -392,16 +361,6 @@ static int message_ring(const void *msg) {
 	}
 }
 
-static void mark_drop(struct vhost_dev *d, const void *msg) {
-	uint32_t index;
-	uint64_t *mark;
-
-	memcpy(&index, (const uint8_t *)msg + 12, sizeof(index));
-	mark = inflight_mark(&d->inflight, index);
-	if (mark != NULL)
-		__atomic_store_n(mark, 0, __ATOMIC_RELAXED);
-}
-
 static enum rte_vhost_msg_result before_message(int vid, void *msg) {
 	struct vhost_dev *d = device_of(vid);
 	int ring = message_ring(msg);
@@ -414,8 +373,6 @@ static enum rte_vhost_msg_result before_message(int vid, void *msg) {
 		sigbus_forget(d);
 		if (message_request(msg) == SET_MEM_TABLE || message_request(msg) == RESET_OWNER)
 			d->has_mem = false;
-		if (message_request(msg) == GET_VRING_BASE)
-			mark_drop(d, msg); // the front end is told, and may go on elsewhere
 	} else {
 		ring_stop(d, (unsigned)ring);
 	}
@@ -464,9 +421,6 @@ static void on_disconnection(int vid) {
 	pthread_mutex_lock(&d->mu);
 	rings_stop(d);
 	sigbus_forget(d);
-	inflight_drop(&d->inflight);
-	inflight_drop(&d->inflight_next);
-	d->inflight_waits = false;
 	d->mem.n = 0;
 	d->vid = -1;
 	d->features = 0;

@@ -52,7 +52,7 @@ const char *message_name(unsigned request) {
 	return request < NREQUESTS ? requests[request].name : NULL;
 }
 
-/* See vhost_inflight.c: what the region has to hold is a mark for each ring. */
+/* See inflight_cross in vhost_door.c: weir needs nothing of the region, so it only has to be one. */
 static bool admit_inflight(
 	const struct message *m, const struct message_limits *l, char *why, size_t size) {
 	const uint8_t *p = m->bytes + MESSAGE_HEADER;
