@@ -26,8 +26,10 @@
  *     ... parse, verdict, group by out port (ascending port id, then queue: the lock order) ...
  *     tx_begin(t); tx(t, items, n)    copies into the receiver, publishes nothing yet
  *     rx_done(q, b)                   gives the sender its buffers back (published)
- *     tx_end(t)                       publishes to the receiver, interrupts it if it asked, unlocks
- * rx_done comes before tx_end so that a switch killed in between loses a frame of the batch but
+ *     tx_publish(t)                   shows the receiver what was copied
+ *     ... one memory fence for all of them ...
+ *     rx_end(q), tx_end(t)            interrupt those that asked for it, and unlock
+ * rx_done comes before tx_publish so that a switch killed in between loses a frame of the batch but
  * never delivers one twice. */
 
 enum {
@@ -127,13 +129,15 @@ struct port_ops {
 	 * refused at the door are in b with f->drop set, so that rx_done returns their buffers too. */
 	unsigned (*rx)(struct rxq *q, struct batch *b, unsigned budget);
 	void (*rx_done)(struct rxq *q, struct batch *b);
+	void (*rx_end)(struct rxq *q);
 
 	/* tx_begin takes the lock; false (and no lock) when the queue is not active. tx delivers what it
-	 * can and books the rest to c.drops; it may be called several times before tx_end. tx_end
-	 * publishes, notifies a receiver that asked for it (its descriptor lives as long as the lock is
-	 * held) and unlocks. */
+	 * can and books the rest to c.drops; it may be called several times. tx_publish makes it visible;
+	 * tx_end, a full memory fence later, notifies a receiver that asked for it (its descriptor lives
+	 * as long as the lock is held) and unlocks. */
 	bool (*tx_begin)(struct txq *t);
 	void (*tx)(struct txq *t, const struct tx_item *it, unsigned n);
+	void (*tx_publish)(struct txq *t);
 	void (*tx_end)(struct txq *t);
 
 	/* Before sleeping: asks the sender to kick. true when frames are there already (do not sleep).

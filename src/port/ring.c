@@ -92,21 +92,34 @@ int ring_indirect(struct ring *v, uint64_t addr, uint32_t len, bool writable, st
 	}
 }
 
+/* The guest writes its wish to be told into a line that it writes all the time. Fetched while the
+ * worker waits at its fence. */
+static void wish_prefetch(const struct ring *v) {
+	if (v->packed)
+		__builtin_prefetch(v->driver_event);
+	else
+		__builtin_prefetch(v->event_idx ? (const void *)&v->avail->ring[v->size] : v->avail);
+}
+
 void ring_return(struct ring *v) {
 	if (v->packed)
 		packed_return(v);
 	else
 		split_return(v);
 	v->ntaken = 0;
+	v->news = true;
+	wish_prefetch(v);
 }
 
 void ring_publish(struct ring *v) {
 	if (v->staged == 0)
 		return;
+	v->news = true;
 	if (v->packed)
 		packed_publish(v);
 	else
 		split_publish(v);
+	wish_prefetch(v);
 }
 
 static bool packed_wants_call(struct ring *v) {
@@ -131,10 +144,9 @@ bool ring_wants_call(struct ring *v) {
 	uint16_t was = v->signalled, now = v->last_used;
 	bool valid = v->signalled_valid;
 
-	if (v->callfd < 0)
+	if (v->callfd < 0 || !v->news)
 		return false;
-	// The used index must be out before the guest's wish is read, or both sides wait for the other.
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	v->news = false;
 	if (v->packed)
 		return packed_wants_call(v);
 	if (!v->event_idx)
@@ -181,13 +193,13 @@ void ring_set_base(struct ring *v, uint16_t base) {
 		v->last_avail = v->last_used = base & 0x7fff;
 		v->avail_wrap = v->used_wrap = base >> 15;
 	} else {
-		v->last_avail = v->last_used = base;
+		v->last_avail = v->last_used = v->avail_seen = base;
 	}
 }
 
 void ring_unwind(struct ring *v) {
 	// Everything published is used and in order, so what is taken beyond it was never used.
-	v->last_avail = v->last_used;
+	v->last_avail = v->avail_seen = v->last_used;
 	v->avail_wrap = v->used_wrap;
 	v->head = v->count = v->nsegs = v->staged = v->ntaken = 0;
 }

@@ -53,6 +53,8 @@ struct taken {
 	uint16_t id;
 	uint16_t ndesc; /* packed: slots */
 	uint16_t pos; /* packed: slot of the head */
+	uint32_t left; /* bytes that may be touched from p on */
+	uint8_t *p; /* where it lies; NULL: nowhere, or a chain to be followed */
 };
 
 struct ring {
@@ -85,6 +87,8 @@ struct ring {
 	uint16_t signalled; /* last_used when the guest was last told */
 	bool avail_wrap, used_wrap; /* packed */
 	bool signalled_valid;
+	bool news; /* published since the guest was last thought of */
+	uint16_t avail_seen; /* split: available index when it was last read */
 	uint16_t staged; /* used entries written, not yet published */
 
 	/* Pulling: what the batch under way holds. */
@@ -122,7 +126,8 @@ enum drop ring_put(struct ring *v, const struct frame *f, uint32_t tag);
 void ring_fill(struct ring *v, unsigned want);
 void ring_publish(struct ring *v);
 
-/* Does the guest want to be told about what was published since the last call? */
+/* Does the guest want to be told about what was published since the last call? Comes after a full
+ * memory fence behind the publication, or both sides could wait for each other. */
 bool ring_wants_call(struct ring *v);
 
 /* Asks the guest to kick on new descriptors, or not to. arm: true when there are some already. */
@@ -136,13 +141,14 @@ uint16_t ring_base(const struct ring *v);
 void ring_set_base(struct ring *v, uint16_t base);
 
 /* By kind of ring. */
-unsigned split_take(struct ring *v, unsigned budget);
+/* Take up to `budget` chain heads, find their first buffers and prefetch them, `write` for writing. */
+unsigned split_take(struct ring *v, unsigned budget, bool write);
 int split_gather(
 	struct ring *v, const struct taken *t, bool writable, struct seg *segs, unsigned max);
 void split_return(struct ring *v);
 void split_publish(struct ring *v);
 unsigned split_offered(struct ring *v);
-unsigned packed_take(struct ring *v, unsigned budget);
+unsigned packed_take(struct ring *v, unsigned budget, bool write);
 int packed_gather(
 	struct ring *v, const struct taken *t, bool writable, struct seg *segs, unsigned max);
 void packed_return(struct ring *v);
@@ -165,6 +171,23 @@ static inline void ring_stage_packed(
 	v->stage[v->staged + i].id = r->id;
 	v->stage[v->staged + i].ndesc = r->ndesc;
 	v->stage[v->staged + i].len = len;
+}
+
+/* Finds the buffer of a plain descriptor and brings its first two lines near. */
+static inline void taken_locate(const struct ring *v, struct taken *t, bool write) {
+	uint64_t left = 0;
+
+	t->p = NULL;
+	if (__builtin_expect((t->flags & (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT)) == 0, 1))
+		t->p = gmem_at(v->mem, t->addr, &left);
+	t->left = left < UINT32_MAX ? (uint32_t)left : UINT32_MAX;
+	if (write) {
+		__builtin_prefetch(t->p, 1);
+		__builtin_prefetch(t->p + 64, 1);
+	} else {
+		__builtin_prefetch(t->p);
+		__builtin_prefetch(t->p + 64);
+	}
 }
 
 /* Appends guest memory [addr, addr+len) to segs, splitting where it crosses regions. New count, or

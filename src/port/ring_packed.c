@@ -66,7 +66,7 @@ static unsigned slots_left(const struct ring *v) {
 	return v->size - (have + v->last_avail - v->last_used);
 }
 
-unsigned packed_take(struct ring *v, unsigned budget) {
+unsigned packed_take(struct ring *v, unsigned budget, bool write) {
 	unsigned left = slots_left(v), n;
 
 	if (budget > left)
@@ -97,6 +97,7 @@ unsigned packed_take(struct ring *v, unsigned budget) {
 				v->index, t->pos);
 			return 0;
 		}
+		taken_locate(v, t, write);
 		left -= t->ndesc;
 		advance(&v->last_avail, &v->avail_wrap, t->ndesc, v->size);
 	}

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include <linux/virtio_net.h>
-#include <rte_prefetch.h>
 
 #include "frame/offload.h"
 
@@ -93,19 +92,25 @@ static __attribute__((noinline)) int pull_slow(struct ring *v, struct batch *b, 
 	return 0;
 }
 
-/* One descriptor that holds header and frame, `p` is where it lies and `left` what may be read there. */
-static inline void pull_fast(
-	struct ring *v, struct batch *b, unsigned i, uint8_t *p, uint64_t left) {
+/* One descriptor that holds header and frame, whole in guest memory, of a length that can be. */
+static inline bool is_plain(const struct ring *v, const struct taken *t) {
+	return t->p != NULL && !(t->flags & VRING_DESC_F_WRITE) && t->left >= t->len &&
+	       t->len - v->hdr_len - (unsigned)FRAME_LEN_MIN <=
+		       (unsigned)FRAME_LEN_MAX - FRAME_LEN_MIN;
+}
+
+static inline void pull_fast(struct ring *v, struct batch *b, unsigned i) {
+	const struct taken *t = &v->taken[i];
 	struct frame *f = &b->f[i];
-	const uint32_t len = v->taken[i].len - v->hdr_len;
-	uint8_t *data = p + v->hdr_len;
+	const uint32_t len = t->len - v->hdr_len;
+	uint8_t *data = t->p + v->hdr_len;
 	uint64_t hdr[2] = {0, 0};
 
-	memcpy(hdr, p, 10); // num_buffers means nothing in this direction
+	memcpy(hdr, t->p, 10); // num_buffers means nothing in this direction
 	if (__builtin_expect((hdr[0] & 0xffff) != 0, 0))
 		offload_read(f, (const uint8_t *)hdr);
 	f->len = len;
-	if (len >= FRAME_HEAD_FIRST || left - v->hdr_len >= FRAME_HEAD_FIRST) {
+	if (len >= FRAME_HEAD_FIRST || t->left - v->hdr_len >= FRAME_HEAD_FIRST) {
 		// A constant copy, perhaps past the frame's end but not past the guest's memory; what is
 		// beyond head_len is never looked at.
 		memcpy(f->head, data, FRAME_HEAD_FIRST);
@@ -151,36 +156,18 @@ static void untake(struct ring *v, unsigned i, unsigned n) {
 }
 
 unsigned ring_pull(struct ring *v, struct batch *b, unsigned budget) {
-	unsigned n = v->packed ? packed_take(v, budget) : split_take(v, budget);
-	uint8_t *at[BATCH_MAX];
-	uint64_t left[BATCH_MAX];
+	unsigned n = v->packed ? packed_take(v, budget, false) : split_take(v, budget, false);
 
 	b->n = 0;
 	b->nsegs = 0;
 	b->bytes = 0;
-	for (unsigned i = 0; i < n; i++) {
-		const struct taken *t = &v->taken[i];
-
-		at[i] = NULL;
-		if (t->flags & (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE) ||
-			t->len < v->hdr_len + (unsigned)FRAME_LEN_MIN)
-			continue;
-		at[i] = gmem_at(v->mem, t->addr, &left[i]);
-		if (__builtin_expect(at[i] == NULL || left[i] < t->len, 0)) {
-			at[i] = NULL;
-			continue;
-		}
-		rte_prefetch0(at[i]);
-		rte_prefetch0(at[i] + 64);
-	}
 	v->ntaken = (uint16_t)n;
 	for (unsigned i = 0; i < n; i++) {
 		int rc = 0;
 
 		frame_reset(&b->f[i], b->room[i]);
-		if (__builtin_expect(at[i] != NULL, 1) &&
-			v->taken[i].len <= (unsigned)FRAME_LEN_MAX + v->hdr_len) {
-			pull_fast(v, b, i, at[i], left[i]);
+		if (__builtin_expect(is_plain(v, &v->taken[i]), 1)) {
+			pull_fast(v, b, i);
 		} else {
 			rc = pull_slow(v, b, i);
 		}

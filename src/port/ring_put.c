@@ -14,20 +14,17 @@
 /* Turns what was taken into window entry `r`, with at most `max` segments. False after a fault. */
 static bool rxbuf_make(struct ring *v, const struct taken *t, struct rxbuf *r, unsigned max) {
 	struct seg *segs = &v->segs[v->nsegs];
-	uint64_t left;
 	int n;
 
 	r->id = t->id;
 	r->ndesc = t->ndesc;
 	r->nsegs = 1;
-	if (__builtin_expect((t->flags & (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT |
-						 VRING_DESC_F_WRITE)) == VRING_DESC_F_WRITE,
-		    1)) {
-		r->p = gmem_at(v->mem, t->addr, &left);
-		r->len = r->total = t->len;
-		if (__builtin_expect(r->p != NULL && left >= t->len && t->len >= v->hdr_len, 1))
-			return true;
-	}
+	r->p = t->p;
+	r->len = r->total = t->len;
+	if (__builtin_expect(t->p != NULL && (t->flags & VRING_DESC_F_WRITE) && t->left >= t->len &&
+				     t->len >= v->hdr_len,
+		    1))
+		return true;
 	n = v->packed ? packed_gather(v, t, true, segs, max) : split_gather(v, t, true, segs, max);
 	if (n == -1)
 		return false;
@@ -81,14 +78,12 @@ void ring_fill(struct ring *v, unsigned want) {
 		n = RING_WINDOW - (unsigned)v->count;
 	if (n > BATCH_MAX)
 		n = BATCH_MAX;
-	n = v->packed ? packed_take(v, n) : split_take(v, n);
+	n = v->packed ? packed_take(v, n, true) : split_take(v, n, true);
 	for (unsigned i = 0; i < n; i++) {
 		struct rxbuf *r = &v->win[v->count];
 
 		if (!rxbuf_make(v, &v->taken[i], r, per))
 			return;
-		__builtin_prefetch(r->p, 1);
-		__builtin_prefetch(r->p + 64, 1);
 		v->count++;
 	}
 }

@@ -32,14 +32,23 @@ static inline struct vring_desc desc_read(const struct vring_desc *p) {
 	return d;
 }
 
-unsigned split_take(struct ring *v, unsigned budget) {
-	unsigned n = split_offered(v);
+/* Heads that may be taken, at most `budget`. The guest's index lies in a line that it writes all the
+ * time; it is read again only when what was seen of it does not fill a batch. */
+static inline unsigned heads(struct ring *v, unsigned budget) {
+	uint16_t n = v->avail_seen - v->last_avail;
+
+	if (n < budget) {
+		n = (uint16_t)split_offered(v);
+		v->avail_seen = v->last_avail + n;
+	}
+	return n < budget ? n : budget;
+}
+
+static inline __attribute__((always_inline)) unsigned take(
+	struct ring *v, unsigned budget, bool write) {
+	const unsigned n = heads(v, budget);
 	const uint16_t mask = v->size - 1;
 
-	if (n == 0)
-		return 0;
-	if (n > budget)
-		n = budget;
 	for (unsigned i = 0; i < n; i++) {
 		uint16_t id = __atomic_load_n(
 			&v->avail->ring[(v->last_avail + i) & mask], __ATOMIC_RELAXED);
@@ -53,15 +62,21 @@ unsigned split_take(struct ring *v, unsigned budget) {
 		rte_prefetch0(&v->desc[id]);
 	}
 	for (unsigned i = 0; i < n; i++) {
-		struct vring_desc d = desc_read(&v->desc[v->taken[i].id]);
+		struct taken *t = &v->taken[i];
+		struct vring_desc d = desc_read(&v->desc[t->id]);
 
-		v->taken[i].addr = d.addr;
-		v->taken[i].len = d.len;
-		v->taken[i].flags = d.flags;
-		v->taken[i].pos = d.next;
+		t->addr = d.addr;
+		t->len = d.len;
+		t->flags = d.flags;
+		t->pos = d.next;
+		taken_locate(v, t, write);
 	}
 	v->last_avail += n;
 	return n;
+}
+
+unsigned split_take(struct ring *v, unsigned budget, bool write) {
+	return write ? take(v, budget, true) : take(v, budget, false);
 }
 
 int split_gather(

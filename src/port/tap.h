@@ -95,8 +95,10 @@ void tap_arena_free(uint8_t *arena);
 /* The workers' half of tap_port_ops. */
 unsigned tap_rx(struct rxq *q, struct batch *b, unsigned budget);
 void tap_rx_done(struct rxq *q, struct batch *b);
+void tap_rx_end(struct rxq *q);
 bool tap_tx_begin(struct txq *t);
 void tap_tx(struct txq *t, const struct tx_item *it, unsigned n);
+void tap_tx_publish(struct txq *t);
 void tap_tx_end(struct txq *t);
 bool tap_arm(struct rxq *q);
 void tap_disarm(struct rxq *q);

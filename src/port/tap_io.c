@@ -145,6 +145,9 @@ unsigned tap_rx(struct rxq *q, struct batch *b, unsigned budget) {
 	return b->n;
 }
 
+void tap_rx_end(struct rxq *q) {
+}
+
 void tap_rx_done(struct rxq *q, struct batch *b) {
 }
 
@@ -256,6 +259,10 @@ void tap_tx(struct txq *t, const struct tx_item *it, unsigned n) {
 		t->c.frames++;
 		t->c.bytes += f->len;
 	}
+}
+
+/* The kernel has it already: see above. */
+void tap_tx_publish(struct txq *t) {
 }
 
 void tap_tx_end(struct txq *t) {

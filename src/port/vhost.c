@@ -53,12 +53,13 @@ static unsigned vhost_rx(struct rxq *q, struct batch *b, unsigned budget) {
 }
 
 static void vhost_rx_done(struct rxq *q, struct batch *b) {
-	struct vhost_rx *rx = rx_of(q);
-	bool wants;
+	ring_return(&rx_of(q)->v);
+}
 
-	ring_return(&rx->v);
-	wants = ring_wants_call(&rx->v);
-	if (__builtin_expect(wants, 0))
+static void vhost_rx_end(struct rxq *q) {
+	struct vhost_rx *rx = rx_of(q);
+
+	if (__builtin_expect(ring_wants_call(&rx->v), 0))
 		call_guest(rx->v.callfd);
 	rte_spinlock_unlock(&rx->lock);
 }
@@ -153,15 +154,16 @@ static void vhost_tx(struct txq *t, const struct tx_item *it, unsigned n) {
 	}
 }
 
+static void vhost_tx_publish(struct txq *t) {
+	ring_publish(&tx_of(t)->v);
+}
+
 static void vhost_tx_end(struct txq *t) {
 	struct vhost_tx *tx = tx_of(t);
 
-	if (tx->v.staged > 0) {
-		ring_publish(&tx->v);
-		if (ring_wants_call(&tx->v)) {
-			call_guest(tx->v.callfd);
-			t->c.notifications++;
-		}
+	if (__builtin_expect(ring_wants_call(&tx->v), 0)) {
+		call_guest(tx->v.callfd);
+		t->c.notifications++;
 	}
 	rte_spinlock_unlock(&t->lock);
 }
@@ -378,8 +380,10 @@ const struct port_ops vhost_port_ops = {
 	.status = vhost_status,
 	.rx = vhost_rx,
 	.rx_done = vhost_rx_done,
+	.rx_end = vhost_rx_end,
 	.tx_begin = vhost_tx_begin,
 	.tx = vhost_tx,
+	.tx_publish = vhost_tx_publish,
 	.tx_end = vhost_tx_end,
 	.arm = vhost_arm,
 	.disarm = vhost_disarm,

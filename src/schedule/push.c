@@ -100,10 +100,11 @@ static __attribute__((noinline)) void flood(struct push *p, const struct snapsho
 	f->drop = why;
 }
 
-void push_group(struct push *p, const struct snapshot *s, struct batch *b, uint16_t in,
+unsigned push_group(struct push *p, const struct snapshot *s, struct batch *b, uint16_t in,
 	struct explain *ex) {
 	struct group *last = NULL; // of a port with one queue, to which most of a batch goes
 	uint16_t last_out = OUT_NONE;
+	unsigned live = 0;
 
 	for (unsigned i = 0; i < b->n; i++) {
 		struct frame *f = &b->f[i];
@@ -112,6 +113,7 @@ void push_group(struct push *p, const struct snapshot *s, struct batch *b, uint1
 			continue;
 		if (__builtin_expect(f->out == OUT_FLOOD, 0)) {
 			flood(p, s, b, i, in, ex);
+			live += f->drop == DROP_NONE;
 			continue;
 		}
 		if (f->out != last_out) {
@@ -119,7 +121,9 @@ void push_group(struct push *p, const struct snapshot *s, struct batch *b, uint1
 			last_out = s->ports[f->out]->flow_queue == NULL ? f->out : OUT_NONE;
 		}
 		add(last, s, f);
+		live++;
 	}
+	return live;
 }
 
 static int by_queue(const void *a, const void *b, void *arg) {
@@ -146,6 +150,12 @@ void push_copy(struct push *p) {
 		else // the one counter written without the lock: the queue is at rest
 			__atomic_fetch_add(&g->t->c.drops[DROP_PORT_DOWN], g->n, __ATOMIC_RELAXED);
 	}
+}
+
+void push_publish(struct push *p) {
+	for (unsigned i = 0; i < p->n; i++)
+		if (p->groups[i].open)
+			p->groups[i].t->port->ops->tx_publish(p->groups[i].t);
 }
 
 void push_end(struct push *p) {

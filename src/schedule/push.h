@@ -28,12 +28,14 @@ int push_init(struct push *p);
 void push_fini(struct push *p);
 
 /* Sorts the live frames of `b`, which entered at port `in`, into groups; books frames that have
- * nowhere to go to their drop reason (f->drop). */
-void push_group(
+ * nowhere to go to their drop reason (f->drop). Returns how many are left. */
+unsigned push_group(
 	struct push *p, const struct snapshot *s, struct batch *b, uint16_t in, struct explain *ex);
 /* Copies every group into its receiver: begin, tx. */
 void push_copy(struct push *p);
-/* Publishes and notifies, and forgets the groups. */
+/* Shows the receivers what they got. */
+void push_publish(struct push *p);
+/* After a memory fence: notifies, unlocks, and forgets the groups. */
 void push_end(struct push *p);
 /* Forgets the groups without delivering. */
 void push_reset(struct push *p);

@@ -101,9 +101,9 @@ static void capture_out(capture_fn *fn, void *arg, const struct push *p) {
 }
 
 /* Books frames that got nowhere, and what the turn was. */
-static void book(struct rxq *q, const struct batch *b, uint64_t cycles) {
-	for (unsigned i = 0; i < b->n; i++)
-		if (__builtin_expect(b->f[i].drop != DROP_NONE, 0))
+static void book(struct rxq *q, const struct batch *b, unsigned live, uint64_t cycles) {
+	for (unsigned i = 0; live < b->n && i < b->n; i++)
+		if (b->f[i].drop != DROP_NONE)
 			q->c.drops[b->f[i].drop]++;
 	q->c.frames += b->n;
 	q->c.bytes += b->bytes;
@@ -119,7 +119,7 @@ static unsigned run_turn(struct worker *w, struct turn turn) {
 	capture_fn *capture = atomic_load_explicit(&w->all->capture, memory_order_relaxed);
 	struct batch *b = w->batch;
 	uint64_t t[STAGE_COUNT + 1];
-	unsigned n;
+	unsigned n, live;
 
 	if (__builtin_expect(q->armed, 0)) {
 		q->armed = false;
@@ -139,18 +139,22 @@ static unsigned run_turn(struct worker *w, struct turn turn) {
 	fwd_verdict(s->fwd, b, in, coarse_seconds(), NULL);
 	if (q->port->flow_queue != NULL)
 		note_flows(q, b);
-	push_group(&w->push, s, b, in, NULL);
+	live = push_group(&w->push, s, b, in, NULL);
 	t[3] = rte_rdtsc();
 	if (__builtin_expect(capture != NULL, 0))
 		capture_out(capture, w->all->capture_arg, &w->push);
 	push_copy(&w->push);
 	t[4] = rte_rdtsc();
 	ops->rx_done(q, b);
+	push_publish(&w->push);
+	// What was published must be out before anybody's wish to be told is read; once for all rings.
+	atomic_thread_fence(memory_order_seq_cst);
+	ops->rx_end(q);
 	push_end(&w->push);
 	t[5] = rte_rdtsc();
 	for (unsigned i = 0; i < STAGE_COUNT; i++)
 		w->st.stage_cycles[i] += t[i + 1] - t[i];
-	book(q, b, t[5] - t[0]);
+	book(q, b, live, t[5] - t[0]);
 	w->st.busy_cycles += t[5] - t[0];
 	w->st.frames += n;
 	w->st.turns++;

@@ -567,14 +567,20 @@ static void the_guest_is_called_when_it_asked_for_it(void **state) {
 	}
 	if (g.r.packed) {
 		g.driver->flags = VRING_PACKED_EVENT_FLAG_DISABLE;
+		g.r.news = true;
 		assert_false(ring_wants_call(&g.r));
 		g.driver->flags = VRING_PACKED_EVENT_FLAG_ENABLE;
+		assert_false(ring_wants_call(&g.r)); // nothing new
+		g.r.news = true;
 		assert_true(ring_wants_call(&g.r));
 	} else {
 		g.r.event_idx = false;
 		g.avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
+		g.r.news = true;
 		assert_false(ring_wants_call(&g.r));
 		g.avail->flags = 0;
+		assert_false(ring_wants_call(&g.r)); // nothing new
+		g.r.news = true;
 		assert_true(ring_wants_call(&g.r));
 	}
 	g.r.callfd = -1;

@@ -70,7 +70,10 @@ static void box_done(struct rxq *q, struct batch *b) {
 
 	x->sent += b->n;
 	x->done += b->n;
-	x->holding = false;
+}
+
+static void box_rx_end(struct rxq *q) {
+	of(q->port)->holding = false;
 }
 
 static bool box_begin(struct txq *t) {
@@ -82,9 +85,12 @@ static void box_tx(struct txq *t, const struct tx_item *it, unsigned n) {
 	of(t->port)->in_batch += n;
 }
 
-static void box_end(struct txq *t) {
+static void box_publish(struct txq *t) {
 	of(t->port)->got += of(t->port)->in_batch;
 	of(t->port)->in_batch = 0;
+}
+
+static void box_end(struct txq *t) {
 	rte_spinlock_unlock(&t->lock);
 }
 
@@ -108,8 +114,10 @@ static int box_fd(struct rxq *q) {
 static const struct port_ops ops = {.kind = "box",
 	.rx = box_rx,
 	.rx_done = box_done,
+	.rx_end = box_rx_end,
 	.tx_begin = box_begin,
 	.tx = box_tx,
+	.tx_publish = box_publish,
 	.tx_end = box_end,
 	.arm = box_arm,
 	.disarm = box_disarm,
