@@ -201,13 +201,13 @@ int sock_listen(const char *path, mode_t mode, struct err *e) {
 	return ret;
 }
 
-int sock_connect(const char *path, struct err *e) {
+static int connect_to(const char *path, int flags, struct err *e) {
 	struct sockaddr_un sa;
 	int fd, ret = address(&sa, path, e);
 
 	if (ret < 0)
 		return ret;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 	if (fd < 0)
 		return failed(path, errno, e);
 	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0)
@@ -220,4 +220,12 @@ int sock_connect(const char *path, struct err *e) {
 			"socket with --api or WEIR_API",
 			path);
 	return failed(path, ret, e);
+}
+
+int sock_connect(const char *path, struct err *e) {
+	return connect_to(path, 0, e);
+}
+
+int sock_connect_now(const char *path, struct err *e) {
+	return connect_to(path, SOCK_NONBLOCK, e);
 }

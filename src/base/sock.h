@@ -25,6 +25,9 @@ int sock_listen(const char *path, mode_t mode, struct err *e);
 
 /* A blocking close-on-exec connection to `path`, or -errno with a sentence. */
 int sock_connect(const char *path, struct err *e);
+/* The same, but -EAGAIN where that would wait: for a server that does not accept. The socket does not
+ * block. */
+int sock_connect_now(const char *path, struct err *e);
 
 /* Who is at the other end of a connected socket, as "pid 4711 (qemu-system-x86)"; "another process"
  * when the kernel does not say. Returns buf. */

@@ -405,7 +405,7 @@ static void attach(struct vhost_dev *d) {
 	d->reason[0] = '\0';
 	door->acks = false;
 	door->last = 0;
-	door->back = sock_connect(door->twin, &e);
+	door->back = sock_connect_now(door->twin, &e);
 	if (door->back < 0) {
 		door_detach(d, e.text);
 		return;
@@ -438,7 +438,7 @@ static int on_listener(sd_event_source *s, int fd, uint32_t revents, void *arg) 
 /* Client mode. The front end may come at any time: nothing is said about attempts that fail. */
 static void try_connect(struct vhost_dev *d) {
 	struct err e;
-	int fd = sock_connect(d->door.path, &e);
+	int fd = sock_connect_now(d->door.path, &e);
 
 	if (fd < 0) {
 		door_timer(d, RETRY_US);

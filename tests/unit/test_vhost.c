@@ -177,11 +177,36 @@ static void a_guest_that_waits_for_an_interrupt_gets_one_when_its_rings_start_ag
 	}
 }
 
+static void a_server_that_does_not_accept_holds_up_no_other_port(void **state) {
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), client[2];
+
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "/tmp/weir-test-%d.sock", (int)getpid());
+	unlink(sa.sun_path);
+	assert_int_equal(bind(server, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	assert_int_equal(listen(server, 0), 0);
+	for (unsigned i = 0; i < 2; i++) { // its queue is full
+		client[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		(void)!connect(client[i], (struct sockaddr *)&sa, sizeof(sa));
+	}
+	char ports[300];
+	snprintf(ports, sizeof(ports),
+		"  b: {vhost-user: @/b}\n  c: {vhost-user: %s, mode: client}\n", sa.sun_path);
+	start(ports);
+	usleep(100000);
+	attach(&bed.b, "b", (struct front_options){0});
+	close(client[0]);
+	close(client[1]);
+	close(server);
+	unlink(sa.sun_path);
+}
+
 int main(void) {
 #define T(f) cmocka_unit_test_teardown(f, end)
 	const struct CMUnitTest tests[] = {
 		T(a_guest_that_starts_while_the_worker_sleeps_is_heard),
 		T(a_guest_that_waits_for_an_interrupt_gets_one_when_its_rings_start_again),
+		T(a_server_that_does_not_accept_holds_up_no_other_port),
 	};
 
 	return cmocka_run_group_tests_name("vhost", tests, start_dpdk, NULL);
