@@ -2,6 +2,7 @@
  * Copyright (c) 2026, the weir authors */
 #include <string.h>
 
+#include "base/cpus.h"
 #include "control/config.h"
 #include "control/config_schema.h"
 

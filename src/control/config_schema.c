@@ -3,7 +3,6 @@
 #include "control/config_schema.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -168,48 +167,4 @@ json_t *schema_dump(const struct field *fields, const void *obj, bool full, unsi
 			json_object_set_new(map, f->key, v);
 	}
 	return map;
-}
-
-static bool allowed_set(cpu_set_t *set) {
-	CPU_ZERO(set);
-	return sched_getaffinity(0, sizeof(*set), set) == 0;
-}
-
-int cpus_highest(void) {
-	cpu_set_t set;
-
-	if (!allowed_set(&set))
-		return -1;
-	for (int i = CPU_SETSIZE - 1; i >= 0; i--)
-		if (CPU_ISSET(i, &set))
-			return i;
-	return -1;
-}
-
-bool cpus_allowed(int64_t cpu) {
-	cpu_set_t set;
-
-	return cpu >= 0 && cpu < CPU_SETSIZE && allowed_set(&set) && CPU_ISSET((int)cpu, &set);
-}
-
-void cpus_text(char *buf, size_t size) {
-	cpu_set_t set;
-	size_t n = 0;
-
-	buf[0] = '\0';
-	if (!allowed_set(&set))
-		return;
-	for (int i = 0; i < CPU_SETSIZE; i++) {
-		int first = i;
-
-		if (!CPU_ISSET(i, &set))
-			continue;
-		while (i + 1 < CPU_SETSIZE && CPU_ISSET(i + 1, &set))
-			i++;
-		if (n + 16 > size)
-			return;
-		n += (size_t)snprintf(buf + n, size - n, "%s%d", n > 0 ? "," : "", first);
-		if (i > first)
-			n += (size_t)snprintf(buf + n, size - n, "-%d", i);
-	}
 }

@@ -78,12 +78,6 @@ bool schema_name_ok(const char *name);
 /* "a, b, c", cut with "..." where it does not fit. */
 void schema_list(char *buf, size_t size, const json_t *map);
 
-/* CPUs the process may run on: the highest, -1 if it cannot be told; is one among them; as text
- * ("0-3,7"). */
-int cpus_highest(void);
-bool cpus_allowed(int64_t cpu);
-void cpus_text(char *buf, size_t size);
-
 /* Second pass, over what the schema let through: what concerns several keys or several ports, and the
  * defaults that depend on them. config_check.c */
 int config_check(struct schema *s, struct config *c, const json_t *marks);

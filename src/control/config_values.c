@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "base/cpus.h"
 #include "base/err.h"
 #include "base/mac.h"
 #include "base/units.h"

@@ -5,8 +5,7 @@
  * limits, privileges, DPDK, ports and workers, metrics; then systemd is told. Until then nothing is
  * logged: a start that fails says one sentence. The way down is the same backwards.
  *
- * CPUs: the control thread keeps off the workers' CPUs when there are others. It goes back to all of
- * them while a configuration is read or carried out, for that asks which CPUs there are. */
+ * CPUs: the control thread keeps off the workers' CPUs when there are others. */
 #include "control/daemon.h"
 
 #include <errno.h>
@@ -40,7 +39,7 @@ static uint64_t now_us(void) {
 static void narrow(struct daemon *d) {
 	const struct config *c = sw_config(d->sw);
 
-	host_control_cpus(&d->all, c->cpus, c->ncpus, &d->control);
+	host_control_cpus(c->cpus, c->ncpus, &d->control);
 	host_cpus(&d->control);
 }
 
@@ -68,38 +67,28 @@ static int parsed(struct daemon *d, struct config **out, int ret, struct err *e)
 		config_free(*out);
 		*out = NULL;
 	}
-	if (d->sw != NULL)
-		narrow(d);
 	return ret;
 }
 
 int daemon_parse(struct daemon *d, struct config **out, const char *text, size_t len,
 	const char *file, struct err *e) {
 	*out = NULL;
-	host_cpus(&d->all);
 	return parsed(d, out, config_parse(out, text, len, file, e), e);
 }
 
 int daemon_from_json(struct daemon *d, struct config **out, const json_t *tree, struct err *e) {
 	*out = NULL;
-	host_cpus(&d->all);
 	return parsed(d, out, config_from_json(out, tree, e), e);
 }
 
 json_t *daemon_config(struct daemon *d, bool full) {
-	json_t *tree;
-
-	host_cpus(&d->all);
-	tree = config_dump(sw_config(d->sw), full);
-	narrow(d);
-	return tree;
+	return config_dump(sw_config(d->sw), full);
 }
 
 static int load(struct daemon *d, struct config **out, struct err *e) {
 	*out = NULL;
 	if (d->options->file == NULL)
 		return daemon_parse(d, out, "{}", 2, "default configuration", e);
-	host_cpus(&d->all);
 	return parsed(d, out, config_load(out, d->options->file, e), e);
 }
 
@@ -142,7 +131,6 @@ int daemon_apply(
 	struct daemon *d, const struct config *want, bool dry_run, json_t **diff, struct err *e) {
 	int ret;
 
-	host_cpus(&d->all);
 	ret = sw_apply(d->sw, want, dry_run, diff, e);
 	narrow(d);
 	if (!dry_run && workers_moved(*diff))
@@ -266,14 +254,12 @@ static int start_switch(
 		return listen_fd;
 	d->api_path = strdup(c->api);
 	host_limits();
-	host_control_cpus(&d->all, c->cpus, c->ncpus, &control);
+	host_control_cpus(c->cpus, c->ncpus, &control);
 	ret = host_drop_privileges(c, d->options, kept, size, e);
 	if (ret == 0)
 		ret = host_start_dpdk(&control, d->options->verbose, e);
-	if (ret == 0) {
-		host_cpus(&d->all);
+	if (ret == 0)
 		ret = sw_start(&d->sw, c, d->loop, e);
-	}
 	if (ret < 0) {
 		close(listen_fd);
 		return ret;
@@ -305,8 +291,6 @@ int daemon_run(const struct daemon_options *o, struct err *e) {
 
 	if (o->verbose)
 		log_set_level(LOG_L_DEBUG);
-	if (sched_getaffinity(0, sizeof(d.all), &d.all) < 0)
-		return err_set(e, errno, "which CPUs may be used: %s", strerror(errno));
 	ret = load(&d, &c, e);
 	if (ret == 0)
 		ret = start_loop(&d, e);

@@ -33,7 +33,6 @@ struct daemon {
 	char *api_path; /* what was bound, to be unlinked */
 	struct metrics *metrics;
 	struct captures *captures;
-	cpu_set_t all; /* CPUs the process was given */
 	cpu_set_t control; /* where all threads but workers run */
 	uint64_t started_us;
 };
@@ -41,8 +40,7 @@ struct daemon {
 /* Runs until SIGTERM or SIGINT. 0, or a negative errno with a sentence when it could not start. */
 int daemon_run(const struct daemon_options *o, struct err *e);
 
-/* Reads a configuration from `text` (a file's, of name `file`) or from a tree; on CPUs it sees those
- * the process was given. */
+/* Reads a configuration from `text` (a file's, of name `file`) or from a tree. */
 int daemon_parse(struct daemon *d, struct config **out, const char *text, size_t len,
 	const char *file, struct err *e);
 int daemon_from_json(struct daemon *d, struct config **out, const json_t *tree, struct err *e);
@@ -59,7 +57,7 @@ void daemon_log_changes(const json_t *diff, const char *who);
 
 /* Where threads other than workers may run: the given CPUs without the workers', all of them when
  * nothing is left. host_cpus sets the calling thread's CPUs. */
-void host_control_cpus(const cpu_set_t *all, const int *workers, unsigned n, cpu_set_t *out);
+void host_control_cpus(const int *workers, unsigned n, cpu_set_t *out);
 void host_cpus(const cpu_set_t *cpus);
 /* The same for all threads that are no workers: DPDK's own, after the workers moved. */
 void host_all_cpus(const cpu_set_t *cpus);

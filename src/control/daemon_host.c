@@ -25,6 +25,7 @@
 #include <rte_errno.h>
 #include <rte_log.h>
 
+#include "base/cpus.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "control/config.h"
@@ -36,12 +37,12 @@
 
 enum { FILES_MAX = 1 << 20 };
 
-void host_control_cpus(const cpu_set_t *all, const int *workers, unsigned n, cpu_set_t *out) {
-	*out = *all;
+void host_control_cpus(const int *workers, unsigned n, cpu_set_t *out) {
+	*out = *cpus_given();
 	for (unsigned i = 0; i < n; i++)
 		CPU_CLR(workers[i], out);
 	if (CPU_COUNT(out) == 0)
-		*out = *all;
+		*out = *cpus_given();
 }
 
 void host_cpus(const cpu_set_t *cpus) {

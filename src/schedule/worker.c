@@ -17,6 +17,7 @@
 #include <rte_pause.h>
 #include <rte_rcu_qsbr.h>
 
+#include "base/cpus.h"
 #include "base/err.h"
 #include "schedule/push.h"
 #include "schedule/sched.h"
@@ -273,18 +274,11 @@ static void wake(struct worker *w) {
 }
 
 static int check_cpu(int cpu, struct err *e) {
-	cpu_set_t allowed;
-	char list[256] = "";
-	size_t n = 0;
+	char list[256];
 
-	CPU_ZERO(&allowed);
-	sched_getaffinity(0, sizeof(allowed), &allowed);
-	if (cpu >= 0 && cpu < CPU_SETSIZE && CPU_ISSET(cpu, &allowed))
+	if (cpus_allowed(cpu))
 		return 0;
-	for (int i = 0; i < CPU_SETSIZE && n + 8 < sizeof(list); i++)
-		if (CPU_ISSET(i, &allowed))
-			n += (size_t)snprintf(
-				list + n, sizeof(list) - n, "%s%d", n > 0 ? ", " : "", i);
+	cpus_text(list, sizeof(list));
 	return err_set(e, EINVAL, "workers: there is no CPU %d here; there are: %s", cpu, list);
 }
 
