@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <grp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,8 +39,9 @@
 
 enum {
 	RETRY_US = 50 * 1000, /* client mode: time between attempts to connect */
-	AFTER_SHUT_US =
-		1000 * 1000, /* client mode: breath after a fault, so that a liar costs little */
+	// Client mode: breath after a fault, so that a liar costs little, but one that died in the middle
+	// of a message is served within a second.
+	AFTER_SHUT_US = 500 * 1000,
 	HALF_MESSAGE_US = 2000 * 1000,
 	GONE_US = 2 * 1000, /* the library is letting go of the last connection */
 };
@@ -416,6 +418,13 @@ static void attach(struct vhost_dev *d) {
 		door_detach(d, "the event loop takes no more descriptors");
 }
 
+/* Is the front end gone, although its last messages may wait to be read? */
+static bool front_gone(const struct door *door) {
+	struct pollfd p = {.fd = door->front, .events = POLLRDHUP};
+
+	return door->front >= 0 && poll(&p, 1, 0) > 0 && p.revents & (POLLRDHUP | POLLHUP);
+}
+
 static int on_listener(sd_event_source *s, int fd, uint32_t revents, void *arg) {
 	struct vhost_dev *d = arg;
 	int conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -423,6 +432,8 @@ static int on_listener(sd_event_source *s, int fd, uint32_t revents, void *arg) 
 
 	if (conn < 0)
 		return 0;
+	if (front_gone(&d->door)) // one that comes back may be seen before its end is
+		front_ended(d, "ended");
 	if (d->door.front >= 0) {
 		log_warn("port %s: refused a second front end, %s; the port belongs to %s",
 			d->port->name, sock_peer(conn, who, sizeof(who)), d->peer);
