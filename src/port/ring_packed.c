@@ -235,12 +235,17 @@ void packed_publish(struct ring *v) {
 }
 
 /* Did we stop here? Slots ahead may be ours already, if they belong to the chain or frame whose head
- * we were about to write; but not if the driver then offered them: what we passed lies behind. */
+ * we were about to write. Then all before them are on offer, and they have not been offered again. */
 static bool stopped_at(const struct ring *v, struct place at) {
+	bool offered = true;
+
 	for (unsigned i = 0; i < v->size; i++, step(&at, v)) {
 		const uint16_t flags = flags_at(v, at.slot);
+		const bool avail = !!(flags & F_AVAIL) == at.wrap;
 
-		if (!!(flags & F_USED) == at.wrap && !!(flags & F_AVAIL) != at.wrap)
+		if (!!(flags & F_USED) != at.wrap)
+			offered &= avail;
+		else if (!avail || !offered)
 			return false;
 	}
 	return true;
