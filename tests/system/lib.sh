@@ -186,14 +186,14 @@ mac_of() { # NS DEVICE
 	ip -n "$1" -j link show dev "$2" | jq -r '.[0].address'
 }
 
-# listen NS DEVICE FILTER FILE: tcpdump in the background, a line a frame into the file.
+# listen NS DEVICE FILE ETHERTYPE...: in the background, a line a frame that arrives into the file.
 listen() {
-	in_ns "$1" tcpdump --immediate-mode -lnnei "$2" -Q in "$3" >"$4" 2>"$4.err" &
-	until_ok 5 grep -q '^listening' "$4.err"
+	in_ns "$1" "$TESTS/system/listen.py" "$2" "${@:4}" >"$3" 2>"$3.err" &
+	until_ok 5 grep -q '^listening' "$3.err"
 }
 
 heard() { # FILE: how many frames so far
-	grep -c '^[0-9]' "$1" || true
+	wc -l <"$1"
 }
 
 # more COMMAND NUMBER ARGS...: the command prints more than the number.

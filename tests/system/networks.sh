@@ -70,7 +70,7 @@ it "ports of different networks do not" none_across
 flood_inside() {
 	local ns
 	for ns in b1 b2 g1 red trunk; do
-		listen $ns eth0 'ether proto 0x88b5 or vlan and ether proto 0x88b5' "$T/flood.$ns"
+		listen $ns eth0 "$T/flood.$ns" 88b5
 	done
 	frame b1 eth0 "ffffffffffff 020000000001 88b5" 20
 	frame b1 eth0 "0200000000ee 020000000001 88b5" 20
@@ -91,7 +91,7 @@ it "a trunk reaches two networks through VLAN subinterfaces" trunk
 it "what is untagged on a trunk belongs to its native network" ping_ok trunk 10.3.0.1
 
 tagged_right() {
-	listen trunk eth0 'vlan and icmp' "$T/tagged"
+	listen trunk eth0 "$T/tagged" 0800
 	ping_ok b1 10.100.0.9
 	until_ok 2 more heard 2 "$T/tagged"
 	cat "$T/tagged"
@@ -140,7 +140,7 @@ stolen() {
 it "a neighbour cannot take a pinned MAC over: mac-stolen" stolen
 
 never_forwarded() {
-	listen b2 eth0 'ether proto 0x88cc or ether proto 0x88b5' "$T/never"
+	listen b2 eth0 "$T/never" 88cc 88b5
 	frame b1 eth0 "0180c200000e 020000000001 88cc"
 	frame b1 eth0 "ffffffffffff 010000000001 88b5"
 	frame b1 eth0 "ffffffffffff 000000000000 88b5"
