@@ -2,6 +2,7 @@
  * Copyright (c) 2026, the weir authors */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "schedule/worker.h"
 
@@ -131,4 +132,52 @@ int snapshot_deal(struct snapshot *s, unsigned workers) {
 	}
 	free(d);
 	return 0;
+}
+
+/* A queue moved when the deal of `s` (queue->worker) gives it to another worker than the one that has it
+ * in `was`. Its worker is marked below -1 meanwhile. */
+static unsigned mark_moved(const struct snapshot *was) {
+	unsigned n = 0;
+
+	for (unsigned w = 0; w < WORKERS_MAX; w++) {
+		for (unsigned i = 0; i < was->nqueues[w]; i++) {
+			struct rxq *q = was->queues[w][i];
+
+			if (q->worker < 0 || q->worker == (int)w)
+				continue;
+			q->worker = -2 - q->worker;
+			n++;
+		}
+	}
+	return n;
+}
+
+static void unmark(const struct snapshot *was) {
+	for (unsigned w = 0; w < WORKERS_MAX; w++)
+		for (unsigned i = 0; i < was->nqueues[w]; i++)
+			if (was->queues[w][i]->worker < -1)
+				was->queues[w][i]->worker = -2 - was->queues[w][i]->worker;
+}
+
+struct snapshot *snapshot_without_moved(const struct snapshot *s, const struct snapshot *was) {
+	struct snapshot *rest = NULL;
+
+	if (mark_moved(was) > 0)
+		rest = snapshot_new();
+	if (rest == NULL) {
+		unmark(was);
+		return NULL;
+	}
+	memcpy(rest->ports, s->ports, sizeof(rest->ports));
+	rest->fwd = s->fwd;
+	for (unsigned w = 0; w < WORKERS_MAX; w++) {
+		if (s->nqueues[w] == 0)
+			continue;
+		rest->queues[w] = calloc(s->nqueues[w], sizeof(struct rxq *));
+		for (unsigned i = 0; rest->queues[w] != NULL && i < s->nqueues[w]; i++)
+			if (s->queues[w][i]->worker >= 0)
+				rest->queues[w][rest->nqueues[w]++] = s->queues[w][i];
+	}
+	unmark(was);
+	return rest;
 }

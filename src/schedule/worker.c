@@ -403,7 +403,7 @@ void workers_set_capture(struct workers *all, capture_fn *fn, void *arg) {
 	rte_rcu_qsbr_synchronize(all->rcu, RTE_QSBR_THRID_INVALID);
 }
 
-void workers_publish(struct workers *all, struct snapshot *s) {
+static struct snapshot *swap(struct workers *all, struct snapshot *s) {
 	struct snapshot *was;
 
 	s->serial = ++all->serial;
@@ -411,7 +411,20 @@ void workers_publish(struct workers *all, struct snapshot *s) {
 	for (unsigned i = 0; i < all->n; i++)
 		wake(&all->w[i]);
 	rte_rcu_qsbr_synchronize(all->rcu, RTE_QSBR_THRID_INVALID);
-	snapshot_free(was);
+	return was;
+}
+
+void workers_publish(struct workers *all, struct snapshot *s) {
+	const struct snapshot *was = atomic_load(&all->snap);
+	struct snapshot *rest = was != NULL ? snapshot_without_moved(s, was) : NULL;
+
+	// One worker may be in a turn of a queue that another would begin with.
+	if (rest != NULL)
+		snapshot_free(swap(all, rest));
+	rest = swap(all, s);
+	if (rest != NULL && rest->fwd == s->fwd)
+		rest->fwd = NULL; // it was lent
+	snapshot_free(rest);
 }
 
 const struct snapshot *workers_snapshot(const struct workers *all) {

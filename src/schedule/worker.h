@@ -44,6 +44,9 @@ void snapshot_free(struct snapshot *s);
 /* Deals the rxqs of all ports in s->ports to `n` workers, heaviest first to the least loaded, by the
  * cycles each took since the last deal; a queue moves only when that evens the load. */
 int snapshot_deal(struct snapshot *s, unsigned n);
+/* What of `s`, just dealt, can be published after `was` at once: all but the queues that move from one
+ * worker to another. Its fwd is lent. NULL: none moves (or there is no memory). */
+struct snapshot *snapshot_without_moved(const struct snapshot *s, const struct snapshot *was);
 
 /* Counters of one worker, all since start; read by the control thread while they are written. */
 struct worker_stats {
@@ -67,7 +70,8 @@ void workers_stop(struct workers *w);
 unsigned workers_count(const struct workers *w);
 void workers_set_idle(struct workers *w, enum idle_mode idle);
 /* Makes `s` what the workers run from (takes ownership) and frees the one before. Blocks until all
- * workers have taken it up: one batch each. */
+ * workers have taken it up: one batch each, two when queues move between workers, for those are taken
+ * from one before they are given to the other. */
 void workers_publish(struct workers *w, struct snapshot *s);
 const struct snapshot *workers_snapshot(const struct workers *w); /* control thread only */
 void workers_stats(const struct workers *w, unsigned index, struct worker_stats *out);

@@ -32,6 +32,8 @@ struct box {
 	_Atomic uint64_t to_send, sent, done, got, armed;
 	uint64_t in_batch;
 	bool holding; /* between rx and rx_done */
+	bool slow;
+	atomic_uint inside, mixed; /* workers in a turn of the queue; how often there were two */
 };
 
 static struct box box[PORTS];
@@ -62,18 +64,23 @@ static unsigned box_rx(struct rxq *q, struct batch *b, unsigned budget) {
 	}
 	b->n = (uint16_t)n;
 	x->holding = n > 0;
+	if (n > 0 && atomic_fetch_add(&x->inside, 1) != 0)
+		x->mixed++;
 	return n;
 }
 
 static void box_done(struct rxq *q, struct batch *b) {
 	struct box *x = of(q->port);
 
+	if (x->slow)
+		usleep(100);
 	x->sent += b->n;
 	x->done += b->n;
 }
 
 static void box_rx_end(struct rxq *q) {
 	of(q->port)->holding = false;
+	atomic_fetch_sub(&of(q->port)->inside, 1);
 }
 
 static bool box_begin(struct txq *t) {
@@ -265,6 +272,29 @@ static void turns_go_round(void **state) {
 	sched_free(s);
 }
 
+static void a_queue_that_moves_is_never_with_two_workers(void **state) {
+	struct workers *w = start(2, IDLE_BUSY);
+
+	for (unsigned i = 0; i < 2; i++) {
+		box[i].slow = true;
+		box[i].to_send = UINT64_MAX;
+	}
+	for (unsigned n = 0; n < 300; n++) {
+		box[0].rx.worker = (int)(n % 2);
+		box[1].rx.worker = (int)((n + 1) % 2);
+		box[0].rx.dealt = box[0].rx.c.cycles; // nothing to even out
+		box[1].rx.dealt = box[1].rx.c.cycles;
+		workers_publish(w, snapshot_of(0x3, 2));
+		assert_int_equal(workers_snapshot(w)->nqueues[0], 1);
+		assert_int_equal(workers_snapshot(w)->nqueues[1], 1);
+		assert_ptr_equal(workers_snapshot(w)->queues[n % 2][0], &box[0].rx);
+		usleep(300);
+	}
+	workers_stop(w);
+	assert_int_equal(box[0].mixed + box[1].mixed, 0);
+	assert_true(box[0].sent > 0 && box[1].sent > 0);
+}
+
 static void a_sleeping_worker_wakes_at_a_kick(void **state) {
 	struct workers *w = start(1, IDLE_INTERRUPT);
 	struct worker_stats st;
@@ -398,6 +428,7 @@ int main(void) {
 		T(the_heaviest_queues_do_not_share_a_worker),
 		T(a_queue_moves_only_when_that_evens_the_load),
 		T(turns_go_round),
+		T(a_queue_that_moves_is_never_with_two_workers),
 		T(a_sleeping_worker_wakes_at_a_kick),
 		T(every_stage_is_booked_and_they_add_up),
 		T(two_workers_that_flood_each_others_ports_do_not_wait_for_ever),
