@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
+#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -14,6 +15,7 @@
  * nothing, and marks the device: the port is then shut like after any other fault. */
 
 struct watch {
+	atomic_uint changes; /* odd: being changed */
 	_Atomic uintptr_t start, end;
 	struct vhost_dev *_Atomic dev;
 };
@@ -32,25 +34,49 @@ static int cover(uintptr_t start, uintptr_t end) {
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
 			    0) != MAP_FAILED)
 			return 0;
+		if (errno != EINVAL) // larger pages would not help, and take in what is beside it
+			return -1;
 	}
 	return -1;
 }
 
+/* The region, as it was at one moment: a region of one port and another's must not be mixed up. False:
+ * it is none, or just changing. */
+static bool watch_read(
+	struct watch *w, uintptr_t at, uintptr_t *start, uintptr_t *end, struct vhost_dev **d) {
+	unsigned changes = atomic_load(&w->changes);
+
+	*start = atomic_load(&w->start);
+	*end = atomic_load(&w->end);
+	*d = atomic_load(&w->dev);
+	return changes % 2 == 0 && *d != NULL && at >= *start && at < *end &&
+	       atomic_load(&w->changes) == changes;
+}
+
+static void watch_write(struct watch *w, uintptr_t start, uintptr_t end, struct vhost_dev *d) {
+	atomic_fetch_add(&w->changes, 1);
+	atomic_store(&w->start, start);
+	atomic_store(&w->end, end);
+	atomic_store(&w->dev, d);
+	atomic_fetch_add(&w->changes, 1);
+}
+
 static void on_sigbus(int sig, siginfo_t *info, void *context) {
 	uintptr_t at = (uintptr_t)info->si_addr;
+	const int was = errno;
 
 	for (unsigned slot = 0; slot < PORTS_MAX && info->si_code > 0; slot++) {
 		for (unsigned i = 0; i < GMEM_REGIONS; i++) {
-			struct watch *w = &watches[slot][i];
-			uintptr_t start = atomic_load(&w->start), end = atomic_load(&w->end);
-			struct vhost_dev *d = atomic_load(&w->dev);
+			uintptr_t start, end;
+			struct vhost_dev *d;
 
-			if (d == NULL || at < start || at >= end)
+			if (!watch_read(&watches[slot][i], at, &start, &end, &d))
 				continue;
 			if (cover(start, end) < 0)
 				break;
 			atomic_store(&d->shrunk, true);
 			device_still(d);
+			errno = was;
 			return;
 		}
 	}
@@ -69,15 +95,14 @@ void sigbus_install(void) {
 void sigbus_watch(struct vhost_dev *d) {
 	sigbus_forget(d);
 	for (unsigned i = 0; i < d->mem.n; i++) {
-		struct watch *w = &watches[d->slot][i];
+		uintptr_t start = (uintptr_t)d->mem.r[i].hva;
 
-		atomic_store(&w->start, (uintptr_t)d->mem.r[i].hva);
-		atomic_store(&w->end, (uintptr_t)d->mem.r[i].hva + d->mem.r[i].size);
-		atomic_store(&w->dev, d);
+		watch_write(&watches[d->slot][i], start, start + d->mem.r[i].size, d);
 	}
 }
 
 void sigbus_forget(struct vhost_dev *d) {
 	for (unsigned i = 0; i < GMEM_REGIONS; i++)
-		atomic_store(&watches[d->slot][i].dev, NULL);
+		if (atomic_load(&watches[d->slot][i].dev) != NULL)
+			watch_write(&watches[d->slot][i], 0, 0, NULL);
 }
