@@ -49,7 +49,6 @@ struct door {
 	char twin[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* where the library listens */
 	char group[32];
 	bool client, link_down;
-	bool shut_wait; /* client: hold off after a shut */
 	bool acks; /* by the last SET_PROTOCOL_FEATURES that passed: REPLY_ACK */
 	uint64_t half_since; /* when the message being read began, CLOCK_MONOTONIC us */
 	unsigned have; /* bytes of the message being read */

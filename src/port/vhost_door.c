@@ -145,7 +145,6 @@ void door_detach(struct vhost_dev *d, const char *reason) {
 		snprintf(d->reason, sizeof(d->reason), "%s", reason);
 		log_warn("port %s: shut: %s", d->port->name, reason);
 	}
-	door->shut_wait = reason != NULL;
 	if (door->client && !door->link_down)
 		door_timer(d, reason != NULL ? AFTER_SHUT_US : RETRY_US);
 	else

@@ -84,6 +84,16 @@ struct region {
 	uint64_t gpa, size, uva, offset;
 };
 
+/* Of huge pages, whose size st_blksize is, the kernel maps whole ones for a part, but does not unmap a
+ * part. */
+static uint64_t whole_pages(const struct stat *st, uint64_t bytes) {
+	const uint64_t page = (uint64_t)st->st_blksize;
+
+	if (page == 0 || (page & (page - 1)) != 0 || bytes > UINT64_MAX - page)
+		return bytes;
+	return (bytes + page - 1) & ~(page - 1);
+}
+
 /* What is wrong with the region, NULL: nothing. */
 static const char *region_fault(const struct region *r, int fd) {
 	uint64_t mapped;
@@ -98,6 +108,7 @@ static const char *region_fault(const struct region *r, int fd) {
 	if (fstat(fd, &st) < 0 || (S_ISREG(st.st_mode) && mapped > (uint64_t)st.st_size))
 		return "is longer than its file";
 	// The library maps from the file's beginning, and keeps the descriptor when that fails.
+	mapped = whole_pages(&st, mapped);
 	p = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
 	if (p == MAP_FAILED)
 		return "cannot be mapped for reading and writing";

@@ -278,6 +278,35 @@ static void memory_that_cannot_be_mapped_for_writing_is_refused(void **state) {
 	close(reader);
 }
 
+static unsigned mappings(void) {
+	FILE *f = fopen("/proc/self/maps", "r");
+	unsigned n = 0;
+	int c;
+
+	assert_non_null(f);
+	while ((c = getc(f)) != EOF)
+		n += c == '\n';
+	fclose(f);
+	return n;
+}
+
+static void a_part_of_a_huge_page_is_looked_at_and_leaves_nothing_mapped(void **state) {
+	int fd = memfd_create("huge", MFD_CLOEXEC | MFD_HUGETLB);
+	unsigned before;
+
+	if (fd < 0 || ftruncate(fd, 4 << 20) < 0) {
+		print_message("SKIP: no huge pages in this kernel\n");
+		skip();
+	}
+	tidy_table();
+	before = mappings();
+	for (unsigned i = 0; i < 20; i++)
+		if (!pass_table(8, fd))
+			fail_msg("%s", why);
+	assert_in_range(mappings(), 0, before + 5);
+	close(fd);
+}
+
 /* In-flight regions. */
 
 static bool pass_inflight(unsigned request, uint64_t size, uint64_t offset, uint16_t rings,
@@ -327,6 +356,7 @@ int main(void) {
 		cmocka_unit_test(a_region_that_cannot_be_is_refused),
 		cmocka_unit_test(regions_that_overlap_are_refused_and_neighbours_are_not),
 		cmocka_unit_test(memory_that_cannot_be_mapped_for_writing_is_refused),
+		cmocka_unit_test(a_part_of_a_huge_page_is_looked_at_and_leaves_nothing_mapped),
 		cmocka_unit_test(an_in_flight_region_has_a_mark_for_each_ring_inside_its_file),
 	};
 
