@@ -65,6 +65,9 @@ static void vhost_rx_end(struct rxq *q) {
 }
 
 static bool vhost_tx_begin(struct txq *t) {
+	// No lock for a ring that is not there: one that is just being started or stopped holds nobody up.
+	if (!atomic_load_explicit(&t->active, memory_order_relaxed))
+		return false;
 	rte_spinlock_lock(&t->lock);
 	if (atomic_load_explicit(&t->active, memory_order_relaxed))
 		return true;

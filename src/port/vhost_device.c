@@ -275,8 +275,8 @@ static void ring_stop(struct vhost_dev *d, unsigned idx) {
 	rx = idx % 2 == 1 ? d->rx[pair] : NULL;
 	v = rx != NULL ? &rx->v : &d->tx[pair]->v;
 	lock = rx != NULL ? &rx->lock : &d->tx[pair]->q.lock;
-	rte_spinlock_lock(lock);
 	atomic_store(rx != NULL ? &rx->q.active : &d->tx[pair]->q.active, false);
+	rte_spinlock_lock(lock); // whoever is in a turn with it ends that first
 	ring_unwind(v);
 	rte_vhost_set_vring_base(d->vid, (uint16_t)idx, ring_base(v), ring_base(v));
 	ring_fds_close(rx, v);
