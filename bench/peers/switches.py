@@ -245,13 +245,13 @@ def missing():
     return why
 
 
-def free_guests(sockets, cpus, frame, macs, warm, seconds, folder, watch=None):
+def free_guests(sockets, cpus, frame, macs, warm, seconds, folder, huge, watch=None):
     """Guests that cost nothing (free.c). Adds to its result the share of its CPU that the slowest
     watched worker got: below 1, something else ran there and the figure says little."""
     log = os.path.join(folder, "free.log")
     child = Child([os.path.join(TOP, "build", "bench", "peers", "bench-free"), "-f", str(frame),
                    "-m", str(macs), "-c", ",".join(map(str, cpus)), "-w", str(warm), "-t",
-                   str(seconds), *sockets], log)
+                   str(seconds), *(["-H"] if huge else []), *sockets], log)
     time.sleep(warm)
     begin, before = time.monotonic(), watch.cpu_seconds() if watch else {}
     time.sleep(seconds)
