@@ -176,17 +176,19 @@ static inline void ring_stage_packed(
 /* Finds the buffer of a plain descriptor and brings its first two lines near. */
 static inline void taken_locate(const struct ring *v, struct taken *t, bool write) {
 	uint64_t left = 0;
+	const void *second;
 
 	t->p = NULL;
 	if (__builtin_expect((t->flags & (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT)) == 0, 1))
 		t->p = gmem_at(v->mem, t->addr, &left);
 	t->left = left < UINT32_MAX ? (uint32_t)left : UINT32_MAX;
+	second = (const void *)((uintptr_t)t->p + 64); // as a number: p may be NULL
 	if (write) {
 		__builtin_prefetch(t->p, 1);
-		__builtin_prefetch(t->p + 64, 1);
+		__builtin_prefetch(second, 1);
 	} else {
 		__builtin_prefetch(t->p);
-		__builtin_prefetch(t->p + 64);
+		__builtin_prefetch(second);
 	}
 }
 

@@ -203,7 +203,7 @@ more() {
 
 # ping_ok NS ADDRESS [ping options]: at least one answer to a few requests.
 ping_ok() {
-	in_ns "$1" ping -q -c 3 -i 0.05 -W 1 "${@:3}" "$2"
+	in_ns "$1" ping -q -c 3 -i 0.05 -W $((2 * patience)) "${@:3}" "$2"
 }
 
 # ping_none NS ADDRESS: nobody answers.
