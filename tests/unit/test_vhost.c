@@ -93,8 +93,10 @@ static void start(const char *ports) {
 }
 
 static int end(void **state) {
-	front_close(&bed.a);
-	front_close(&bed.b);
+	if (bed.a.o.path != NULL)
+		front_close(&bed.a);
+	if (bed.b.o.path != NULL)
+		front_close(&bed.b);
 	eventfd_write(bed.stop, 1);
 	pthread_join(bed.thread, NULL);
 	close(bed.started);
