@@ -212,6 +212,16 @@ static void rest(double s) {
 	nanosleep(&(struct timespec){(time_t)s, (long)((s - (double)(time_t)s) * 1e9)}, NULL);
 }
 
+/* Where the rings of a port stand, for who has to find out why nothing moves. */
+static void explain(const struct port *p) {
+	for (unsigned i = 0; i < p->f.nrings; i++) {
+		const struct front_ring *r = &p->f.ring[i];
+
+		fprintf(stderr, "free: %s ring %u: shown %u, used %u, switch flags %u, kicks %lu\n",
+			p->f.o.path, i, r->avail->idx, r->used->idx, r->used->flags, r->kicks);
+	}
+}
+
 /* Waits until every port has got something. */
 static int first_frames(void) {
 	double end = seconds() + FIRST_FRAME_S;
@@ -221,6 +231,8 @@ static int first_frames(void) {
 			if (seconds() > end) {
 				fprintf(stderr, "free: nothing was delivered to %s in %d s\n",
 					ports[i].f.o.path, FIRST_FRAME_S);
+				for (unsigned k = 0; k < nports; k++)
+					explain(&ports[k]);
 				return -ETIMEDOUT;
 			}
 			rest(0.001);
