@@ -345,12 +345,15 @@ int front_stop(struct front *f) {
 }
 
 int front_start(struct front *f) {
+	struct front_message m = {.request = FRONT_GET_FEATURES};
 	int err = 0;
 
 	for (unsigned i = 0; i < f->nrings && err == 0; i++)
 		err = front_set_ring(f, &f->ring[i]);
 	for (unsigned i = 0; i < f->nrings && err == 0; i++)
 		err = front_enable(f, &f->ring[i], true);
+	if (err == 0) /* rings start after the acknowledgement, but before the next answer */
+		err = front_ask(f, &m, NULL);
 	for (unsigned i = 0; i < f->nrings && err == 0; i++)
 		front_ring_kick(&f->ring[i]); /* what was queued meanwhile */
 	return err;
