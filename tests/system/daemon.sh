@@ -116,11 +116,12 @@ idle() {
 it "when nothing moves, adaptive idling costs under 1 % of a CPU" idle
 
 wakes() {
-	local median
-	in_ns a ping -c 21 -i 0.2 10.0.0.2 >"$T/ping"
-	median=$(sed -n 's/.*time=\([0-9]*\).*/\1/p' "$T/ping" | sort -n | sed -n 11p)
+	local quarter
+	in_ns a ping -c 20 -i 0.2 10.0.0.2 >"$T/ping"
 	cat "$T/ping"
-	[[ $median -lt 2 ]]
+	# Other work on the machine delays some; a wake-up that is missing delays all.
+	quarter=$(sed -n 's/.*time=\([0-9]*\).*/\1/p' "$T/ping" | sort -n | sed -n 5p)
+	[[ $quarter -lt 2 ]]
 }
 it "a sleeping worker wakes with the first frame" wakes
 
