@@ -98,7 +98,8 @@ static void wish_prefetch(const struct ring *v) {
 	if (v->packed)
 		__builtin_prefetch(v->driver_event);
 	else
-		__builtin_prefetch(v->event_idx ? (const void *)&v->avail->ring[v->size] : v->avail);
+		__builtin_prefetch(
+			v->event_idx ? (const void *)&v->avail->ring[v->size] : v->avail);
 }
 
 void ring_return(struct ring *v) {
