@@ -221,7 +221,7 @@ udp() {
 vm_content() {
 	local guest
 	for guest; do
-		not grep -aE 'hw csum failure|not a head|virtio.*(rror|bad|fail)|WATCHDOG|WARNING|BUG|Oops|panic - not|hung|stall' \
+		not grep -aE -A 40 'hw csum failure|not a head|virtio.*(rror|bad|fail)|WATCHDOG|WARNING|BUG|Oops|panic - not|hung|stall' \
 			"$T/guest-$guest/console"
 	done
 }
