@@ -42,7 +42,7 @@ vm_it "the guest boots" vm_wait a
 for nic in virtio e1000; do
 	vm_it "$nic and host ping each other" eval "pings a/$nic host && pings host a/$nic"
 	vm_it "TCP flows both ways between $nic and host" tcp a/$nic host
-	vm_it "UDP reaches the guest's $nic" udp host a/$nic 20
+	vm_it "UDP reaches the guest's $nic" udp host a/$nic 5
 done
 vm_it "TCP flows both ways between virtio and e1000" tcp a/virtio a/e1000
 whole() {
