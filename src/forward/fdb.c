@@ -4,8 +4,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/random.h>
+
+#include "base/pages.h"
 
 /* Buckets of one cache line, four slots each; a key has two buckets. It is put into the first when
  * there is room, so a hit nearly always touches one line; else into the second; else an entry of
@@ -66,10 +67,8 @@ struct fdb *fdb_new(uint32_t max, uint32_t age_s) {
 		t->port[i].max = FDB_PORT_MAX_DEFAULT;
 	/* Zero pages: memory is used as entries come. A free slot's port is not looked at without its
 	 * key, so 0 does for OUT_NONE here. */
-	t->bucket = mmap(NULL, buckets * sizeof(*t->bucket), PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (t->bucket == MAP_FAILED ||
-		getrandom(t->secret, sizeof(t->secret), 0) != sizeof(t->secret)) {
+	t->bucket = pages_new(buckets * sizeof(*t->bucket));
+	if (t->bucket == NULL || getrandom(t->secret, sizeof(t->secret), 0) != sizeof(t->secret)) {
 		fdb_free(t);
 		return NULL;
 	}
@@ -81,8 +80,7 @@ struct fdb *fdb_new(uint32_t max, uint32_t age_s) {
 void fdb_free(struct fdb *t) {
 	if (t == NULL)
 		return;
-	if (t->bucket != MAP_FAILED)
-		munmap(t->bucket, ((size_t)t->mask + 1) * sizeof(*t->bucket));
+	pages_free(t->bucket, ((size_t)t->mask + 1) * sizeof(*t->bucket));
 	free(t);
 }
 

@@ -19,12 +19,17 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/pages.h"
 #include "frame/offload.h"
 
 /* The vhost-user kind: what workers and the control thread call. The path of a frame is in
  * ring_pull.c and ring_put.c, the life of a connection in vhost_door.c and vhost_device.c. */
 
 #define container(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+
+// Queues of all ports; control thread only.
+static struct pages_pool rx_pool = {.block = sizeof(struct vhost_rx)};
+static struct pages_pool tx_pool = {.block = sizeof(struct vhost_tx)};
 
 static struct vhost_rx *rx_of(struct rxq *q) {
 	return container(q, struct vhost_rx, q);
@@ -226,8 +231,8 @@ static void dev_free(struct vhost_dev *d) {
 	for (unsigned i = 0; i < QUEUES_MAX; i++) {
 		if (d->rx[i] != NULL && d->rx[i]->epfd >= 0)
 			close(d->rx[i]->epfd);
-		free(d->rx[i]);
-		free(d->tx[i]);
+		pages_give(&rx_pool, d->rx[i]);
+		pages_give(&tx_pool, d->tx[i]);
 	}
 	sd_event_source_disable_unref(d->on_wake);
 	if (d->wake >= 0)
@@ -249,9 +254,11 @@ static struct vhost_dev *dev_new(struct port *p) {
 	pthread_cond_init(&d->gone, NULL);
 	d->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	for (unsigned i = 0; i < p->queues; i++) {
-		struct vhost_rx *rx = d->rx[i] = aligned_alloc(64, (sizeof(*rx) + 63) & ~63ul);
-		struct vhost_tx *tx = d->tx[i] = aligned_alloc(64, (sizeof(*tx) + 63) & ~63ul);
+		struct vhost_rx *rx = d->rx[i] = pages_take(&rx_pool);
+		struct vhost_tx *tx = d->tx[i] = pages_take(&tx_pool);
 
+		if (rx != NULL)
+			rx->epfd = -1; // what dev_free looks at
 		if (rx == NULL || tx == NULL)
 			goto fail;
 		memset(rx, 0, offsetof(struct vhost_rx, v.win)); // windows are touched when used

@@ -4,7 +4,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
+
+#include "base/pages.h"
 
 /* Nearly every batch has one receiver, and then grouping is one comparison a frame. With several,
  * groups are ordered by port and queue before any lock is taken, so that two workers that flood at
@@ -12,34 +13,28 @@
 
 enum { GROUPS_MAX = PORTS_MAX * QUEUES_MAX };
 
-static void *lazy(size_t size) {
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return p == MAP_FAILED ? NULL : p;
-}
+/* One piece of memory: what small batches touch of it lies at its beginning, side by side. */
+struct room {
+	uint16_t slot[GROUPS_MAX];
+	uint32_t order[GROUPS_MAX];
+	struct group groups[GROUPS_MAX];
+};
 
 int push_init(struct push *p) {
+	struct room *r = pages_new(sizeof(*r));
+
+	if (r == NULL)
+		return -ENOMEM;
 	p->n = 0;
-	p->slot = lazy(GROUPS_MAX * sizeof(*p->slot));
-	p->order = lazy(GROUPS_MAX * sizeof(*p->order));
-	p->groups = lazy(GROUPS_MAX * sizeof(*p->groups));
-	if (p->slot != NULL && p->order != NULL && p->groups != NULL)
-		return 0;
-	push_fini(p);
-	return -ENOMEM;
+	p->slot = r->slot;
+	p->order = r->order;
+	p->groups = r->groups;
+	return 0;
 }
 
 void push_fini(struct push *p) {
-	if (p->slot != NULL)
-		munmap(p->slot, GROUPS_MAX * sizeof(*p->slot));
-	if (p->order != NULL)
-		munmap(p->order, GROUPS_MAX * sizeof(*p->order));
-	if (p->groups != NULL)
-		munmap(p->groups, GROUPS_MAX * sizeof(*p->groups));
+	pages_free(p->slot, sizeof(struct room));
 	p->slot = NULL;
-	p->order = NULL;
-	p->groups = NULL;
 }
 
 static struct group *group_of(struct push *p, struct txq *t) {

@@ -19,6 +19,7 @@
 
 #include "base/cpus.h"
 #include "base/err.h"
+#include "base/pages.h"
 #include "schedule/push.h"
 #include "schedule/sched.h"
 
@@ -291,7 +292,7 @@ static int worker_init(struct workers *all, unsigned i, int cpu, struct err *e) 
 	w->wakefd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	w->epfd = epoll_create1(EPOLL_CLOEXEC);
 	w->sched = sched_new();
-	w->batch = aligned_alloc(64, (sizeof(*w->batch) + 63) & ~63ul);
+	w->batch = pages_new(sizeof(*w->batch));
 	if (w->wakefd < 0 || w->epfd < 0 || w->sched == NULL || w->batch == NULL ||
 		push_init(&w->push) < 0)
 		return err_set(
@@ -307,7 +308,7 @@ static void worker_fini(struct worker *w) {
 	if (w->epfd >= 0)
 		close(w->epfd);
 	sched_free(w->sched);
-	free(w->batch);
+	pages_free(w->batch, sizeof(*w->batch));
 	push_fini(&w->push);
 }
 
