@@ -60,7 +60,7 @@ except BrokenPipeError:
     pass
 print(s.makefile().readline(), end="")
 PY
-	{ printf '[%.0s' {1..50000}; echo; } | timeout 5 socat -t 5 - "UNIX-CONNECT:$WEIR_API" | grep -q -- -32700
+	{ printf '[%.0s' {1..50000}; echo; } | timeout 5 socat -t 5 - "UNIX-CONNECT:$WEIR_API" | has -- -32700
 	printf '{"jsonrpc":"2.0","id":1,"method":"port.del","params":{"name":"a"}}' |
 		timeout 5 socat -u - "UNIX-CONNECT:$WEIR_API" # half a line: nothing happens
 	show ports 'map(.name) | sort == ["a", "b"]'
@@ -218,7 +218,7 @@ stopped() {
 	ping_ok a 10.0.0.2
 	switch_stop
 	wait $c
-	tshark -nr "$T/last.pcapng" -Y icmp | grep -q Echo
+	tshark -nr "$T/last.pcapng" -Y icmp | has Echo
 	[[ ! -e $WEIR_API ]]
 }
 it "a switch that ends finishes its captures, and removes its socket" stopped

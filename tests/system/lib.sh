@@ -135,6 +135,13 @@ switch_stop() {
 	[[ $(<"$T/weir.status") = 0 ]] || { echo "exit status $(<"$T/weir.status")"; return 1; }
 }
 
+# Like grep -q, but reads to the end, so that whoever writes is not cut off (and failed for it).
+has() { # GREP-ARGUMENTS
+	local all
+	all=$(cat)
+	grep -q "$@" <<<"$all"
+}
+
 # not COMMAND...: the other way round, and unlike `!` it counts under set -e.
 not() {
 	if "$@"; then
@@ -216,7 +223,7 @@ iperf() {
 	local server=$1 client=$2 address=$3 out port=$((5201 + RANDOM % 1000))
 	shift 3
 	in_ns "$server" iperf3 -s -1 -p "$port" -B "$address" >/dev/null 2>&1 &
-	until_ok 3 eval "in_ns $server ss -Htln | grep -q ':$port '"
+	until_ok 3 eval "in_ns $server ss -Htln | has ':$port '"
 	out=$(in_ns "$client" iperf3 -c "$address" -p "$port" -J "$@")
 	wait $! 2>/dev/null || true
 	if jq -e .error <<<"$out" >&2; then

@@ -44,8 +44,8 @@ counts() {
 it "its counters are those of show ports, and move with traffic" counts
 
 drops_named() {
-	scrape | grep -q '^weir_port_drops_total{.*reason="ring-full".*} 0'
-	scrape | grep -q '^weir_worker_'
+	scrape | has '^weir_port_drops_total{.*reason="ring-full".*} 0'
+	scrape | has '^weir_worker_'
 }
 it "each drop reason is a counter from the start, each worker has its own" drops_named
 

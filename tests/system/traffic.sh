@@ -26,7 +26,7 @@ address low eth0 10.0.1.3/24
 it "two namespaces ping each other" ping_ok a 10.0.0.2
 
 flood_ping() {
-	in_ns a ping -q -c 2000 -i 0.001 -s "$1" 10.0.0.2 | tee /dev/stderr | grep -q ' 0% packet loss'
+	in_ns a ping -q -c 2000 -i 0.001 -s "$1" 10.0.0.2 | tee /dev/stderr | has ' 0% packet loss'
 }
 it "of 2000 pings a millisecond apart none is lost" flood_ping 56
 it "of 2000 pings in three IP fragments each none is lost" flood_ping 4000
@@ -39,7 +39,7 @@ ping6() {
 	ip -n a addr add fd00::1/64 dev eth0 nodad
 	ip -n b addr add fd00::2/64 dev eth0 nodad
 	until_ok 3 in_ns a ping -6 -q -c 1 -W 1 fd00::2
-	in_ns a ping -6 -q -c 200 -i 0.001 -s 1000 fd00::2 | grep -q ' 0% packet loss'
+	in_ns a ping -6 -q -c 200 -i 0.001 -s 1000 fd00::2 | has ' 0% packet loss'
 }
 it "IPv6 finds its neighbour by multicast and pings it" ping6
 
