@@ -15,7 +15,7 @@
 /* A port is where frames enter and leave: a kind, one or more queue pairs. RX is what the switch
  * receives from the VM, TX what it sends to it.
  *
- * Threads. The control thread opens, closes and asks; workers call rx, rx_done, tx_*, arm and disarm
+ * Threads. The control thread opens, closes and asks; workers call rx*, tx_*, arm and disarm
  * and nothing else; librte_vhost's own thread starts and stops rings. An rxq is pulled by one worker
  * at a time (the one the snapshot gives it to); a txq may be pushed to by several, so tx_begin takes
  * its lock and tx_end leaves it. Locks are held for one batch at the longest. A port is closed only

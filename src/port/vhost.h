@@ -28,7 +28,7 @@ enum { VHOST_RINGS_MAX = 2 * QUEUES_MAX, VHOST_MSG_MAX = 1024, VHOST_MSG_FDS = 8
 
 struct vhost_rx {
 	struct rxq q;
-	rte_spinlock_t lock; /* held from rx to rx_done, and by whoever starts or stops the ring */
+	rte_spinlock_t lock; /* held from rx to rx_end, and by whoever starts or stops the ring */
 	int kickfd; /* our duplicate, -1 while stopped */
 	int epfd; /* holds kickfd, edge-triggered: what workers sleep on stays the same over restarts */
 	struct ring v;
