@@ -225,6 +225,12 @@ static void client_gone(void *arg, struct api_client *c) {
 	captures_end_of(d->captures, c);
 }
 
+static void ports_reopened(void *arg) {
+	struct daemon *d = arg;
+
+	captures_follow(d->captures, find_port, d);
+}
+
 /* Everything that needs the switch to be there. */
 static int start_services(struct daemon *d, int listen_fd, struct err *e) {
 	const struct config *c = sw_config(d->sw);
@@ -236,6 +242,7 @@ static int start_services(struct daemon *d, int listen_fd, struct err *e) {
 		return err_set(e, ENOMEM, "out of memory");
 	}
 	workers_set_capture(sw_workers(d->sw), captures_frame, d->captures);
+	sw_on_reopen(d->sw, ports_reopened, d);
 	ret = api_start(&d->api, d->loop, listen_fd, api_methods, d, client_gone, e);
 	if (ret < 0) {
 		close(listen_fd);

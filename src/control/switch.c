@@ -15,8 +15,8 @@
 #include "forward/fdb.h"
 
 /* Start, stop and housekeeping. Starting is an apply from nothing to the configuration. A timer ages
- * the MAC table, a part a second; when a ring came or went, queues are dealt anew a little later, once
- * for all that happened meanwhile. */
+ * the MAC table, a part a second, and looks for lost ports; when a ring came or went, queues are dealt
+ * anew a little later, once for all that happened meanwhile. */
 
 enum {
 	TICK_US = 1000000,
@@ -35,12 +35,14 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *arg) {
 	struct sw *s = arg;
 
 	fdb_age(s->fdb, switch_now_s());
+	switch_recover(s, TICK_US / 1000000);
 	sd_event_source_set_time_relative(source, TICK_US);
 	sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	return 0;
 }
 
 static int on_soon(sd_event_source *source, uint64_t usec, void *arg) {
+	switch_recover(arg, 0);
 	sw_rebalance(arg);
 	return 0;
 }
@@ -202,9 +204,14 @@ struct port *sw_port(struct sw *s, const char *name, struct err *e) {
 	}
 	id = s->now->port_id[i];
 	if (s->now->port[id] == NULL)
-		err_set(e, ENODEV, "port %s is not open: %s; apply the configuration again", name,
-			s->lost[id] != NULL ? s->lost[id] : "it could not be reopened");
+		err_set(e, ENODEV, "port %s is not open: %.300s; weir tries again by itself", name,
+			s->lost[id] != NULL ? s->lost[id]->why : "it could not be reopened");
 	return s->now->port[id];
+}
+
+void sw_on_reopen(struct sw *s, void (*reopened)(void *arg), void *arg) {
+	s->reopened = reopened;
+	s->reopened_arg = arg;
 }
 
 struct workers *sw_workers(struct sw *s) {

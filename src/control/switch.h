@@ -26,6 +26,11 @@ void sw_stop(struct sw *s);
 int sw_apply(struct sw *s, const struct config *want, bool dry_run, json_t **diff, struct err *e);
 const struct config *sw_config(const struct sw *s);
 
+/* A port whose interface or namespace is taken away while it runs is opened again by the switch itself
+ * when that can be; others lose nothing by it. `reopened` is told after: pointers to ports from before
+ * are void. */
+void sw_on_reopen(struct sw *s, void (*reopened)(void *arg), void *arg);
+
 /* Deals queues anew by load; the control loop calls it every few seconds. When rings come or go the
  * switch does so itself. */
 void sw_rebalance(struct sw *s);

@@ -81,10 +81,6 @@ static void read_diff(struct apply *a) {
 		if (next >= 0)
 			a->comes[a->next->port_id[next]] = true;
 	}
-	// A port that could not be reopened once is tried again by every apply.
-	for (unsigned k = 0; k < a->next->config->nports; k++)
-		if (a->s->lost[a->next->port_id[k]] != NULL)
-			a->comes[a->next->port_id[k]] = true;
 }
 
 static int look(struct apply *a) {
@@ -158,7 +154,9 @@ static int set_running(struct apply *a) {
 		struct port *p = a->s->now->port[id];
 		int rc;
 
-		if (a->changed[id] == NULL || p == NULL || !needs_set(a->changed[id]))
+		// A lost port is opened with what is new.
+		if (a->changed[id] == NULL || p == NULL || a->s->lost[id] != NULL ||
+			!needs_set(a->changed[id]))
 			continue;
 		rc = port_set(p, &port_at(a->next, (uint16_t)id)->spec, a->e);
 		if (rc != 0) {
@@ -275,28 +273,6 @@ static void unset_statics(struct apply *a) {
 		log_error("pinned and static MACs could not all be put back");
 }
 
-// What a port dropped is counted on when it is gone.
-static void close_port(struct sw *s, struct port *p) {
-	struct rx_counters rx;
-	struct tx_counters tx;
-
-	if (p == NULL)
-		return;
-	switch_port_counters(p, &rx, &tx);
-	for (unsigned i = 0; i < DROP_COUNT; i++)
-		s->gone_drops[i] += rx.drops[i] + tx.drops[i];
-	port_close(p);
-}
-
-static int publish_running(struct sw *s) {
-	struct snapshot *snap = state_snapshot(s->now, s->fdb, workers_count(s->workers));
-
-	if (snap == NULL)
-		return -ENOMEM;
-	workers_publish(s->workers, snap);
-	return 0;
-}
-
 static int replace(struct apply *a) {
 	struct port *out[PORTS_MAX] = {NULL};
 	bool any = false;
@@ -309,7 +285,7 @@ static int replace(struct apply *a) {
 		a->s->now->port[id] = NULL;
 		any = true;
 	}
-	if (any && publish_running(a->s) != 0) {
+	if (any && switch_publish(a->s) != 0) {
 		for (unsigned id = 0; id < PORTS_MAX; id++) {
 			if (a->replaced[id])
 				a->s->now->port[id] = out[id];
@@ -318,17 +294,11 @@ static int replace(struct apply *a) {
 		return no_memory(a);
 	}
 	for (unsigned id = 0; id < PORTS_MAX; id++)
-		close_port(a->s, out[id]);
+		switch_close_port(a->s, out[id]);
 	for (unsigned i = 0; i < a->next->config->nports && rc == 0; i++)
 		if (a->late[a->next->port_id[i]])
 			rc = open_one(a, i);
 	return rc;
-}
-
-static void lose(struct sw *s, uint16_t id, const char *why) {
-	free(s->lost[id]);
-	s->lost[id] = strdup(why);
-	log_error("port %s could not be opened again: %s", port_at(s->now, id)->spec.name, why);
 }
 
 static void put_back(struct apply *a) {
@@ -349,9 +319,9 @@ static void put_back(struct apply *a) {
 		any = true;
 		if (port_open(&s->now->port[id], (uint16_t)id, &port_at(s->now, (uint16_t)id)->spec,
 			    &e) != 0)
-			lose(s, (uint16_t)id, e.text);
+			switch_lose(s, (uint16_t)id, false, e.text);
 	}
-	if (any && publish_running(s) != 0)
+	if (any && switch_publish(s) != 0)
 		log_error("no memory to bring back replaced ports; apply again");
 }
 
@@ -440,7 +410,7 @@ static void clean_up(struct apply *a) {
 		if (a->leaves[id] || (a->changed[id] != NULL && moved(a->changed[id])))
 			fdb_flush_port(a->s->fdb, (uint16_t)id, false);
 		if (a->leaves[id])
-			close_port(a->s, now->port[id]);
+			switch_close_port(a->s, now->port[id]);
 		if (a->leaves[id] || a->opened[id] != NULL) {
 			free(a->s->lost[id]);
 			a->s->lost[id] = NULL;

@@ -128,15 +128,15 @@ static void show_macs_of_port(
 static void show_status(
 	json_t *map, const struct sw *s, const struct config_port *cp, uint16_t id) {
 	struct port *p = s->now->port[id];
-	struct port_status st = {.state = PORT_SHUT, .mtu = cp->spec.mtu};
+	struct port_status st = {.state = PORT_DOWN, .mtu = cp->spec.mtu};
+	const struct lost *lost = s->lost[id];
 
 	if (p != NULL)
 		port_status(p, &st);
-	else
-		snprintf(st.reason, sizeof(st.reason), "%s",
-			s->lost[id] != NULL ? s->lost[id] : "it could not be opened again");
 	json_object_set_new(map, "state", json_string(port_state_name(st.state)));
-	json_object_set_new(map, "reason", text_or_null(st.reason));
+	json_object_set_new(map, "reason",
+		lost != NULL ? json_sprintf("%s; weir tries again by itself", lost->why)
+			     : text_or_null(st.reason));
 	json_object_set_new(map, "peer", text_or_null(st.peer));
 	json_object_set_new(map, "features", json_string(st.features));
 	add(map, "queues", cp->spec.queues);

@@ -10,6 +10,7 @@
 #include <systemd/sd-event.h>
 
 #include "base/drop.h"
+#include "base/err.h"
 #include "control/config.h"
 #include "forward/forward.h"
 #include "schedule/worker.h"
@@ -19,13 +20,12 @@
  * beside it. */
 
 struct fdb;
-struct err;
 
 struct state {
 	struct config *config;
 	json_t *port_index, *net_index; /* name to index in config->ports, config->nets */
 	uint16_t *port_id, *net_id; /* by index in config */
-	struct port *port[PORTS_MAX]; /* by id; NULL: none, or lost (see sw.lost) */
+	struct port *port[PORTS_MAX]; /* by id; NULL: none, or it could not be opened again */
 };
 
 /* Takes over `config`. Ids of what is in `before` too (by name; may be NULL) stay; others are the
@@ -51,13 +51,24 @@ struct static_mac {
 };
 struct static_mac *state_statics(const struct state *st, size_t *n);
 
+/* A port that is to be opened again. */
+struct lost {
+	char why[ERR_TEXT_MAX]; /* what keeps it from opening */
+	bool existing; /* its interface was there before it: it is not made */
+	unsigned wait_s; /* between this attempt and the next */
+	unsigned left_s; /* of that */
+};
+
 struct sw {
 	struct state *now;
 	struct fdb *fdb;
 	struct workers *workers;
 	sd_event *loop;
 	sd_event_source *tick, *soon;
-	char *lost[PORTS_MAX]; /* why a port of `now` could not be opened again; by id */
+	struct lost
+		*lost[PORTS_MAX]; /* ports of `now` that carry nothing until opened again; by id */
+	void (*reopened)(void *arg); /* NULL: nobody asked */
+	void *reopened_arg;
 	uint64_t moves_before[PORTS_MAX]; /* of former owners of the id, in fdb_port_stats */
 	uint64_t refused_before[PORTS_MAX];
 	uint64_t gone_drops[DROP_COUNT]; /* of ports closed since start */
@@ -76,5 +87,16 @@ bool switch_same_place(const struct config_port *x, const struct config_port *y)
 
 /* Carries out (or only checks) the steps from s->now to `next`, which it takes over. */
 int switch_apply(struct sw *s, struct state *next, const json_t *diff, bool dry_run, struct err *e);
+
+/* Closes a port that no snapshot names any more; what it dropped is counted on. NULL: nothing. */
+void switch_close_port(struct sw *s, struct port *p);
+/* Publishes the ports of s->now; -ENOMEM. */
+int switch_publish(struct sw *s);
+
+/* The port of that id is not open and is to be tried again. */
+void switch_lose(struct sw *s, uint16_t id, bool existing, const char *why);
+/* Finds ports that were lost since and opens again those whose time has come, `passed_s` seconds after
+ * the last call. */
+void switch_recover(struct sw *s, unsigned passed_s);
 
 #endif

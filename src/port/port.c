@@ -134,6 +134,11 @@ void port_status(struct port *p, struct port_status *out) {
 	p->ops->status(p, out);
 }
 
+bool port_gone(struct port *p, bool *existed) {
+	*existed = false;
+	return p->ops->gone != NULL && p->ops->gone(p, existed);
+}
+
 struct txq *port_pick_txq(struct port *p, struct frame *f, const uint8_t *room_end) {
 	unsigned n = atomic_load_explicit(&p->active_pairs, memory_order_relaxed);
 	uint32_t hash;

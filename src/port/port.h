@@ -55,6 +55,7 @@ struct port_spec {
 	const char *group; /* vhost-user server: group that may connect; NULL: none */
 	bool client; /* vhost-user: connect instead of listen */
 	bool link_down; /* administratively down */
+	bool existing; /* tap: take the interface that is there, make none */
 	uint16_t queues; /* pairs, 1..QUEUES_MAX */
 	uint16_t mtu; /* PORT_MTU_MIN..PORT_MTU_MAX, bytes of layer 3 */
 };
@@ -123,6 +124,10 @@ struct port_ops {
 	int (*set)(struct port *p, const struct port_spec *s, struct err *e);
 	void (*close)(struct port *p);
 	void (*status)(struct port *p, struct port_status *out);
+	/* Is what the port stood on taken away (its interface removed, its namespace gone), so that only
+	 * opening it anew helps? Then it carries nothing any more and holds on to nothing; status says
+	 * what happened. *existed: it was there before the port. NULL: that cannot happen. */
+	bool (*gone)(struct port *p, bool *existed);
 
 	/* Workers. rx fills b (n, bytes, frames with private heads of at least 18 bytes where the frame
 	 * has them) with at most budget <= BATCH_MAX frames and returns how many; frames that were
@@ -184,6 +189,7 @@ int port_set(struct port *p, const struct port_spec *s, struct err *e);
 /* No worker may know the port any more. */
 void port_close(struct port *p);
 void port_status(struct port *p, struct port_status *out);
+bool port_gone(struct port *p, bool *existed);
 const char *port_state_name(enum port_state s);
 const char *port_kind_name(enum port_kind k);
 

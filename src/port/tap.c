@@ -19,7 +19,9 @@
  *
  * Whether a device is up is asked at open and whenever the kernel tells of a change, by whomever:
  * set down, moved to another namespace, removed. Workers see only `active`. A device that is gone
- * stays gone; the port says so and waits to be made anew. */
+ * stays gone, also when another of its name comes: the port lets go of all it held, says so, and
+ * waits to be opened anew. A namespace that loses its name tells nobody; that is looked for when
+ * somebody asks whether the port is gone. */
 
 static struct tap *from_port(const struct port *p) {
 	return tap_of_rx(p->rxq[0])->tap;
@@ -43,12 +45,17 @@ static bool set_active(struct tap *t, bool active) {
 
 static bool refresh(struct tap *t) {
 	struct tap_dev_state st;
-	bool gone = tap_dev_state(t, &st) < 0;
-	bool changed = set_active(t, !gone && (st.flags & IFF_UP) != 0);
+	bool changed;
 
-	if (gone)
+	if (t->gone)
+		return false;
+	t->gone = t->ns_gone || tap_dev_state(t, &st) < 0;
+	changed = set_active(t, !t->gone && (st.flags & IFF_UP) != 0);
+	if (t->gone) {
+		t->source = sd_event_source_disable_unref(t->source);
 		tap_dev_let_go(t);
-	return changed;
+	}
+	return changed || t->gone;
 }
 
 static int link_event(sd_event_source *s, int fd, uint32_t revents, void *arg) {
@@ -99,6 +106,7 @@ static struct tap *tap_new(struct port *p, const struct port_spec *s) {
 		return NULL;
 	t->port = p;
 	t->link_down = s->link_down;
+	t->existing = s->existing;
 	t->us = rte_get_tsc_hz() / 1000000;
 	t->queues = s->queues;
 	snprintf(t->ifname, sizeof(t->ifname), "%s", s->path);
@@ -178,7 +186,7 @@ static int tap_set(struct port *p, const struct port_spec *s, struct err *e) {
 static void tap_close(struct port *p) {
 	struct tap *t = from_port(p);
 
-	sd_event_source_unref(t->source);
+	sd_event_source_disable_unref(t->source);
 	tap_dev_close(t);
 	tap_free(t);
 }
@@ -205,9 +213,13 @@ static void tap_status(struct port *p, struct port_status *out) {
 	snprintf(out->peer, sizeof(out->peer), "%s%s", t->netns != NULL ? "netns " : "kernel",
 		t->netns != NULL ? t->netns : "");
 	out->state = PORT_DOWN;
+	if (t->ns_gone) {
+		snprintf(
+			out->reason, sizeof(out->reason), "network namespace %s is gone", t->netns);
+		return;
+	}
 	if (tap_dev_state(t, &st) < 0) {
-		snprintf(out->reason, sizeof(out->reason),
-			"interface %s was removed; remove the port and add it again", t->ifname);
+		snprintf(out->reason, sizeof(out->reason), "interface %s was removed", t->ifname);
 		return;
 	}
 	out->mtu = (uint16_t)st.mtu;
@@ -223,12 +235,22 @@ static void tap_status(struct port *p, struct port_status *out) {
 		out->state = PORT_UP;
 }
 
+static bool tap_gone(struct port *p, bool *existed) {
+	struct tap *t = from_port(p);
+
+	t->ns_gone |= !t->gone && tap_dev_ns_gone(t);
+	refresh(t);
+	*existed = !t->created;
+	return t->gone;
+}
+
 const struct port_ops tap_port_ops = {
 	.kind = "tap",
 	.open = tap_open,
 	.set = tap_set,
 	.close = tap_close,
 	.status = tap_status,
+	.gone = tap_gone,
 	.rx = tap_rx,
 	.rx_done = tap_rx_done,
 	.rx_end = tap_rx_end,

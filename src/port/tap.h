@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "port/port.h"
 
@@ -44,13 +45,18 @@ struct tap {
 	char ifname[IFNAMSIZ]; /* as configured; the device may have been renamed since */
 	char *netns; /* as configured, NULL: the daemon's own */
 	bool created; /* by us: goes with the last fd */
+	bool existing; /* is to be there; none is made */
+	bool gone; /* device removed, or `ns_gone`; for good */
+	bool ns_gone;
+	dev_t ns_dev; /* the namespace that was entered */
+	ino_t ns_ino; /* 0: none, or the device has left it since */
 	bool multi_queue; /* the device's flag */
 	bool link_down; /* administratively, by the configuration */
 	unsigned caps; /* enum offload_cap, what TUNSETOFFLOAD took */
 	uint64_t us; /* TSC cycles of a microsecond */
 	unsigned queues;
 	int ctl; /* a socket of the device's namespace, for ioctls; -1: out of our reach */
-	int events; /* rtnetlink, link changes of that namespace; -1: nobody listens */
+	int events; /* rtnetlink, link changes of that namespace; -1: nobody listens, or gone */
 	struct sd_event_source *source;
 	struct tap_queue *q[QUEUES_MAX];
 };
@@ -84,8 +90,12 @@ struct tap_dev_state {
  * when that is out of reach it counts as up. */
 int tap_dev_state(struct tap *t, struct tap_dev_state *out);
 
+/* Does the name of the namespace stand for another one now, or for none? A process's path (below
+ * /proc) that is not there any more is no sign: the namespace may live on without that process. */
+bool tap_dev_ns_gone(const struct tap *t);
+
 /* Of a device that is gone: puts sockets on which nothing ever comes in the place of its
- * descriptors. Those would be readable for ever and keep workers awake. */
+ * descriptors. Those would be readable for ever and keep workers awake, and hold the namespace. */
 void tap_dev_let_go(struct tap *t);
 
 /* Room for what one rx puts behind the private heads; NULL: no memory. */

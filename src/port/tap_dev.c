@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <systemd/sd-event.h>
@@ -75,6 +76,11 @@ static void ns_leave(int back) {
 	close(back);
 }
 
+static const char *ns_path(const char *netns, char *buf, size_t size) {
+	snprintf(buf, size, "%s%s", strchr(netns, '/') != NULL ? "" : "/run/netns/", netns);
+	return buf;
+}
+
 /* The same by name or path; *back is -1 when there is none to enter. */
 static int ns_enter(const char *netns, int *back, struct err *e) {
 	char path[512];
@@ -83,9 +89,7 @@ static int ns_enter(const char *netns, int *back, struct err *e) {
 	*back = -1;
 	if (netns == NULL)
 		return 0;
-	snprintf(
-		path, sizeof(path), "%s%s", strchr(netns, '/') != NULL ? "" : "/run/netns/", netns);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = open(ns_path(netns, path, sizeof(path)), O_RDONLY | O_CLOEXEC);
 	if (fd < 0 && errno == ENOENT)
 		return err_set(e, ENOENT,
 			"no network namespace '%s' (there is no %s); make it with `ip netns add`",
@@ -319,6 +323,16 @@ static int open_sockets(struct tap *t, bool watch, struct err *e) {
 	return 0;
 }
 
+/* Which namespace we are in, when the port asked for one. */
+static void remember_ns(struct tap *t) {
+	struct stat st;
+
+	if (t->netns == NULL || stat("/proc/thread-self/ns/net", &st) < 0)
+		return;
+	t->ns_dev = st.st_dev;
+	t->ns_ino = st.st_ino;
+}
+
 static int open_inside(struct tap *t, bool watch, struct err *e) {
 	struct link_info li;
 	int rc = open_sockets(t, watch, e);
@@ -331,6 +345,11 @@ static int open_inside(struct tap *t, bool watch, struct err *e) {
 	rc = check_link(t, &li, e);
 	if (rc < 0)
 		return rc;
+	if (t->existing && !li.exists)
+		return err_set(e, ENODEV,
+			"there is no interface '%s'; make it with `ip tuntap add %s mode tap%s`",
+			t->ifname, t->ifname, t->queues > 1 ? " multi_queue" : "");
+	remember_ns(t);
 	t->created = !li.exists;
 	t->multi_queue = li.exists ? li.multi_queue : t->queues > 1;
 	for (unsigned i = 0; i < t->queues; i++) {
@@ -395,7 +414,19 @@ static int follow(struct tap *t) {
 	close_fd(&t->events);
 	t->ctl = now.ctl;
 	t->events = now.events;
+	t->ns_ino = 0;
 	return 0;
+}
+
+bool tap_dev_ns_gone(const struct tap *t) {
+	char path[512];
+	struct stat st;
+
+	if (t->ns_ino == 0)
+		return false;
+	if (stat(ns_path(t->netns, path, sizeof(path)), &st) == 0)
+		return st.st_ino != t->ns_ino || st.st_dev != t->ns_dev;
+	return errno == ENOENT && strncmp(path, "/proc/", 6) != 0;
 }
 
 int tap_dev_state(struct tap *t, struct tap_dev_state *out) {
@@ -420,8 +451,14 @@ int tap_dev_state(struct tap *t, struct tap_dev_state *out) {
 }
 
 void tap_dev_let_go(struct tap *t) {
+	int own = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (own >= 0)
+		dup3(own, t->ctl, O_CLOEXEC);
+	close_fd(&own);
 	for (unsigned i = 0; i < t->queues; i++)
 		dup3(t->ctl, t->q[i]->fd, O_CLOEXEC);
+	close_fd(&t->events);
 }
 
 static int set_error(const struct tap_dev_state *st, const char *what, int code, struct err *e) {

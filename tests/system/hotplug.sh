@@ -29,16 +29,11 @@ watched_drops() {
 	ip -n a -s -j link show dev eth0 | jq '.[0].stats64.tx.dropped'
 }
 
-# What b's own socket had no room for: the reader was late, the frames had arrived.
-late() {
-	in_ns b nstat -asz UdpRcvbufErrors | awk '/UdpRcvbufErrors/ { print $2 }'
-}
-
 # under_load COMMAND: runs it over and over while UDP with sequence numbers goes from a to b.
 under_load() {
 	local before late load rounds=0
 	ping_ok a 10.0.0.2
-	before=$(watched_drops) late=$(late)
+	before=$(watched_drops) late=$(late b)
 	iperf b a 10.0.0.2 -u -b 20M -l 1000 -w 1M -t 4 >"$T/load.json" &
 	load=$!
 	until_ok 3 more_frames
@@ -47,7 +42,7 @@ under_load() {
 		rounds=$((rounds + 1))
 	done
 	wait $load || { cat "$T/load.json"; return 1; }
-	late=$(($(late) - late))
+	late=$(($(late b) - late))
 	echo "$rounds rounds; $(jq -c '.end.sum | {packets, lost_packets}' "$T/load.json"), $late too late for the socket"
 	[[ $rounds -ge 2 ]] # some take a second each
 	weir show drops -j | jq -c '.[] | select(.frames > 0)'

@@ -232,6 +232,11 @@ iperf() {
 	echo "$out"
 }
 
+# late NS: UDP frames that arrived there but found no room in a socket: its reader was late.
+late() {
+	in_ns "$1" nstat -asz UdpRcvbufErrors | awk '/UdpRcvbufErrors/ { print $2 }'
+}
+
 # refused COMMAND...: exit status 1 and exactly one line on stderr beginning `weir: `, which is
 # printed without that.
 refused() {

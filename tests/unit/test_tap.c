@@ -621,6 +621,7 @@ static void the_control_thread_hears_of_what_others_do_to_the_device(void **stat
 	struct port_env env = {.changed = changes};
 	char cmd[128];
 	int count = 0, other;
+	bool existed;
 
 	assert_return_code(sd_event_new(&env.loop), 0);
 	env.arg = &count;
@@ -649,6 +650,7 @@ static void the_control_thread_hears_of_what_others_do_to_the_device(void **stat
 	netbed_up(other, "weir0", true);
 	assert_true(told(env.loop, &count, 4));
 	assert_true(bed->p->rxq[0]->active);
+	assert_false(port_gone(bed->p, &existed));
 
 	// And removed.
 	{
@@ -660,8 +662,9 @@ static void the_control_thread_hears_of_what_others_do_to_the_device(void **stat
 	assert_true(told(env.loop, &count, 5));
 	port_status(bed->p, &st);
 	assert_int_equal(st.state, PORT_DOWN);
-	assert_string_equal(
-		st.reason, "interface weir0 was removed; remove the port and add it again");
+	assert_string_equal(st.reason, "interface weir0 was removed");
+	assert_true(port_gone(bed->p, &existed));
+	assert_false(existed);
 	// A worker that watches it may sleep.
 	assert_int_equal(
 		poll(&(struct pollfd){.fd = bed->p->ops->fd(bed->p->rxq[0]), .events = POLLIN}, 1,
