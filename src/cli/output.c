@@ -207,6 +207,7 @@ static void print_change(FILE *f, const json_t *one) {
 	json_t *from = json_deep_copy(json_object_get(one, "from"));
 	json_t *to = json_deep_copy(json_object_get(one, "to"));
 	const char *how = json_string_value(json_object_get(one, "how"));
+	const char *why = json_string_value(json_object_get(one, "why"));
 
 	if (json_is_object(from) && json_is_object(to))
 		keep_differences(from, to);
@@ -217,7 +218,7 @@ static void print_change(FILE *f, const json_t *one) {
 	if (json_is_object(to) && json_object_size(to) == 0)
 		fputs(" default", f);
 	if (how != NULL && strcmp(how, "in place") != 0)
-		fprintf(f, " (%s)", how);
+		fprintf(f, " (%s%s%s)", how, why != NULL ? ": " : "", why != NULL ? why : "");
 	json_decref(from);
 	json_decref(to);
 }

@@ -93,10 +93,8 @@ static void settings(json_t *diff, const json_t *a, const json_t *b) {
 			continue;
 		s = json_array_get(diff, json_array_size(diff) - 1);
 		json_object_set_new(s, "why",
-			json_sprintf("%s is set up once, when the switch starts; until weir is "
-				     "restarted "
-				     "the old value is in force",
-				f->key));
+			json_sprintf("%s stays %s until weir is started anew", f->key,
+				json_string_value(x)));
 	}
 }
 

@@ -131,7 +131,7 @@ const struct field top_fields[] = {
 		.must = "adaptive, busy or interrupt"},
 	{"api", &value_socket, AT(struct config, api), .change = RESTART,
 		.must = "the absolute path of a socket such as " CONFIG_API_DEFAULT},
-	{"metrics", &value_endpoint, AT(struct config, metrics), .change = RESTART,
+	{"metrics", &value_endpoint, AT(struct config, metrics),
 		.must = "an address and a port such as 127.0.0.1:9478 or, in quotes, "
 			"\"[::1]:9478\""},
 	{"mac-age", &value_seconds, AT(struct config, mac_age_s), .min = 1, .max = 86400,

@@ -127,11 +127,38 @@ void daemon_log_changes(const json_t *diff, const char *who) {
 	}
 }
 
+/* Metrics at `address` (NULL: nowhere) instead of where they are. The old place is left first: the
+ * new one may be the same port of another address. */
+static int serve_metrics(struct daemon *d, const char *address, struct err *e) {
+	metrics_stop(d->metrics);
+	d->metrics = NULL;
+	if (address == NULL)
+		return 0;
+	return metrics_start(&d->metrics, d->loop, address, d->sw, d->started_s, e);
+}
+
+static bool same_text(const char *a, const char *b) {
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static int apply(struct daemon *d, const struct config *want, json_t **diff, struct err *e) {
+	const char *was = sw_config(d->sw)->metrics; // of the running configuration until sw_apply
+	bool moves = !same_text(was, want->metrics);
+	struct err back;
+	int ret = moves ? serve_metrics(d, want->metrics, e) : 0;
+
+	*diff = NULL;
+	if (ret == 0)
+		ret = sw_apply(d->sw, want, false, diff, e);
+	if (ret != 0 && moves && serve_metrics(d, was, &back) != 0)
+		log_error("the change of metrics could not be taken back: %s", back.text);
+	return ret;
+}
+
 int daemon_apply(
 	struct daemon *d, const struct config *want, bool dry_run, json_t **diff, struct err *e) {
-	int ret;
+	int ret = dry_run ? sw_apply(d->sw, want, true, diff, e) : apply(d, want, diff, e);
 
-	ret = sw_apply(d->sw, want, dry_run, diff, e);
 	narrow(d);
 	if (!dry_run && workers_moved(*diff))
 		host_all_cpus(&d->control);
@@ -248,7 +275,7 @@ static int start_services(struct daemon *d, int listen_fd, struct err *e) {
 		close(listen_fd);
 		return ret;
 	}
-	return c->metrics != NULL ? metrics_start(&d->metrics, d->loop, c->metrics, d->sw, e) : 0;
+	return serve_metrics(d, c->metrics, e);
 }
 
 static int start_switch(
@@ -291,7 +318,7 @@ static void stop(struct daemon *d) {
 }
 
 int daemon_run(const struct daemon_options *o, struct err *e) {
-	struct daemon d = {.options = o, .started_us = now_us()};
+	struct daemon d = {.options = o, .started_us = now_us(), .started_s = (double)time(NULL)};
 	struct config *c = NULL;
 	char kept[96];
 	int ret;

@@ -34,7 +34,8 @@ struct daemon {
 	struct metrics *metrics;
 	struct captures *captures;
 	cpu_set_t control; /* where all threads but workers run */
-	uint64_t started_us;
+	uint64_t started_us; /* CLOCK_MONOTONIC */
+	double started_s; /* of the epoch */
 };
 
 /* Runs until SIGTERM or SIGINT. 0, or a negative errno with a sentence when it could not start. */

@@ -229,10 +229,9 @@ static int attach(struct metrics *m, struct err *e) {
 	return ret < 0 ? err_set(e, -ret, "metrics: %s", strerror(-ret)) : 0;
 }
 
-int metrics_start(
-	struct metrics **out, sd_event *loop, const char *address, struct sw *sw, struct err *e) {
+int metrics_start(struct metrics **out, sd_event *loop, const char *address, struct sw *sw,
+	double start_s, struct err *e) {
 	int fd = listen_at(address, e), ret;
-	struct timespec ts;
 	struct metrics *m;
 
 	*out = NULL;
@@ -243,10 +242,9 @@ int metrics_start(
 		close(fd);
 		return err_set(e, ENOMEM, "out of memory");
 	}
-	clock_gettime(CLOCK_REALTIME, &ts);
 	m->loop = loop;
 	m->sw = sw;
-	m->start_s = (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+	m->start_s = start_s;
 	m->http = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, m,
 		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
 		(unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)PATIENCE_S,

@@ -18,9 +18,10 @@ struct fdb_stats;
 struct metrics;
 struct sw;
 
-/* `address` is "127.0.0.1:9478" or "[::1]:9478". 0 or -errno with a sentence. */
-int metrics_start(
-	struct metrics **out, sd_event *loop, const char *address, struct sw *sw, struct err *e);
+/* `address` is "127.0.0.1:9478" or "[::1]:9478", `start_s` when the switch started, seconds of the
+ * epoch. 0 or -errno with a sentence. */
+int metrics_start(struct metrics **out, sd_event *loop, const char *address, struct sw *sw,
+	double start_s, struct err *e);
 void metrics_stop(struct metrics *m);
 
 /* What one page is written from; apart from the switch so that tests can make one up. */

@@ -422,12 +422,10 @@ static void clean_up(struct apply *a) {
 
 // What is set up once at start stays what it is until the restart.
 static void keep_fixed(struct config *next, struct config *now) {
-	char *api = next->api, *metrics = next->metrics;
+	char *api = next->api;
 
 	next->api = now->api;
-	next->metrics = now->metrics;
 	now->api = api;
-	now->metrics = metrics;
 }
 
 int switch_apply(

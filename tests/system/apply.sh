@@ -59,6 +59,17 @@ keeps() {
 }
 it "a port that stays keeps its interface and its addresses" keeps
 
+moves_api() {
+	sed "s,^api:.*,api: $T/other.sock," "$T/more.yaml" >"$T/api.yaml"
+	weir apply "$T/api.yaml" --dry-run |
+		says "^~ api: $T/api.sock -> $T/other.sock \\(restart needed: api stays $T/api.sock until weir is started anew\\)\$"
+	weir apply "$T/api.yaml" >/dev/null
+	show config ".api == \"$T/api.sock\""
+	not test -e "$T/other.sock"
+	weir apply "$T/more.yaml" | says '^nothing to change$'
+}
+it "another API socket takes a restart, and the plan says which one is in force until then" moves_api
+
 # The last port cannot be made: everything before it must be undone.
 config "$T/half.yaml" <<YAML
 networks: {blue: {vlan: 100}, yellow: {vlan: 300}}

@@ -85,6 +85,21 @@ networks() {
 }
 it "adding and removing a network loses no frame of a port" under_load networks
 
+# Another CPU when the test has two, and the way each worker waits.
+mapfile -t cpus < <(tr , '\n' <<<"$WEIR_CPUS")
+moved() { # CPUS IDLE
+	sed "s/^workers:.*/workers: [$1]\nidle: $2/" "$T/weir.yaml" >"$T/moved.yaml"
+	weir apply "$T/moved.yaml"
+	show config "(.idle // \"adaptive\") == \"$2\""
+	show workers "map(.cpu) == [$1]"
+}
+workers() {
+	moved "${cpus[-1]}" interrupt
+	moved "${cpus[0]}" busy
+	moved "$WEIR_CPUS" adaptive
+}
+it "other workers and another idle mode lose no frame of a port" under_load workers
+
 with_traffic() {
 	in_ns c timeout 2 ping -q -f 10.0.0.2 >"$T/flood" 2>&1 &
 	sleep 0.1

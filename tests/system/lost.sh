@@ -24,6 +24,7 @@ address c eth0 10.0.0.3/24
 address d eth0 10.0.0.4/24
 ip -n a link set eth0 txqueuelen 8000
 
+# shellcheck disable=SC2016 # the words with $ are jq's
 is() { # PORT STATE [REASON]: as `weir show ports` has it
 	show ports --arg p "$1" --arg s "$2" --arg r "${3-}" \
 		'any(.[]; .name == $p and .state == $s and ((.reason // "") | contains($r)))'

@@ -54,3 +54,47 @@ not_found() {
 	[[ $(curl -s -o /dev/null -w '%{http_code}' -X POST http://127.0.0.1:9478/metrics) =~ 40[45] ]]
 }
 it "other paths and methods are refused" not_found
+
+at() { # ADDRESS: metrics are there
+	curl -fsS "http://$1/metrics" | has '^weir_worker_'
+}
+nowhere() {
+	not curl -fsS "http://$1/metrics"
+}
+moves() {
+	local started
+	started=$(scrape | awk '$1 == "weir_start_time_seconds" { print $2 }')
+	cp "$T/weir.yaml" "$T/first.yaml"
+	sed 's/^metrics:.*/metrics: 127.0.0.1:9479/' "$T/first.yaml" >"$T/other.yaml"
+	weir apply "$T/other.yaml" | says '^~ metrics: 127.0.0.1:9478 -> 127.0.0.1:9479$'
+	at 127.0.0.1:9479
+	nowhere 127.0.0.1:9478
+	[[ $(curl -fsS http://127.0.0.1:9479/metrics | awk '$1 == "weir_start_time_seconds" { print $2 }') = "$started" ]]
+	# The same port of all addresses.
+	sed 's/^metrics:.*/metrics: 0.0.0.0:9479/' "$T/first.yaml" >"$T/all.yaml"
+	weir apply "$T/all.yaml"
+	at 127.0.0.2:9479
+	sed '/^metrics:/d' "$T/first.yaml" >"$T/none.yaml"
+	weir apply "$T/none.yaml"
+	nowhere 127.0.0.1:9479
+	weir apply "$T/first.yaml"
+	at 127.0.0.1:9478
+}
+it "they move with the configuration, without a restart" moves
+
+taken() {
+	local before other
+	before=$(weir show config -j)
+	socat TCP-LISTEN:9480,bind=127.0.0.1 - </dev/null >/dev/null &
+	other=$!
+	until_ok 2 eval "ss -Htln | has ':9480 '"
+	sed 's/^metrics:.*/metrics: 127.0.0.1:9480/' "$T/first.yaml" >"$T/taken.yaml"
+	refused weir apply "$T/taken.yaml" | says 127.0.0.1:9480 'in use' 'choose another'
+	kill $other
+	sed 's/^metrics:.*/metrics: 127.0.0.1:9481/; s/netns: b/netns: nowhere/' "$T/first.yaml" >"$T/bad.yaml"
+	refused weir apply "$T/bad.yaml" | says nowhere
+	nowhere 127.0.0.1:9481
+	at 127.0.0.1:9478
+	[[ $(weir show config -j) = "$before" ]]
+}
+it "a place that is taken, or another failure, leaves them where they were" taken

@@ -285,17 +285,17 @@ static void a_diff_tells_for_each_port_whether_it_is_reopened(void **state) {
 }
 
 static void a_diff_tells_which_settings_need_a_restart(void **state) {
-	struct config *a = parse(""), *b = parse("metrics: 127.0.0.1:1\n");
+	struct config *a = parse("api: /a\n"), *b = parse("api: /b\n");
 	json_t *diff = config_diff(a, b), *want;
 
+	differs("", "metrics: 127.0.0.1:1\n", "change metrics metrics in place\n");
 	differs("", "idle: busy\nmac-age: 1s\nmac-table: 7\n",
 		"change idle idle in place\nchange mac-age mac-age in place\nchange mac-table "
 		"mac-table in place\n");
 	differs("", "api: /a\n", "change api api restart needed\n");
-	want = json_pack("[{s:s, s:s, s:s, s:s, s:s, s:s}]", "op", "change", "what", "metrics",
-		"name", "metrics", "to", "127.0.0.1:1", "how", "restart needed", "why",
-		"metrics is set up once, when the switch starts; until weir is restarted the old "
-		"value is in force");
+	want = json_pack("[{s:s, s:s, s:s, s:s, s:s, s:s, s:s}]", "op", "change", "what", "api",
+		"name", "api", "from", "/a", "to", "/b", "how", "restart needed", "why",
+		"api stays /a until weir is started anew");
 	equal(diff, want);
 	config_free(a);
 	config_free(b);

@@ -463,16 +463,16 @@ static void what_needs_a_restart_is_told_and_not_taken_for_done(void **state) {
 
 	start(bed, two);
 	for (int i = 0; i < 2; i++) {
-		struct config *c = config_of(bed, "metrics: 127.0.0.1:9\nidle: busy\n");
+		struct config *c = config_of(bed, "api: /elsewhere\nidle: busy\n");
 		struct err e = {""};
 		json_t *diff;
 
 		assert_int_equal(sw_apply(bed->sw, c, false, &diff, &e), 0);
 		assert_string_equal(
-			json_string_value(json_object_get(row(diff, "what", "metrics"), "how")),
+			json_string_value(json_object_get(row(diff, "what", "api"), "how")),
 			"restart needed");
 		assert_int_equal(row(diff, "what", "idle") != NULL, i == 0);
-		assert_null(sw_config(bed->sw)->metrics);
+		assert_string_equal(sw_config(bed->sw)->api, CONFIG_API_DEFAULT);
 		json_decref(diff);
 		config_free(c);
 	}
