@@ -12,6 +12,7 @@
 #include "port/gmem.h"
 #include "port/port.h"
 #include "port/ring.h"
+#include "port/vhost_session.h"
 
 /* Inside of the vhost-user kind; only vhost*.c includes this.
  *
@@ -19,6 +20,7 @@
  *
  * vhost.c         the port operations
  * vhost_door.c    the socket users see: who may come in, which messages pass on to the library
+ * vhost_message.c, vhost_session.c  what a message may say, by itself and behind others
  * vhost_device.c  the library's callbacks: rings are given to the workers and taken from them
  * vhost_call.c    the guest's interrupt
  * vhost_sigbus.c  a guest's memory file that shrinks under us
@@ -55,6 +57,7 @@ struct door {
 	unsigned nfds;
 	int fds[VHOST_MSG_FDS];
 	unsigned last; /* last request passed on */
+	struct session session;
 	uint8_t msg[VHOST_MSG_MAX];
 };
 

@@ -30,19 +30,6 @@
  * library would wait for every queue that was ever mentioned, and a guest that uses one queue of
  * four (any firmware) would never start. */
 
-enum request {
-	SET_FEATURES = 2,
-	RESET_OWNER = 4,
-	SET_MEM_TABLE = 5,
-	SET_VRING_NUM = 8,
-	SET_VRING_ADDR = 9,
-	SET_VRING_BASE = 10,
-	GET_VRING_BASE = 11,
-	SET_VRING_KICK = 12,
-	SET_VRING_CALL = 13,
-	SET_VRING_ENABLE = 18,
-};
-
 static const uint64_t not_offered = 1ull << VHOST_F_LOG_ALL | 1ull << VIRTIO_F_IOMMU_PLATFORM;
 static const uint64_t protocol_features =
 	1ull << VHOST_USER_PROTOCOL_F_MQ | 1ull << VHOST_USER_PROTOCOL_F_REPLY_ACK |
@@ -330,32 +317,23 @@ static struct vhost_dev *device_of(int vid) {
 	return d;
 }
 
-static uint32_t message_request(const void *msg) {
-	uint32_t request;
+/* Which ring a message changes: its index, VHOST_RINGS_MAX for all, -1 for none. */
+static int ring_changed(const void *msg) {
+	int64_t ring = message_ring(msg);
 
-	memcpy(&request, msg, sizeof(request));
-	return request;
-}
-
-/* Which ring a message is about: its index, VHOST_RINGS_MAX for all, -1 for none. */
-static int message_ring(const void *msg) {
-	uint32_t index;
-
-	memcpy(&index, (const uint8_t *)msg + 12, sizeof(index));
-	switch (message_request(msg)) {
-	case SET_FEATURES:
-	case RESET_OWNER:
-	case SET_MEM_TABLE:
-	case GET_VRING_BASE: // the library stops the whole device on the first of these
+	switch (message_u32(msg)) {
+	case MESSAGE_SET_FEATURES:
+	case MESSAGE_RESET_OWNER:
+	case MESSAGE_SET_MEM_TABLE:
+	case MESSAGE_GET_VRING_BASE: // the library stops the whole device on the first of these
 		return VHOST_RINGS_MAX;
-	case SET_VRING_NUM:
-	case SET_VRING_ADDR:
-	case SET_VRING_BASE:
-	case SET_VRING_ENABLE:
-		return index < VHOST_RINGS_MAX ? (int)index : -1;
-	case SET_VRING_KICK:
-	case SET_VRING_CALL:
-		return (index & 0xff) < VHOST_RINGS_MAX ? (int)(index & 0xff) : -1;
+	case MESSAGE_SET_VRING_NUM:
+	case MESSAGE_SET_VRING_ADDR:
+	case MESSAGE_SET_VRING_BASE:
+	case MESSAGE_SET_VRING_ENABLE:
+	case MESSAGE_SET_VRING_KICK:
+	case MESSAGE_SET_VRING_CALL:
+		return ring < VHOST_RINGS_MAX ? (int)ring : -1;
 	default:
 		return -1;
 	}
@@ -363,7 +341,7 @@ static int message_ring(const void *msg) {
 
 static enum rte_vhost_msg_result before_message(int vid, void *msg) {
 	struct vhost_dev *d = device_of(vid);
-	int ring = message_ring(msg);
+	int ring = ring_changed(msg);
 
 	if (d == NULL || ring < 0)
 		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
@@ -371,7 +349,8 @@ static enum rte_vhost_msg_result before_message(int vid, void *msg) {
 	if (ring == VHOST_RINGS_MAX) {
 		rings_stop(d);
 		sigbus_forget(d);
-		if (message_request(msg) == SET_MEM_TABLE || message_request(msg) == RESET_OWNER)
+		if (message_u32(msg) == MESSAGE_SET_MEM_TABLE ||
+			message_u32(msg) == MESSAGE_RESET_OWNER)
 			d->has_mem = false;
 	} else {
 		ring_stop(d, (unsigned)ring);
@@ -382,13 +361,13 @@ static enum rte_vhost_msg_result before_message(int vid, void *msg) {
 
 static enum rte_vhost_msg_result after_message(int vid, void *msg) {
 	struct vhost_dev *d = device_of(vid);
-	int ring = message_ring(msg);
+	int ring = ring_changed(msg);
 
 	if (d == NULL || ring < 0)
 		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 	pthread_mutex_lock(&d->mu);
 	if (ring == VHOST_RINGS_MAX) {
-		if (message_request(msg) == SET_MEM_TABLE)
+		if (message_u32(msg) == MESSAGE_SET_MEM_TABLE)
 			d->has_mem = true; // only called when the library took it
 		memory_take(d);
 		rings_start(d);

@@ -210,13 +210,19 @@ static ssize_t fetch(int from, void *bytes, size_t len, int *fds, unsigned *nfds
 
 /* The library hung up: without acknowledgements that is how it says no, and messages may have
  * followed the one it meant. */
-static void library_refused(struct vhost_dev *d) {
+static void library_hung_up(struct vhost_dev *d) {
 	const char *last = message_name(d->door.last);
 	char why[128];
 
 	snprintf(why, sizeof(why), "a vhost-user message was refused: %s or one before it",
 		last != NULL ? last : "the first");
 	door_detach(d, why);
+}
+
+/* With acknowledgements it says so in one. */
+static bool is_refusal(const uint8_t *reply, size_t len) {
+	return !message_asks(message_u32(reply)) && len >= MESSAGE_HEADER + 8 &&
+	       message_u64(reply + MESSAGE_HEADER) != 0;
 }
 
 /* Answers a request in the library's place; fd goes along when it is not -1. */
@@ -262,7 +268,8 @@ static bool message_cross(struct vhost_dev *d) {
 	const unsigned request = message_u32(door->msg);
 	char why[192];
 
-	if (!message_admit(&m, &limits, why, sizeof(why))) {
+	if (!message_admit(&m, &limits, why, sizeof(why)) ||
+		!session_admit(&door->session, &m, why, sizeof(why))) {
 		door_detach(d, why);
 		return false;
 	}
@@ -286,7 +293,7 @@ static bool message_cross(struct vhost_dev *d) {
 	door->last = request;
 	if (!pass(door->back, door->msg, door->have, door->fds, door->nfds)) {
 		if (errno == EPIPE || errno == ECONNRESET)
-			library_refused(d);
+			library_hung_up(d);
 		else
 			door_detach(d, "more vhost-user messages at once than librte_vhost takes");
 		return false;
@@ -373,16 +380,26 @@ static int on_back(sd_event_source *s, int fd, uint32_t revents, void *arg) {
 	uint8_t bytes[VHOST_MSG_MAX];
 	int fds[VHOST_MSG_FDS];
 	unsigned nfds = 0;
-	ssize_t n = fetch(fd, bytes, sizeof(bytes), fds, &nfds);
+	ssize_t n = fetch(fd, bytes, MESSAGE_HEADER, fds, &nfds), size = 0;
+	char why[128];
 
 	if (n < 0 && errno == EAGAIN)
 		return 0;
-	if (n <= 0) {
-		library_refused(d);
-		return 0;
-	}
-	if (!pass(d->door.front, bytes, (size_t)n, fds, nfds))
+	// It writes an answer at once: behind the header the rest is there.
+	if (n == MESSAGE_HEADER)
+		size = message_u32(bytes + 8);
+	if (size > VHOST_MSG_MAX - MESSAGE_HEADER ||
+		(size > 0 && fetch(fd, bytes + n, (size_t)size, fds, &nfds) != size))
+		n = 0;
+	if (n != MESSAGE_HEADER) {
+		library_hung_up(d);
+	} else if (!pass(d->door.front, bytes, (size_t)(n + size), fds, nfds)) {
 		door_detach(d, "the front end does not read its answers");
+	} else if (is_refusal(bytes, (size_t)(n + size))) {
+		snprintf(why, sizeof(why), "the vhost-user message %s was refused",
+			message_name(message_u32(bytes)));
+		door_detach(d, why);
+	}
 	for (unsigned i = 0; i < nfds; i++)
 		close(fds[i]);
 	return 0;
@@ -392,6 +409,7 @@ static int on_back(sd_event_source *s, int fd, uint32_t revents, void *arg) {
 static void attach(struct vhost_dev *d) {
 	const struct port_env *env = port_env_get();
 	struct door *door = &d->door;
+	uint64_t offered = 0;
 	struct err e;
 
 	if (!device_wait_gone(d, 0)) {
@@ -406,6 +424,8 @@ static void attach(struct vhost_dev *d) {
 	d->reason[0] = '\0';
 	door->acks = false;
 	door->last = 0;
+	rte_vhost_driver_get_features(door->twin, &offered);
+	session_begin(&door->session, offered);
 	door->back = sock_connect_now(door->twin, &e);
 	if (door->back < 0) {
 		door_detach(d, e.text);

@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "port/gmem.h"
+
 /* What a request carries that must hold before the library acts on it. */
 enum shape {
 	PLAIN,
@@ -45,11 +47,32 @@ static const struct {
 	[40] = {"GET_STATUS", PLAIN, 0},
 };
 
-enum { VHOST_MEMORY_REGIONS = 8 }; /* of the protocol */
 enum { NREQUESTS = sizeof(requests) / sizeof(requests[0]) };
 
 const char *message_name(unsigned request) {
 	return request < NREQUESTS ? requests[request].name : NULL;
+}
+
+bool message_asks(unsigned request) {
+	const char *name = message_name(request);
+
+	return name != NULL && strncmp(name, "GET_", 4) == 0;
+}
+
+int64_t message_ring(const uint8_t *bytes) {
+	const unsigned request = message_u32(bytes);
+	const uint32_t index = message_u32(bytes + MESSAGE_HEADER);
+
+	if (message_name(request) == NULL)
+		return -1;
+	switch (requests[request].shape) {
+	case RING_STATE:
+		return index;
+	case RING_FD:
+		return index & 0xff;
+	default:
+		return -1;
+	}
 }
 
 /* See inflight_cross in vhost_door.c: weir needs nothing of the region, so it only has to be one. */
@@ -119,15 +142,15 @@ static const char *region_fault(const struct region *r, int fd) {
 static bool admit_memory(const struct message *m, char *why, size_t size) {
 	const uint8_t *p = m->bytes + MESSAGE_HEADER;
 	const unsigned n = message_u32(p);
-	struct region r[VHOST_MEMORY_REGIONS];
+	struct region r[GMEM_REGIONS];
 
-	if (n == 0 || n > VHOST_MEMORY_REGIONS || m->nfds != n ||
-		m->len < MESSAGE_HEADER + 8 + n * sizeof(r[0])) {
+	if (n == 0 || n > GMEM_REGIONS || m->nfds != n ||
+		m->len < MESSAGE_HEADER + 8 + n * MESSAGE_REGION) {
 		snprintf(why, size,
 			"memory table of %u regions in %zu bytes with %u descriptors; expected 1 "
 			"to %d "
 			"regions, 32 bytes and a descriptor each",
-			n, m->len - MESSAGE_HEADER, m->nfds, VHOST_MEMORY_REGIONS);
+			n, m->len - MESSAGE_HEADER, m->nfds, GMEM_REGIONS);
 		return false;
 	}
 	memcpy(r, p + 8, n * sizeof(r[0]));
@@ -151,7 +174,7 @@ bool message_admit(
 	const unsigned request = message_u32(m->bytes);
 	const uint8_t *p = m->bytes + MESSAGE_HEADER;
 	const char *name = message_name(request);
-	unsigned ring = 0;
+	uint32_t ring;
 
 	if (name == NULL) {
 		snprintf(why, size, "vhost-user message %u, which weir does not take", request);
@@ -166,10 +189,7 @@ bool message_admit(
 	case PLAIN:
 		return true;
 	case RING_STATE:
-		ring = message_u32(p);
-		break;
 	case RING_FD:
-		ring = message_u32(p) & 0xff;
 		break;
 	case MTU:
 		if (message_u64(p) <= l->mtu)
@@ -184,6 +204,7 @@ bool message_admit(
 	case MEMORY:
 		return admit_memory(m, why, size);
 	}
+	ring = (uint32_t)message_ring(m->bytes);
 	if (ring < 2 * l->queues)
 		return true;
 	snprintf(why, size,

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#ifndef WEIR_PORT_VHOST_SESSION_H
+#define WEIR_PORT_VHOST_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "port/gmem.h"
+#include "port/port.h"
+#include "port/vhost_message.h"
+
+/* What a front end has said on its connection, as far as later messages are judged by it: each may be
+ * right by itself and wrong behind another. librte_vhost answers some of those with a refusal that
+ * few front ends show anybody, and to others just never starts the ring. */
+
+struct session_ring {
+	uint32_t size; /* descriptors, 0: not told */
+	uint64_t area[3]; /* descriptors, driver's, device's; addresses in the front end */
+	bool placed; /* areas are told */
+	bool kicked, enabled; /* both: it runs, if all the rest is told */
+};
+
+struct session {
+	uint64_t offered, features;
+	unsigned nregions; /* 0: no memory table yet */
+	struct {
+		uint64_t uva, size;
+	} region[GMEM_REGIONS];
+	struct session_ring ring[2 * QUEUES_MAX];
+};
+
+/* A new connection; `offered` are the features it may choose from. */
+void session_begin(struct session *s, uint64_t offered);
+
+/* May the message, which message_admit let pass, follow what was said before? Remembers it; false, with a
+ * sentence in `why`, and the session is over. Refused are: features that are not offered, or that
+ * change under a ring that runs (VHOST_F_LOG_ALL may); rings of no descriptors, of more than 32768, or
+ * split ones whose number is no power of two (virtio 1.2, 2.7); rings that would run outside of the
+ * memory table. Addresses are not looked at before the ring runs (vhost-user.rst, SET_VRING_ADDR). */
+bool session_admit(struct session *s, const struct message *m, char *why, size_t size);
+
+#endif

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#include "port/vhost_session.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
+
+#include <cmocka.h>
+
+/* A front end of two queue pairs that is offered everything, and has two regions of memory side by side
+ * in its own eyes; ring 1 is started in the first. */
+enum { REGION = 0x10000, AT = 0x100000, LOG_ALL = 26, PROTOCOL = 30 };
+
+#define BIT(n) (1ull << (n))
+
+static struct session s;
+static char why[192];
+
+static bool say(uint32_t request, const void *payload, size_t len) {
+	uint8_t bytes[MESSAGE_HEADER + 128];
+	const uint32_t head[3] = {request, 1, (uint32_t)len};
+
+	memcpy(bytes, head, sizeof(head));
+	memcpy(bytes + sizeof(head), payload, len);
+	why[0] = '\0';
+	return session_admit(
+		&s, &(struct message){.bytes = bytes, .len = sizeof(head) + len}, why, sizeof(why));
+}
+
+static bool features(uint64_t f) {
+	return say(MESSAGE_SET_FEATURES, &f, sizeof(f));
+}
+
+static bool state(uint32_t request, uint32_t ring, uint32_t num) {
+	return say(request, (uint32_t[]){ring, num}, 8);
+}
+
+static bool kick(uint64_t ring) {
+	return say(MESSAGE_SET_VRING_KICK, &ring, sizeof(ring));
+}
+
+static bool address(uint32_t ring, uint64_t table, uint64_t driver, uint64_t device) {
+	return say(MESSAGE_SET_VRING_ADDR, (uint64_t[]){ring, table, device, driver, 0}, 40);
+}
+
+static bool memory(uint64_t uva) {
+	const uint64_t table[] = {
+		2, 0, REGION, uva, 0, REGION, REGION, uva + REGION, 0}; // gpa, size, uva, offset
+
+	return say(MESSAGE_SET_MEM_TABLE, table, sizeof(table));
+}
+
+static void refused(const char *words) {
+	if (strstr(why, words) == NULL)
+		fail_msg("\"%s\" does not say \"%s\"", why, words);
+}
+
+/* Everything but the last word of ring 1. */
+static void prepare(uint64_t f) {
+	session_begin(&s, UINT64_MAX);
+	assert_true(features(f));
+	assert_true(memory(AT));
+	assert_true(state(MESSAGE_SET_VRING_NUM, 1, 256));
+	assert_true(address(1, AT, AT + 0x1000, AT + 0x2000));
+	assert_true(kick(1));
+}
+
+static void start(uint64_t f) {
+	prepare(f);
+	assert_true(state(MESSAGE_SET_VRING_ENABLE, 1, 1));
+}
+
+static void features_change_only_while_no_ring_runs(void **unused) {
+	const uint64_t f = BIT(PROTOCOL), packed = f | BIT(VIRTIO_F_RING_PACKED);
+
+	prepare(f);
+	assert_true(features(packed)); // it is not enabled yet
+	start(f);
+	assert_true(features(f));
+	assert_false(features(packed));
+	refused("changes 0x400000000 while queue 1 runs");
+	start(f);
+	assert_true(state(MESSAGE_GET_VRING_BASE, 1, 0));
+	assert_true(features(packed));
+	start(f);
+	assert_true(state(MESSAGE_SET_VRING_ENABLE, 1, 0));
+	assert_true(features(packed));
+	start(f);
+	assert_true(say(MESSAGE_RESET_OWNER, "", 0));
+	assert_true(features(packed));
+}
+
+static void the_dirty_log_is_switched_while_rings_run(void **unused) {
+	const uint64_t f = BIT(PROTOCOL) | BIT(VIRTIO_RING_F_EVENT_IDX);
+
+	start(f);
+	assert_true(features(f | BIT(LOG_ALL)));
+	assert_true(features(f));
+}
+
+static void a_feature_that_is_not_offered_is_refused(void **unused) {
+	session_begin(&s, 0xf0);
+	assert_true(features(0xf0));
+	assert_false(features(0x1f0));
+	refused("SET_FEATURES of 0x1f0; 0x100 of it is not offered, 0xf0 is");
+}
+
+static void a_kick_starts_a_ring_when_there_is_no_word_for_enabling(void **unused) {
+	prepare(0);
+	assert_false(features(BIT(VIRTIO_F_RING_PACKED)));
+	refused("while queue 1 runs");
+}
+
+static void addresses_count_when_the_ring_runs(void **unused) {
+	prepare(BIT(PROTOCOL));
+	assert_true(address(1, 1, 2, 3));
+	assert_false(state(MESSAGE_SET_VRING_ENABLE, 1, 1));
+	refused("queue 1: the descriptor table, 4096 bytes at 0x1, is outside");
+	start(BIT(PROTOCOL));
+	assert_false(address(1, AT, AT - 1, AT + 0x2000));
+	refused("the driver area, 516 bytes at 0xfffff,");
+	start(BIT(PROTOCOL));
+	assert_true(state(MESSAGE_GET_VRING_BASE, 1, 0));
+	assert_true(memory(16 * AT)); // the ring moves too
+	assert_true(address(1, 16 * AT, 16 * AT, 16 * AT));
+	assert_true(kick(1));
+	assert_false(memory(AT));
+	refused("(2 regions, the first 0x100000 to 0x10ffff)");
+}
+
+static void a_ring_may_end_with_its_region_and_not_behind_it(void **unused) {
+	const uint64_t end = AT + REGION;
+
+	start(BIT(PROTOCOL));
+	assert_true(address(1, end - 4096, end - 516, end - 2052));
+	assert_true(address(1, end, end, end)); // in the next one
+	assert_false(address(1, end - 4096 + 1, end, end));
+	refused("the descriptor table");
+	assert_false(address(1, end, end - 516 + 1, end));
+	refused("the driver area");
+	assert_false(address(1, end, end, end - 2052 + 1));
+	refused("the device area");
+	assert_false(address(1, UINT64_MAX - 4094, end, end));
+	refused("at 0xfffffffffffff001");
+	start(BIT(PROTOCOL) | BIT(VIRTIO_RING_F_EVENT_IDX));
+	assert_true(address(1, AT, end - 518, end - 2054));
+	assert_false(address(1, AT, end - 516, end - 2054));
+	refused("the driver area, 518 bytes");
+	start(BIT(PROTOCOL) | BIT(VIRTIO_F_RING_PACKED));
+	assert_true(address(1, AT, end - 4, end - 4));
+	assert_false(address(1, AT, end - 3, end - 4));
+	refused("the driver area, 4 bytes");
+}
+
+static void a_ring_has_1_to_32768_descriptors(void **unused) {
+	static const uint32_t good[] = {1, 2, 256, 32768}, bad[] = {0, 32769, 65536, UINT32_MAX};
+	static const uint32_t odd[] = {3, 255, 32767};
+
+	for (unsigned packed = 0; packed < 2; packed++) {
+		session_begin(&s, UINT64_MAX);
+		assert_true(features(packed ? BIT(VIRTIO_F_RING_PACKED) : 0));
+		for (unsigned i = 0; i < 4; i++) {
+			assert_true(state(MESSAGE_SET_VRING_NUM, 3, good[i]));
+			assert_false(state(MESSAGE_SET_VRING_NUM, 3, bad[i]));
+			refused("it can have 1 to 32768");
+		}
+		for (unsigned i = 0; i < 3; i++)
+			assert_int_equal(state(MESSAGE_SET_VRING_NUM, 3, odd[i]), packed);
+	}
+}
+
+static void a_packed_ring_that_becomes_split_is_looked_at_again(void **unused) {
+	start(BIT(PROTOCOL) | BIT(VIRTIO_F_RING_PACKED));
+	assert_true(state(MESSAGE_SET_VRING_NUM, 1, 100));
+	assert_true(state(MESSAGE_GET_VRING_BASE, 1, 0));
+	assert_true(features(BIT(PROTOCOL)));
+	assert_false(kick(1));
+	refused("queue 1: a split ring of 100 descriptors");
+}
+
+static void nothing_is_judged_without_memory(void **unused) {
+	session_begin(&s, UINT64_MAX);
+	assert_true(kick(0));
+	assert_true(address(0, 1, 2, 3));
+	assert_true(state(MESSAGE_SET_VRING_ENABLE, 0, 1));
+	assert_false(memory(AT));
+	refused("queue 0: a split ring of 0 descriptors");
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(features_change_only_while_no_ring_runs),
+		cmocka_unit_test(the_dirty_log_is_switched_while_rings_run),
+		cmocka_unit_test(a_feature_that_is_not_offered_is_refused),
+		cmocka_unit_test(a_kick_starts_a_ring_when_there_is_no_word_for_enabling),
+		cmocka_unit_test(addresses_count_when_the_ring_runs),
+		cmocka_unit_test(a_ring_may_end_with_its_region_and_not_behind_it),
+		cmocka_unit_test(a_ring_has_1_to_32768_descriptors),
+		cmocka_unit_test(a_packed_ring_that_becomes_split_is_looked_at_again),
+		cmocka_unit_test(nothing_is_judged_without_memory),
+	};
+
+	return cmocka_run_group_tests_name("vhost_session", tests, NULL, NULL);
+}
