@@ -191,6 +191,7 @@ static bool vhost_arm(struct rxq *q) {
 static void vhost_disarm(struct rxq *q) {
 	struct vhost_rx *rx = rx_of(q);
 	struct epoll_event ev;
+	uint64_t ticks;
 
 	if (!rte_spinlock_trylock(&rx->lock))
 		return;
@@ -198,6 +199,8 @@ static void vhost_disarm(struct rxq *q) {
 		ring_disarm(&rx->v);
 	// Not read(): the guest could have emptied it and made it blocking.
 	(void)!epoll_wait(rx->epfd, &ev, 1, 0);
+	if (rx->clocked)
+		(void)!read(rx->kickfd, &ticks, sizeof(ticks));
 	rte_spinlock_unlock(&rx->lock);
 }
 

@@ -27,11 +27,13 @@
  * ring*.c        the rings */
 
 enum { VHOST_RINGS_MAX = 2 * QUEUES_MAX, VHOST_MSG_MAX = 1024, VHOST_MSG_FDS = 8 };
+enum { VHOST_POLL_US = 1000 }; /* a guest that does not kick is looked at so often, at least */
 
 struct vhost_rx {
 	struct rxq q;
 	rte_spinlock_t lock; /* held from rx to rx_end, and by whoever starts or stops the ring */
-	int kickfd; /* our duplicate, -1 while stopped */
+	int kickfd; /* our duplicate, or a clock, where none is given; -1 while stopped */
+	bool clocked;
 	int epfd; /* holds kickfd, edge-triggered: what workers sleep on stays the same over restarts */
 	struct ring v;
 };

@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -174,10 +175,24 @@ static bool ring_describe(struct vhost_dev *d, unsigned idx, struct ring *v) {
 	return true;
 }
 
+/* A front end that gives no descriptor says that it will not kick (VHOST_USER_VRING_NOFD_MASK); a
+ * clock kicks in its place. The next tick comes only when the last was read: it wakes, and does not
+ * disturb. */
+static int clock_new(void) {
+	const struct timespec tick = {.tv_nsec = VHOST_POLL_US * 1000};
+	const struct itimerspec every = {tick, tick};
+	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+
+	if (fd >= 0)
+		timerfd_settime(fd, 0, &every, NULL);
+	return fd;
+}
+
 static bool kick_watch(struct vhost_rx *rx, int fd) {
 	struct epoll_event ev = {.events = EPOLLIN | EPOLLET};
 
-	rx->kickfd = eventfd_dup(fd);
+	rx->clocked = fd < 0;
+	rx->kickfd = rx->clocked ? clock_new() : eventfd_dup(fd);
 	return rx->kickfd >= 0 && epoll_ctl(rx->epfd, EPOLL_CTL_ADD, rx->kickfd, &ev) == 0;
 }
 
@@ -201,7 +216,7 @@ static void wake_both(const struct ring *v, int kickfd) {
 
 static void ring_start(struct vhost_dev *d, unsigned idx) {
 	const unsigned pair = idx / 2;
-	struct rte_vhost_vring rv;
+	struct rte_vhost_vring rv = {.kickfd = -1};
 
 	if (pair >= d->port->queues || d->started[idx] || !d->running || !d->ready[idx] ||
 		atomic_load(&d->faulted))
@@ -212,13 +227,15 @@ static void ring_start(struct vhost_dev *d, unsigned idx) {
 		rte_spinlock_lock(&rx->lock);
 		if (ring_describe(d, idx, &rx->v)) {
 			if (rte_vhost_get_vhost_vring(d->vid, (uint16_t)idx, &rv) == 0 &&
-				rv.kickfd >= 0 && !kick_watch(rx, rv.kickfd))
-				ring_fault(&rx->v,
-					"queue %u: the kick descriptor is not an eventfd", idx);
+				!kick_watch(rx, rv.kickfd))
+				ring_fault(&rx->v, "queue %u: %s", idx,
+					rv.kickfd < 0 ? "no clock to be had for a guest that does "
+							"not kick"
+						      : "the kick descriptor is not an eventfd");
 			ring_disarm(&rx->v);
 			d->started[idx] = true;
 			atomic_store(&rx->q.active, !atomic_load(&d->faulted));
-			wake_both(&rx->v, rx->kickfd);
+			wake_both(&rx->v, rx->clocked ? -1 : rx->kickfd);
 		}
 		rte_spinlock_unlock(&rx->lock);
 	} else {
@@ -245,6 +262,7 @@ static void ring_fds_close(struct vhost_rx *rx, struct ring *v) {
 		epoll_ctl(rx->epfd, EPOLL_CTL_DEL, rx->kickfd, NULL);
 		close(rx->kickfd);
 		rx->kickfd = -1;
+		rx->clocked = false;
 	}
 	if (v->callfd >= 0)
 		close(v->callfd);
