@@ -20,7 +20,10 @@
 
 enum {
 	TICK_US = 1000000,
-	SOON_US = 2000, // a guest brings its rings up one by one; one deal is enough for all
+	// One deal is enough for all the rings that guests bring up one by one. It waits for the workers,
+	// and meanwhile no front end is answered: 28 of them that come back at once wait for one deal, not
+	// for one at each message, and what a queue costs is known better by then.
+	SOON_US = 100 * 1000,
 	ACCURACY_US = 500,
 };
 

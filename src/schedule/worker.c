@@ -36,6 +36,8 @@
 enum {
 	IDLE_POLL_US = 50, /* adaptive: polling for nothing, before it asks for kicks */
 	SLEEP_MAX_MS = 1000,
+	SPIN_US = 20, /* a turn; a worker that takes longer is not on its CPU */
+	LOOK_US = 50, /* then, how often to look whether it was */
 };
 
 const char *const stage_names[STAGE_COUNT] = {"pull", "parse", "verdict", "push", "notify"};
@@ -396,12 +398,25 @@ void workers_set_idle(struct workers *all, enum idle_mode idle) {
 		wake(&all->w[i]);
 }
 
+/* Waits until no worker holds anything of what was before. A worker that shares its CPU may wait for
+ * that, even with this very thread, so the CPU is not kept from it. */
+static void workers_pass(struct workers *all) {
+	const uint64_t token = rte_rcu_qsbr_start(all->rcu);
+	const uint64_t until = rte_rdtsc() + rte_get_tsc_hz() / 1000000 * SPIN_US;
+
+	while (rte_rcu_qsbr_check(all->rcu, token, false) == 0)
+		if (rte_rdtsc() < until)
+			rte_pause();
+		else
+			nanosleep(&(struct timespec){.tv_nsec = LOOK_US * 1000}, NULL);
+}
+
 void workers_set_capture(struct workers *all, capture_fn *fn, void *arg) {
 	// Taken away before what it points at goes: no worker is inside when this returns.
 	if (fn != NULL)
 		all->capture_arg = arg;
 	atomic_store(&all->capture, fn);
-	rte_rcu_qsbr_synchronize(all->rcu, RTE_QSBR_THRID_INVALID);
+	workers_pass(all);
 }
 
 static struct snapshot *swap(struct workers *all, struct snapshot *s) {
@@ -411,7 +426,7 @@ static struct snapshot *swap(struct workers *all, struct snapshot *s) {
 	was = atomic_exchange(&all->snap, s);
 	for (unsigned i = 0; i < all->n; i++)
 		wake(&all->w[i]);
-	rte_rcu_qsbr_synchronize(all->rcu, RTE_QSBR_THRID_INVALID);
+	workers_pass(all);
 	return was;
 }
 
