@@ -67,7 +67,7 @@ static void attach(struct guest *g) {
 
 	if (err != 0)
 		return;
-	atomic_compare_exchange_strong(&g->s->back_ms, &none, now_ms());
+	atomic_compare_exchange_strong(&g->s->back_ms, &none, fair_ms(&g->s->clock));
 	err = front_negotiate(f);
 	if (err == 0)
 		err = front_set_features(f);
@@ -155,7 +155,7 @@ unsigned guest_receive(struct guest *g) {
 		g->last = at + 1;
 		atomic_fetch_add(&g->got, 1);
 		if (number[0] > atomic_load(&g->fresh) && g->attached) {
-			atomic_store(&g->fresh_ms, now_ms());
+			atomic_store(&g->fresh_ms, fair_ms(&g->s->clock));
 			atomic_store(&g->fresh, number[0]);
 		}
 	}
@@ -211,8 +211,8 @@ static void missed(struct guest *g) {
 		return;
 	}
 	if (g->ready_ms == 0)
-		g->ready_ms = now_ms();
-	else if (now_ms() - g->ready_ms > (uint64_t)INTERRUPT_MS * patience() &&
+		g->ready_ms = fair_ms(&g->s->clock);
+	else if (fair_ms(&g->s->clock) - g->ready_ms > (uint64_t)INTERRUPT_MS * patience() &&
 		 !called(&g->f.ring[0]) && !called(&g->f.ring[1]))
 		guest_complain(g, front_ring_ready(&g->f.ring[0])
 					  ? "no interrupt for a frame that came"

@@ -7,15 +7,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "fair_clock.h"
 #include "front.h"
 
 /* A guest that outlives the switch, and sends and checks numbered frames; see test_reconnect.c. */
 
 enum {
 	LONG_FRAME = 1514,
-	INTERRUPT_MS = 500, /* something was there for so long: nobody woke it */
+	INTERRUPT_MS = 1000, /* something was there for so long: nobody woke it */
 };
 
 struct kind {
@@ -30,8 +30,9 @@ struct kind {
 
 /* What guests and the test tell each other, also from process to process. */
 struct shared {
+	struct fair_clock clock;
 	atomic_uint round; /* counts from 1 */
-	_Atomic uint64_t back_ms; /* first attach of the round */
+	_Atomic uint64_t back_ms; /* first attach of the round, by that clock */
 	atomic_bool failed;
 	char why[256];
 };
@@ -69,13 +70,6 @@ unsigned guest_reap(struct guest *g);
 unsigned guest_transmit(struct guest *g, unsigned burst);
 /* The first complaint counts; it ends the test at the end of the round. */
 void guest_complain(const struct guest *g, const char *what);
-
-static inline uint64_t now_ms(void) {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 static inline unsigned patience(void) {
 	return getenv("WEIR_SANITIZED") != NULL ? 4 : 1;
