@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/acceptor.h"
 #include "base/log.h"
 #include "base/sock.h"
 
@@ -41,7 +42,7 @@ struct api_client {
 
 struct api {
 	sd_event *loop;
-	sd_event_source *io;
+	struct acceptor acceptor;
 	int fd;
 	const struct rpc_method *methods;
 	void *arg;
@@ -308,12 +309,9 @@ static int client_new(struct api *a, int fd) {
 	return 0;
 }
 
-static int on_connect(sd_event_source *src, int fd, uint32_t revents, void *arg) {
+static void on_connect(int conn, void *arg) {
 	struct api *a = arg;
-	int conn = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-	if (conn < 0)
-		return 0;
 	if (!make_room(a)) {
 		size_t len;
 		char *text =
@@ -326,7 +324,6 @@ static int on_connect(sd_event_source *src, int fd, uint32_t revents, void *arg)
 	} else if (client_new(a, conn) < 0) {
 		close(conn);
 	}
-	return 0;
 }
 
 int api_start(struct api **out, sd_event *loop, int listen_fd, const struct rpc_method *methods,
@@ -339,10 +336,10 @@ int api_start(struct api **out, sd_event *loop, int listen_fd, const struct rpc_
 		return err_set(e, ENOMEM, "out of memory");
 	*a = (struct api){
 		.loop = loop, .fd = listen_fd, .methods = methods, .arg = arg, .gone = gone};
-	ret = sd_event_add_io(loop, &a->io, listen_fd, EPOLLIN, on_connect, a);
+	ret = acceptor_open(&a->acceptor, loop, listen_fd, "API socket", on_connect, a, e);
 	if (ret < 0) {
 		free(a);
-		return err_set(e, -ret, "API socket: %s", strerror(-ret));
+		return ret;
 	}
 	*out = a;
 	return 0;
@@ -355,7 +352,7 @@ void api_stop(struct api *a) {
 		// It unlinks what it frees. NOLINTNEXTLINE(clang-analyzer-unix.Malloc)
 		client_drop(a->clients);
 	}
-	sd_event_source_disable_unref(a->io);
+	acceptor_close(&a->acceptor);
 	close(a->fd);
 	free(a);
 }

@@ -15,6 +15,7 @@
 
 #include <microhttpd.h>
 
+#include "base/acceptor.h"
 #include "base/err.h"
 #include "control/switch.h"
 #include "forward/fdb.h"
@@ -25,6 +26,8 @@ struct metrics {
 	struct MHD_Daemon *http;
 	sd_event *loop;
 	sd_event_source *io, *timer;
+	struct acceptor acceptor;
+	int fd; /* listens */
 	struct sw *sw;
 	double start_s;
 };
@@ -168,6 +171,20 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *arg) {
 	return 0;
 }
 
+/* The library would take connections itself, and look again at once when it cannot. */
+static void on_arrival(int conn, void *arg) {
+	struct metrics *m = arg;
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	if (getpeername(conn, (struct sockaddr *)&ss, &len) < 0) {
+		close(conn);
+		return;
+	}
+	MHD_add_connection(m->http, conn, (struct sockaddr *)&ss, len); // closes it when it refuses
+	run(m);
+}
+
 /* "127.0.0.1:9478", "[::1]:9478" to an address; its length, 0: none. The schema checked the text. */
 static socklen_t parse(const char *text, struct sockaddr_storage *ss) {
 	struct sockaddr_in *in = (struct sockaddr_in *)ss;
@@ -226,7 +243,9 @@ static int attach(struct metrics *m, struct err *e) {
 			m->loop, &m->timer, CLOCK_MONOTONIC, UINT64_MAX, 0, on_timer, m);
 	if (ret >= 0)
 		ret = sd_event_source_set_enabled(m->timer, SD_EVENT_OFF);
-	return ret < 0 ? err_set(e, -ret, "metrics: %s", strerror(-ret)) : 0;
+	if (ret < 0)
+		return err_set(e, -ret, "metrics: %s", strerror(-ret));
+	return acceptor_open(&m->acceptor, m->loop, m->fd, "metrics", on_arrival, m, e);
 }
 
 int metrics_start(struct metrics **out, sd_event *loop, const char *address, struct sw *sw,
@@ -244,11 +263,11 @@ int metrics_start(struct metrics **out, sd_event *loop, const char *address, str
 	}
 	m->loop = loop;
 	m->sw = sw;
+	m->fd = fd;
 	m->start_s = start_s;
-	m->http = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, m,
-		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-		(unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)PATIENCE_S,
-		MHD_OPTION_END);
+	m->http = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL,
+		on_request, m, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)PATIENCE_S, MHD_OPTION_END);
 	if (m->http == NULL) {
 		close(fd);
 		free(m);
@@ -268,6 +287,8 @@ void metrics_stop(struct metrics *m) {
 		return;
 	sd_event_source_disable_unref(m->io);
 	sd_event_source_disable_unref(m->timer);
+	acceptor_close(&m->acceptor);
 	MHD_stop_daemon(m->http);
+	close(m->fd);
 	free(m);
 }

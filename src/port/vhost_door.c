@@ -185,6 +185,7 @@ static ssize_t fetch(int from, void *bytes, size_t len, int *fds, unsigned *nfds
 		.msg_control = control.room,
 		.msg_controllen = sizeof(control.room)};
 	ssize_t n = recvmsg(from, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	unsigned came = 0;
 
 	if (n < 0)
 		return -1;
@@ -194,6 +195,7 @@ static ssize_t fetch(int from, void *bytes, size_t len, int *fds, unsigned *nfds
 
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
+		came += k;
 		for (unsigned i = 0; i < k; i++) {
 			if (*nfds < VHOST_MSG_FDS)
 				fds[(*nfds)++] = in[i];
@@ -202,7 +204,7 @@ static ssize_t fetch(int from, void *bytes, size_t len, int *fds, unsigned *nfds
 		}
 	}
 	if (m.msg_flags & MSG_CTRUNC) {
-		errno = EMSGSIZE;
+		errno = came < VHOST_MSG_FDS ? EMFILE : EMSGSIZE;
 		return -1;
 	}
 	return n;
@@ -356,6 +358,11 @@ static int on_front(sd_event_source *s, int fd, uint32_t revents, void *arg) {
 				       "are allowed");
 			return 0;
 		}
+		if (n < 0 && errno == EMFILE) {
+			door_detach(d, "weir may open no more files, and a vhost-user message "
+				       "brought some; raise its limit (LimitNOFILE=)");
+			return 0;
+		}
 		if (n <= 0) {
 			front_ended(d, "ended");
 			return 0;
@@ -444,25 +451,21 @@ static bool front_gone(const struct door *door) {
 	return door->front >= 0 && poll(&p, 1, 0) > 0 && p.revents & (POLLRDHUP | POLLHUP);
 }
 
-static int on_listener(sd_event_source *s, int fd, uint32_t revents, void *arg) {
+static void on_arrival(int conn, void *arg) {
 	struct vhost_dev *d = arg;
-	int conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	char who[96];
 
-	if (conn < 0)
-		return 0;
 	if (front_gone(&d->door)) // one that comes back may be seen before its end is
 		front_ended(d, "ended");
 	if (d->door.front >= 0) {
 		log_warn("port %s: refused a second front end, %s; the port belongs to %s",
 			d->port->name, sock_peer(conn, who, sizeof(who)), d->peer);
 		close(conn);
-		return 0;
+		return;
 	}
 	d->door.front = conn;
 	sock_peer(conn, d->peer, sizeof(d->peer));
 	attach(d);
-	return 0;
 }
 
 /* Client mode. The front end may come at any time: nothing is said about attempts that fail. */
@@ -525,15 +528,18 @@ static int let_group_in(struct door *door, struct err *e) {
 
 static int listen_here(struct vhost_dev *d, struct err *e) {
 	struct door *door = &d->door;
+	char what[PORT_NAME_MAX + 8];
 	int rc;
 
 	door->listener = sock_listen(door->path, door->group[0] != '\0' ? 0660 : 0600, e);
 	if (door->listener < 0)
 		return door->listener;
 	rc = let_group_in(door, e);
-	if (rc == 0 && sd_event_add_io(port_env_get()->loop, &door->on_listener, door->listener,
-			       EPOLLIN, on_listener, d) < 0)
-		rc = err_set(e, ENOMEM, "the event loop takes no more descriptors");
+	if (rc == 0) {
+		snprintf(what, sizeof(what), "port %s", d->port->name);
+		rc = acceptor_open(&door->acceptor, port_env_get()->loop, door->listener, what,
+			on_arrival, d, e);
+	}
 	if (rc < 0) {
 		fd_drop(&door->listener);
 		unlink(door->path);
@@ -551,7 +557,7 @@ int door_set_link(struct vhost_dev *d, bool down, struct err *e) {
 		// A front end whose socket closes takes the link down in the guest; one that finds nobody
 		// listening leaves it so.
 		if (!door->client) {
-			source_drop(&door->on_listener);
+			acceptor_close(&door->acceptor);
 			fd_drop(&door->listener);
 			unlink(door->path);
 		}
@@ -597,7 +603,7 @@ void door_close(struct vhost_dev *d) {
 
 	door->link_down = true;
 	if (!door->client && door->listener >= 0) {
-		source_drop(&door->on_listener);
+		acceptor_close(&door->acceptor);
 		fd_drop(&door->listener);
 		unlink(door->path);
 	}
