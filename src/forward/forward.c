@@ -108,12 +108,12 @@ __attribute__((cold, noinline)) static void tell_network(
 			p->trunk ? "native of" : "access", in);
 }
 
-judge_inline enum drop find_network(const struct fwd_port *p, struct frame *f) {
+judge_inline enum drop find_network(const struct fwd_port *p, uint16_t native, struct frame *f) {
 	uint16_t vid = f->tci & VID_MASK;
 
 	if ((f->flags & FRAME_TAGGED) == 0 || vid == 0) {
-		f->net = p->native;
-		return unlikely(f->net == NET_NONE) ? DROP_UNTAGGED : DROP_NONE;
+		f->net = native;
+		return unlikely(native == NET_NONE) ? DROP_UNTAGGED : DROP_NONE;
 	}
 	f->net = p->trunk ? p->vlan_net[vid] : NET_NONE;
 	return unlikely(f->net == NET_NONE) ? DROP_VLAN_NOT_MEMBER : DROP_NONE;
@@ -121,19 +121,23 @@ judge_inline enum drop find_network(const struct fwd_port *p, struct frame *f) {
 
 void fwd_parse(const struct fwd *fw, struct batch *b, uint16_t in, struct explain *ex) {
 	const struct fwd_port *p = &fw->ports[in];
+	const uint16_t native = p->native;
+	const unsigned n = b->n;
 
-	for (unsigned i = 0; i < b->n; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		struct frame *f = &b->f[i];
+		enum drop why;
 
 		if (unlikely(f->drop != DROP_NONE))
 			continue;
 		f->out = OUT_NONE;
-		f->drop = frame_parse(f);
-		if (unlikely(f->drop != DROP_NONE)) {
+		why = frame_parse(f);
+		if (unlikely(why != DROP_NONE)) {
+			f->drop = (uint8_t)why;
 			EXPLAIN(ex, "parse", "%u bytes: %s", f->len, drop_text(f->drop));
 			continue;
 		}
-		f->drop = find_network(p, f);
+		f->drop = (uint8_t)find_network(p, native, f);
 		if (unlikely(ex != NULL))
 			tell_network(p, f, in, ex);
 	}
@@ -257,18 +261,23 @@ judge_inline enum drop judge_destination(const struct fwd *fw, struct frame *f,
 	return DROP_NONE;
 }
 
-/* Both MACs, by loads of eight bytes that stay inside the fourteen every frame has. What is the
- * same as in the frame before has been hashed and is on its way already. */
-judge_inline void look(
+/* Both MACs, by loads of eight bytes that stay inside the fourteen every frame has. False: the same as
+ * those of the frame before. What is the same has been hashed and is on its way already. */
+judge_inline bool look(
 	const struct fwd *fw, const struct frame *f, struct where *w, const struct where *before) {
 	uint64_t dst, src;
 
 	memcpy(&dst, f->head, sizeof(dst));
 	memcpy(&src, f->head + 4, sizeof(src));
-	w->dst = fdb_key(f->net, dst & MAC_MASK);
-	w->src = fdb_key(f->net, src >> 16);
-	w->src_hash = w->src == before->src ? before->src_hash : fdb_prefetch(fw->fdb, w->src);
-	w->dst_hash = w->dst == before->dst ? before->dst_hash : fdb_prefetch(fw->fdb, w->dst);
+	dst = fdb_key(f->net, dst & MAC_MASK);
+	src = fdb_key(f->net, src >> 16);
+	if (src == before->src && dst == before->dst)
+		return false;
+	w->src_hash = src == before->src ? before->src_hash : fdb_prefetch(fw->fdb, src);
+	w->dst_hash = dst == before->dst ? before->dst_hash : fdb_prefetch(fw->fdb, dst);
+	w->src = src;
+	w->dst = dst;
+	return true;
 }
 
 judge_inline void judge_one(const struct fwd *fw, struct frame *f, const struct where *w,
@@ -291,20 +300,21 @@ judge_inline void judge_one(const struct fwd *fw, struct frame *f, const struct 
 
 judge_inline void judge(
 	const struct fwd *fw, struct batch *b, uint16_t in, uint32_t now_s, struct explain *ex) {
-	static const struct where nowhere;
-	const struct where *before = &nowhere;
-	struct where where[BATCH_MAX];
+	struct where where[1 + BATCH_MAX]; /* one for each run of frames; the first is nowhere */
+	uint8_t at[BATCH_MAX];
+	const unsigned n = b->n;
 	struct run run = {0};
+	unsigned last = 0;
 
-	for (unsigned i = 0; i < b->n; i++) {
-		if (unlikely(b->f[i].drop != DROP_NONE))
-			continue;
-		look(fw, &b->f[i], &where[i], before);
-		before = &where[i];
-	}
-	for (unsigned i = 0; i < b->n; i++)
+	where[0] = (struct where){0};
+	for (unsigned i = 0; i < n; i++) {
 		if (likely(b->f[i].drop == DROP_NONE))
-			judge_one(fw, &b->f[i], &where[i], &run, in, now_s, ex);
+			last += look(fw, &b->f[i], &where[last + 1], &where[last]);
+		at[i] = (uint8_t)last;
+	}
+	for (unsigned i = 0; i < n; i++)
+		if (likely(b->f[i].drop == DROP_NONE))
+			judge_one(fw, &b->f[i], &where[at[i]], &run, in, now_s, ex);
 }
 
 __attribute__((cold, noinline)) static void judge_aloud(

@@ -71,7 +71,7 @@ struct frame {
 	uint16_t l3_off, l4_off;
 	uint8_t proto; /* IPPROTO_* */
 	struct offload ol;
-};
+} __attribute__((aligned(64)));
 
 /* The frames of one pull. `room` holds the private heads: frame i's head starts at room[i]. */
 struct batch {

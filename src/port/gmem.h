@@ -24,17 +24,33 @@ struct gmem {
 };
 
 /* Where guest address `gpa` lies, NULL when it lies nowhere. *left gets the number of bytes from
- * there to the end of its region (at least 1): the caller may touch that many and no more. */
-static inline uint8_t *gmem_at(const struct gmem *m, uint64_t gpa, uint64_t *left) {
-	for (unsigned i = 0; i < m->n; i++) {
-		uint64_t off = gpa - m->r[i].gpa;
+ * there to the end of its region (0 for NULL): the caller may touch that many and no more. *near is
+ * the caller's copy of a region, at first all zero: of many addresses in a row most lie where the one
+ * before did, and a copy stays in registers. */
+static inline uint8_t *gmem_near(
+	const struct gmem *m, struct gmem_region *near, uint64_t gpa, uint64_t *left) {
+	uint64_t off = gpa - near->gpa;
 
-		if (__builtin_expect(off < m->r[i].size, 1)) {
-			*left = m->r[i].size - off;
-			return m->r[i].hva + off;
-		}
+	if (__builtin_expect(off >= near->size, 0)) {
+		unsigned i = 0;
+
+		while (i < m->n && gpa - m->r[i].gpa >= m->r[i].size)
+			i++;
+		*left = 0;
+		if (i == m->n)
+			return NULL;
+		*near = m->r[i];
+		off = gpa - near->gpa;
 	}
-	return NULL;
+	*left = near->size - off;
+	return near->hva + off;
+}
+
+/* The same for one address. */
+static inline uint8_t *gmem_at(const struct gmem *m, uint64_t gpa, uint64_t *left) {
+	struct gmem_region near = {0};
+
+	return gmem_near(m, &near, gpa, left);
 }
 
 /* Do `len` bytes at host address `p` lie inside one region? For ring addresses, which arrive

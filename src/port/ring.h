@@ -34,27 +34,22 @@ enum { RING_WINDOW = 128, RING_WINDOW_SEGS = 2048, RING_SIZE_MAX = 32768 };
 
 struct vhost_dev;
 
-/* A receive buffer the guest offered. */
-struct rxbuf {
-	uint8_t *p; /* its first segment */
-	uint32_t len; /* bytes in that segment */
-	uint32_t total; /* bytes in all segments */
-	uint16_t id;
-	uint16_t ndesc; /* packed: ring slots it takes */
-	uint16_t nsegs; /* 1: p and len are all; else segs of the window from `seg` on */
-	uint16_t seg;
-};
-
-/* A chain taken from a transmit ring. */
-struct taken {
-	uint64_t addr;
-	uint32_t len;
+/* A chain of descriptors taken from a ring, most often of one: its head, and where that lies. */
+struct chain {
+	union {
+		uint64_t addr;
+		struct {
+			uint16_t nsegs,
+				seg; /* in the window, of several pieces: which of the segs */
+		};
+	};
+	uint32_t len; /* bytes in the first piece */
 	uint16_t flags;
+	uint16_t pos; /* split: the next descriptor; packed: slot of the head */
+	uint8_t *p; /* the first piece; NULL: nowhere, or a chain to be followed */
+	uint32_t left; /* bytes that may be touched from p on; in the window: bytes in all pieces */
 	uint16_t id;
 	uint16_t ndesc; /* packed: slots */
-	uint16_t pos; /* packed: slot of the head */
-	uint32_t left; /* bytes that may be touched from p on */
-	uint8_t *p; /* where it lies; NULL: nowhere, or a chain to be followed */
 };
 
 struct ring {
@@ -93,11 +88,12 @@ struct ring {
 
 	/* Pulling: what the batch under way holds. */
 	uint16_t ntaken;
-	struct taken taken[BATCH_MAX];
+	struct chain taken[BATCH_MAX];
+	uint16_t ids[BATCH_MAX]; /* split: theirs, side by side as the used ring wants them */
 
 	/* Pushing: buffers not used yet are win[head..head+count). */
 	uint16_t head, count, nsegs;
-	struct rxbuf win[RING_WINDOW];
+	struct chain win[RING_WINDOW];
 	struct seg segs[RING_WINDOW_SEGS];
 	/* Packed rings publish by rewriting descriptors, so used elements wait here. */
 	struct {
@@ -141,16 +137,17 @@ uint16_t ring_base(const struct ring *v);
 void ring_set_base(struct ring *v, uint16_t base);
 
 /* By kind of ring. */
-/* Take up to `budget` chain heads, find their first buffers and prefetch them, `write` for writing. */
-unsigned split_take(struct ring *v, unsigned budget, bool write);
+/* Take up to `budget` (of BATCH_MAX) chains into `to`, find their first buffers and prefetch them,
+ * `write` for writing. */
+unsigned split_take(struct ring *v, struct chain *to, unsigned budget, bool write);
 int split_gather(
-	struct ring *v, const struct taken *t, bool writable, struct seg *segs, unsigned max);
+	struct ring *v, const struct chain *t, bool writable, struct seg *segs, unsigned max);
 void split_return(struct ring *v);
 void split_publish(struct ring *v);
 unsigned split_offered(struct ring *v);
-unsigned packed_take(struct ring *v, unsigned budget, bool write);
+unsigned packed_take(struct ring *v, struct chain *to, unsigned budget, bool write);
 int packed_gather(
-	struct ring *v, const struct taken *t, bool writable, struct seg *segs, unsigned max);
+	struct ring *v, const struct chain *t, bool writable, struct seg *segs, unsigned max);
 void packed_return(struct ring *v);
 void packed_publish(struct ring *v);
 bool packed_offered(const struct ring *v);
@@ -158,38 +155,32 @@ bool packed_offered(const struct ring *v);
  * it after weir was killed. False: they make no sense. */
 bool packed_recover(struct ring *v);
 
-/* Notes buffer `r` as used with `len` bytes, `i` entries after those counted in v->staged. */
-static inline void ring_stage_split(
-	struct ring *v, const struct rxbuf *r, uint32_t len, unsigned i) {
-	const uint16_t at = (uint16_t)(v->last_used + v->staged + i) & (v->size - 1);
-
-	v->used->ring[at] = (struct vring_used_elem){.id = r->id, .len = len};
-}
-
-static inline void ring_stage_packed(
-	struct ring *v, const struct rxbuf *r, uint32_t len, unsigned i) {
-	v->stage[v->staged + i].id = r->id;
-	v->stage[v->staged + i].ndesc = r->ndesc;
-	v->stage[v->staged + i].len = len;
-}
-
 /* Finds the buffer of a plain descriptor and brings its first two lines near. */
-static inline void taken_locate(const struct ring *v, struct taken *t, bool write) {
+static inline void chain_locate(
+	const struct gmem *m, struct gmem_region *near, struct chain *t, bool write) {
 	uint64_t left = 0;
+	uint8_t *p = NULL;
 	const void *second;
 
-	t->p = NULL;
 	if (__builtin_expect((t->flags & (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT)) == 0, 1))
-		t->p = gmem_at(v->mem, t->addr, &left);
+		p = gmem_near(m, near, t->addr, &left);
+	t->p = p;
 	t->left = left < UINT32_MAX ? (uint32_t)left : UINT32_MAX;
-	second = (const void *)((uintptr_t)t->p + 64); // as a number: p may be NULL
+	second = (const void *)((uintptr_t)p + 64); // as a number: p may be NULL
 	if (write) {
-		__builtin_prefetch(t->p, 1);
+		__builtin_prefetch(p, 1);
 		__builtin_prefetch(second, 1);
 	} else {
-		__builtin_prefetch(t->p);
+		__builtin_prefetch(p);
 		__builtin_prefetch(second);
 	}
+}
+
+/* One whole piece of guest memory, for the device to read (or to write, when `write`)? NULL has 0
+ * bytes left. */
+static inline bool chain_plain(const struct chain *t, bool write) {
+	return (t->flags & VRING_DESC_F_WRITE) == (write ? VRING_DESC_F_WRITE : 0) &&
+	       t->left >= t->len;
 }
 
 /* Appends guest memory [addr, addr+len) to segs, splitting where it crosses regions. New count, or

@@ -40,7 +40,7 @@ static inline void advance(uint16_t *pos, bool *wrap, uint16_t by, uint16_t size
 }
 
 /* The chain that starts at last_avail: its length in slots and its id (that of the last slot). */
-static bool chain_end(struct ring *v, struct taken *t) {
+static bool chain_end(struct ring *v, struct chain *t) {
 	uint16_t pos = t->pos, flags = t->flags;
 	bool wrap = v->avail_wrap;
 
@@ -66,13 +66,14 @@ static unsigned slots_left(const struct ring *v) {
 	return v->size - (have + v->last_avail - v->last_used);
 }
 
-unsigned packed_take(struct ring *v, unsigned budget, bool write) {
+unsigned packed_take(struct ring *v, struct chain *to, unsigned budget, bool write) {
+	struct gmem_region near = {0};
 	unsigned left = slots_left(v), n;
 
 	if (budget > left)
 		budget = left;
 	for (n = 0; n < budget; n++) {
-		struct taken *t = &v->taken[n];
+		struct chain *t = &to[n];
 		const struct vring_packed_desc *d = &v->pdesc[v->last_avail];
 		uint16_t flags = __atomic_load_n(&d->flags, __ATOMIC_ACQUIRE);
 
@@ -97,7 +98,7 @@ unsigned packed_take(struct ring *v, unsigned budget, bool write) {
 				v->index, t->pos);
 			return 0;
 		}
-		taken_locate(v, t, write);
+		chain_locate(v->mem, &near, t, write);
 		left -= t->ndesc;
 		advance(&v->last_avail, &v->avail_wrap, t->ndesc, v->size);
 	}
@@ -105,7 +106,7 @@ unsigned packed_take(struct ring *v, unsigned budget, bool write) {
 }
 
 int packed_gather(
-	struct ring *v, const struct taken *t, bool writable, struct seg *segs, unsigned max) {
+	struct ring *v, const struct chain *t, bool writable, struct seg *segs, unsigned max) {
 	uint16_t pos = t->pos;
 	int n = 0;
 

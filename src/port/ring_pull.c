@@ -50,7 +50,7 @@ static void segs_take(struct frame *f, uint8_t *dst, uint32_t n) {
  * a fault, or -2: the batch has no segments left for a frame of so many pieces. */
 static __attribute__((noinline)) int pull_slow(struct ring *v, struct batch *b, unsigned i) {
 	struct frame *f = &b->f[i];
-	struct taken *t = &v->taken[i];
+	struct chain *t = &v->taken[i];
 	// Every frame that is still to come in the batch may need one.
 	unsigned max = BATCH_SEGS - b->nsegs - (BATCH_MAX - 1 - i);
 	uint8_t hdr[12] = {0};
@@ -92,50 +92,50 @@ static __attribute__((noinline)) int pull_slow(struct ring *v, struct batch *b, 
 	return 0;
 }
 
-/* One descriptor that holds header and frame, whole in guest memory, of a length that can be. */
-static inline bool is_plain(const struct ring *v, const struct taken *t) {
-	return t->p != NULL && !(t->flags & VRING_DESC_F_WRITE) && t->left >= t->len &&
-	       t->len - v->hdr_len - (unsigned)FRAME_LEN_MIN <=
-		       (unsigned)FRAME_LEN_MAX - FRAME_LEN_MIN;
+/* Header and frame whole in one piece, of a length that can be. */
+static inline bool is_plain(const struct chain *t, uint32_t hdr_len) {
+	return chain_plain(t, false) && t->len - hdr_len - (unsigned)FRAME_LEN_MIN <=
+						(unsigned)FRAME_LEN_MAX - FRAME_LEN_MIN;
 }
 
-static inline void pull_fast(struct ring *v, struct batch *b, unsigned i) {
-	const struct taken *t = &v->taken[i];
-	struct frame *f = &b->f[i];
-	const uint32_t len = t->len - v->hdr_len;
-	uint8_t *data = t->p + v->hdr_len;
+/* Such a chain; true when its header asks for nothing. *s gets what is behind the head. */
+static inline bool pull_fast(
+	struct frame *f, const struct chain *t, uint32_t hdr_len, struct seg *s) {
+	const uint32_t len = t->len - hdr_len;
+	uint8_t *data = t->p + hdr_len;
 	uint64_t hdr[2] = {0, 0};
 
 	memcpy(hdr, t->p, 10); // num_buffers means nothing in this direction
-	if (__builtin_expect((hdr[0] & 0xffff) != 0, 0))
-		offload_read(f, (const uint8_t *)hdr);
 	f->len = len;
-	if (len >= FRAME_HEAD_FIRST || t->left - v->hdr_len >= FRAME_HEAD_FIRST) {
+	if (len >= FRAME_HEAD_FIRST || t->left - hdr_len >= FRAME_HEAD_FIRST) {
 		// A constant copy, perhaps past the frame's end but not past the guest's memory; what is
 		// beyond head_len is never looked at.
 		memcpy(f->head, data, FRAME_HEAD_FIRST);
-		f->head_len = len < FRAME_HEAD_FIRST ? (uint16_t)len : FRAME_HEAD_FIRST;
 	} else {
 		memcpy(f->head, data, len);
-		f->head_len = (uint16_t)len;
 	}
 	if (len > FRAME_HEAD_FIRST) {
-		struct seg *s = &b->segs[b->nsegs++];
-
+		f->head_len = FRAME_HEAD_FIRST;
 		s->base = data + FRAME_HEAD_FIRST;
 		s->len = len - FRAME_HEAD_FIRST;
 		f->segs = s;
 		f->nsegs = 1;
+	} else {
+		f->head_len = (uint16_t)len;
 	}
+	if (__builtin_expect((hdr[0] & 0xffff) == 0, 1))
+		return true;
+	offload_read(f, (const uint8_t *)hdr);
+	return false;
 }
 
 /* Frames that ask for something, or are longer than the port takes. */
-static inline void judge(struct ring *v, struct batch *b, unsigned i) {
+static __attribute__((noinline)) void judge(struct ring *v, struct batch *b, unsigned i) {
 	struct frame *f = &b->f[i];
 
 	if (f->drop != DROP_NONE)
 		return;
-	if (__builtin_expect(offload_any(&f->ol), 0))
+	if (offload_any(&f->ol))
 		f->drop = offload_check(f, b->room[i] + FRAME_HEAD_MAX);
 	if (f->drop == DROP_NONE && f->len > v->len_max &&
 		f->ol.gso_type == VIRTIO_NET_HDR_GSO_NONE)
@@ -156,33 +156,44 @@ static void untake(struct ring *v, unsigned i, unsigned n) {
 }
 
 unsigned ring_pull(struct ring *v, struct batch *b, unsigned budget) {
-	unsigned n = v->packed ? packed_take(v, budget, false) : split_take(v, budget, false);
+	const uint32_t hdr_len = v->hdr_len, len_max = v->len_max;
+	unsigned n = v->packed ? packed_take(v, v->taken, budget, false)
+			       : split_take(v, v->taken, budget, false);
+	uint64_t bytes = 0;
+	unsigned segs = 0;
 
-	b->n = 0;
-	b->nsegs = 0;
-	b->bytes = 0;
-	v->ntaken = (uint16_t)n;
 	for (unsigned i = 0; i < n; i++) {
+		struct chain *t = &v->taken[i];
+		struct frame *f = &b->f[i];
+		bool judged = false;
 		int rc = 0;
 
-		frame_reset(&b->f[i], b->room[i]);
-		if (__builtin_expect(is_plain(v, &v->taken[i]), 1)) {
-			pull_fast(v, b, i);
+		frame_reset(f, b->room[i]);
+		if (__builtin_expect(is_plain(t, hdr_len), 1)) {
+			judged = pull_fast(f, t, hdr_len, &b->segs[segs]) &&
+				 t->len - hdr_len <= len_max;
+			segs += t->len - hdr_len > FRAME_HEAD_FIRST;
 		} else {
+			b->nsegs = (uint16_t)segs;
 			rc = pull_slow(v, b, i);
+			segs = b->nsegs;
 		}
 		if (__builtin_expect(rc == -1, 0)) {
+			b->n = 0;
 			v->ntaken = 0; // the device is finished: nothing is given back
 			return 0;
 		}
 		if (__builtin_expect(rc == -2, 0)) {
 			untake(v, i, n); // the next batch begins with it
-			v->ntaken = (uint16_t)(n = i);
+			n = i;
 			break;
 		}
-		judge(v, b, i);
-		b->bytes += b->f[i].len;
+		if (__builtin_expect(!judged, 0))
+			judge(v, b, i);
+		bytes += f->len;
 	}
-	b->n = (uint16_t)n;
+	v->ntaken = b->n = (uint16_t)n;
+	b->nsegs = (uint16_t)segs;
+	b->bytes = bytes;
 	return n;
 }

@@ -11,39 +11,32 @@
 
 /* From frames into a guest's receive ring. The one copy of a frame happens here. */
 
-/* Turns what was taken into window entry `r`, with at most `max` segments. False after a fault. */
-static bool rxbuf_make(struct ring *v, const struct taken *t, struct rxbuf *r, unsigned max) {
+/* Finds the pieces of window entry `r`, at most `max`. False after a fault. */
+static __attribute__((noinline)) bool pieces_find(struct ring *v, struct chain *r, unsigned max) {
 	struct seg *segs = &v->segs[v->nsegs];
+	uint32_t total = 0;
 	int n;
 
-	r->id = t->id;
-	r->ndesc = t->ndesc;
-	r->nsegs = 1;
-	r->p = t->p;
-	r->len = r->total = t->len;
-	if (__builtin_expect(t->p != NULL && (t->flags & VRING_DESC_F_WRITE) && t->left >= t->len &&
-				     t->len >= v->hdr_len,
-		    1))
-		return true;
-	n = v->packed ? packed_gather(v, t, true, segs, max) : split_gather(v, t, true, segs, max);
+	n = v->packed ? packed_gather(v, r, true, segs, max) : split_gather(v, r, true, segs, max);
 	if (n == -1)
 		return false;
-	r->total = 0;
 	for (int i = 0; i < n; i++)
-		r->total = segs[i].len > FRAME_LEN_MAX ? 2 * FRAME_LEN_MAX
-			   : r->total > FRAME_LEN_MAX  ? r->total
-						       : r->total + segs[i].len;
-	if (n == -2 || r->total < v->hdr_len) {
+		total = segs[i].len > FRAME_LEN_MAX ? 2 * FRAME_LEN_MAX
+			: total > FRAME_LEN_MAX     ? total
+						    : total + segs[i].len;
+	if (n == -2 || total < v->hdr_len) {
 		ring_fault(v, "queue %u: receive buffer %u is %s", v->index, r->id,
 			n == -2 ? "a longer chain than weir follows"
 				: "too small for a virtio-net header");
 		return false;
 	}
-	r->seg = v->nsegs;
-	r->nsegs = (uint16_t)n;
 	r->p = segs[0].base;
 	r->len = segs[0].len;
-	v->nsegs += n;
+	r->left = total;
+	r->seg = v->nsegs;
+	r->nsegs = (uint16_t)n;
+	if (r->len != total)
+		v->nsegs += n;
 	return true;
 }
 
@@ -51,12 +44,13 @@ static bool rxbuf_make(struct ring *v, const struct taken *t, struct rxbuf *r, u
 static void compact(struct ring *v) {
 	uint16_t nsegs = 0;
 
-	memmove(v->win, v->win + v->head, v->count * sizeof(v->win[0]));
+	if (v->count > 0)
+		memmove(v->win, v->win + v->head, v->count * sizeof(v->win[0]));
 	v->head = 0;
 	for (unsigned i = 0; i < v->count; i++) {
-		struct rxbuf *r = &v->win[i];
+		struct chain *r = &v->win[i];
 
-		if (r->nsegs == 1 && r->len == r->total)
+		if (r->len == r->left)
 			continue;
 		memmove(&v->segs[nsegs], &v->segs[r->seg], r->nsegs * sizeof(v->segs[0]));
 		r->seg = nsegs;
@@ -68,7 +62,9 @@ static void compact(struct ring *v) {
 void ring_fill(struct ring *v, unsigned want) {
 	// Guests without mergeable buffers offer long chains (Linux: 19), the others single descriptors.
 	const unsigned per = v->mergeable ? 32 : FRAME_SEGS_MAX;
-	unsigned n;
+	const uint32_t hdr_len = v->hdr_len;
+	struct chain *r;
+	unsigned n, i;
 
 	if (v->count >= want)
 		return;
@@ -78,18 +74,20 @@ void ring_fill(struct ring *v, unsigned want) {
 		n = RING_WINDOW - (unsigned)v->count;
 	if (n > BATCH_MAX)
 		n = BATCH_MAX;
-	n = v->packed ? packed_take(v, n, true) : split_take(v, n, true);
-	for (unsigned i = 0; i < n; i++) {
-		struct rxbuf *r = &v->win[v->count];
-
-		if (!rxbuf_make(v, &v->taken[i], r, per))
-			return;
-		v->count++;
+	r = &v->win[v->count];
+	n = v->packed ? packed_take(v, r, n, true) : split_take(v, r, n, true);
+	for (i = 0; i < n; i++, r++) {
+		if (__builtin_expect(chain_plain(r, true) && r->len >= hdr_len, 1))
+			r->left = r->len;
+		else if (!pieces_find(v, r, per))
+			break;
 	}
+	v->count += i;
 }
 
 /* Copies the frame to dst, with the tag behind the MACs. */
-static inline void copy_out(const struct frame *f, uint32_t tag, uint8_t *dst) {
+static inline __attribute__((always_inline)) void copy_out(
+	const struct frame *f, uint32_t tag, uint8_t *dst) {
 	if (__builtin_expect(tag != 0, 0)) {
 		uint32_t be = __builtin_bswap32(tag);
 
@@ -125,12 +123,21 @@ static void header_make(const struct frame *f, uint32_t tag, uint16_t buffers, u
 	memcpy(hdr, &h, 12);
 }
 
-static void ring_use(struct ring *v, const struct rxbuf *r, uint32_t len) {
+/* Notes that buffer `r` is used, with `len` bytes, as the `at`-th not yet published. */
+static inline void stage_packed(struct ring *v, unsigned at, const struct chain *r, uint32_t len) {
+	v->stage[at].id = r->id;
+	v->stage[at].ndesc = r->ndesc;
+	v->stage[at].len = len;
+}
+
+static void ring_use(struct ring *v, const struct chain *r, uint32_t len) {
+	const unsigned at = v->staged++;
+
 	if (v->packed)
-		ring_stage_packed(v, r, len, 0);
+		stage_packed(v, at, r, len);
 	else
-		ring_stage_split(v, r, len, 0);
-	v->staged++;
+		v->used->ring[(v->last_used + at) & (v->size - 1u)] =
+			(struct vring_used_elem){.id = r->id, .len = len};
 }
 
 /* A place in the receive buffers, for frames that need more than one segment. */
@@ -143,9 +150,9 @@ struct sink {
 };
 
 static struct seg sink_seg(const struct sink *s) {
-	const struct rxbuf *r = &s->v->win[s->buf];
+	const struct chain *r = &s->v->win[s->buf];
 
-	if (r->nsegs == 1 && r->len == r->total)
+	if (r->len == r->left)
 		return (struct seg){.base = r->p, .len = r->len};
 	return s->v->segs[r->seg + s->seg];
 }
@@ -153,7 +160,7 @@ static struct seg sink_seg(const struct sink *s) {
 /* Writes on; a buffer that is full is staged as used. The caller made sure that all fits. */
 static void sink_write(struct sink *s, const uint8_t *src, uint32_t len) {
 	while (len > 0) {
-		const struct rxbuf *r = &s->v->win[s->buf];
+		const struct chain *r = &s->v->win[s->buf];
 		struct seg to = sink_seg(s);
 		uint32_t k = to.len - s->off < len ? to.len - s->off : len;
 
@@ -165,7 +172,7 @@ static void sink_write(struct sink *s, const uint8_t *src, uint32_t len) {
 		if (s->off < to.len)
 			continue;
 		s->off = 0;
-		if (++s->seg < r->nsegs)
+		if (r->len != r->left && ++s->seg < r->nsegs)
 			continue;
 		ring_use(s->v, r, s->written);
 		s->seg = 0;
@@ -183,7 +190,7 @@ static unsigned buffers_for(struct ring *v, uint32_t need, enum drop *why) {
 			ring_fill(v, n + 1);
 		if (n >= v->count)
 			break;
-		have += v->win[v->head + n].total;
+		have += v->win[v->head + n].left;
 		if (have >= need)
 			return n + 1;
 		if (!v->mergeable) {
@@ -244,11 +251,14 @@ static inline void payload_prefetch(const struct frame *f, const uint8_t *to) {
 	}
 }
 
-/* Frames from the first on that need no more than one plain buffer each: how many were copied. */
-static inline unsigned put_plain(
+/* Frames from the first on that need no more than one plain buffer each: how many were copied. What
+ * does not change is in locals: the compiler must think that every byte copied could change it. */
+static inline __attribute__((always_inline)) unsigned put_plain(
 	struct ring *v, const struct tx_item *it, unsigned n, bool packed, uint64_t *bytes) {
-	const struct rxbuf *r = &v->win[v->head];
-	const uint32_t hdr = v->hdr_len;
+	const struct chain *r = &v->win[v->head];
+	const uint32_t hdr = v->hdr_len, len_max = v->len_max;
+	struct vring_used_elem *used = v->used->ring;
+	const unsigned mask = v->size - 1u, at = v->last_used + v->staged;
 	uint64_t sum = 0;
 	unsigned i;
 
@@ -256,26 +266,28 @@ static inline unsigned put_plain(
 		n = v->count;
 	for (i = 0; i < n; i++, r++) {
 		const struct frame *f = it[i].f;
-		const uint32_t need = hdr + f->len + (it[i].tag != 0 ? 4 : 0);
+		const uint32_t len = f->len, tag = it[i].tag;
+		const uint32_t need = hdr + len + (tag != 0 ? 4 : 0);
 		const uint64_t zero = 0, one = 1ull << 16; // num_buffers
+		uint8_t *p = r->p;
 
-		if (__builtin_expect(r->len != r->total || need > r->len || offload_any(&f->ol) ||
-					     f->len > v->len_max,
+		if (__builtin_expect(r->len != r->left || need > r->len || offload_any(&f->ol) ||
+					     len > len_max,
 			    0))
 			break;
 		if (i + 1 < n)
 			payload_prefetch(it[i + 1].f, r[1].p);
-		memcpy(r->p, &zero, 8);
+		memcpy(p, &zero, 8);
 		if (__builtin_expect(hdr == 12, 1))
-			memcpy(r->p + 8, &one, 4);
+			memcpy(p + 8, &one, 4);
 		else
-			memcpy(r->p + 8, &zero, 2);
-		copy_out(f, it[i].tag, r->p + hdr);
+			memcpy(p + 8, &zero, 2);
+		copy_out(f, tag, p + hdr);
 		if (packed)
-			ring_stage_packed(v, r, need, i);
+			stage_packed(v, v->staged + i, r, need);
 		else
-			ring_stage_split(v, r, need, i);
-		sum += f->len;
+			used[(at + i) & mask] = (struct vring_used_elem){.id = r->id, .len = need};
+		sum += len;
 	}
 	v->head += i;
 	v->count -= i;

@@ -2,6 +2,8 @@
  * Copyright (c) 2026, the weir authors */
 #include "port/ring.h"
 
+#include <string.h>
+
 #include <rte_prefetch.h>
 
 #include "base/log.h"
@@ -22,13 +24,15 @@ unsigned split_offered(struct ring *v) {
 	return n;
 }
 
-/* One 16-byte descriptor, read once. */
+/* One 16-byte descriptor, each half read once: atomic loads are not repeated after a check. */
 static inline struct vring_desc desc_read(const struct vring_desc *p) {
+	const uint64_t *from = (const uint64_t *)p;
+	uint64_t half[2] = {__atomic_load_n(&from[0], __ATOMIC_RELAXED),
+		__atomic_load_n(&from[1], __ATOMIC_RELAXED)};
 	struct vring_desc d;
 
 	_Static_assert(sizeof(d) == 16, "virtio 1.2, 2.7.5");
-	__builtin_memcpy(&d, p, sizeof(d));
-	__asm__ volatile("" ::: "memory"); // not read again after a check
+	__builtin_memcpy(&d, half, sizeof(d));
 	return d;
 }
 
@@ -44,43 +48,51 @@ static inline unsigned heads(struct ring *v, unsigned budget) {
 	return n < budget ? n : budget;
 }
 
+/* The heads of the next `n` chains, in one or two pieces; not read again. */
+static inline void heads_read(struct ring *v, unsigned n) {
+	const unsigned at = v->last_avail & (v->size - 1), straight = v->size - at;
+	const unsigned first = n < straight ? n : straight;
+
+	memcpy(v->ids, &v->avail->ring[at], first * sizeof(v->ids[0]));
+	memcpy(v->ids + first, v->avail->ring, (n - first) * sizeof(v->ids[0]));
+	__asm__ volatile("" ::: "memory");
+}
+
 static inline __attribute__((always_inline)) unsigned take(
-	struct ring *v, unsigned budget, bool write) {
+	struct ring *v, struct chain *to, unsigned budget, bool write) {
 	const unsigned n = heads(v, budget);
-	const uint16_t mask = v->size - 1;
+	const struct vring_desc *table = v->desc;
+	const struct gmem *mem = v->mem;
+	struct gmem_region near = {0};
+	const unsigned size = v->size;
 
+	heads_read(v, n);
 	for (unsigned i = 0; i < n; i++) {
-		uint16_t id = __atomic_load_n(
-			&v->avail->ring[(v->last_avail + i) & mask], __ATOMIC_RELAXED);
-
-		if (__builtin_expect(id >= v->size, 0)) {
-			ring_fault(v, "queue %u: descriptor %u in a ring of %u", v->index, id,
-				v->size);
+		if (__builtin_expect(v->ids[i] >= size, 0)) {
+			ring_fault(v, "queue %u: descriptor %u in a ring of %u", v->index,
+				v->ids[i], size);
 			return 0;
 		}
-		v->taken[i].id = id;
-		rte_prefetch0(&v->desc[id]);
+		rte_prefetch0(&table[v->ids[i]]);
 	}
 	for (unsigned i = 0; i < n; i++) {
-		struct taken *t = &v->taken[i];
-		struct vring_desc d = desc_read(&v->desc[t->id]);
+		const uint16_t id = v->ids[i];
+		struct vring_desc d = desc_read(&table[id]);
 
-		t->addr = d.addr;
-		t->len = d.len;
-		t->flags = d.flags;
-		t->pos = d.next;
-		taken_locate(v, t, write);
+		memcpy(&to[i], &d, sizeof(d)); // addr, len, flags, and next as pos
+		to[i].id = id;
+		chain_locate(mem, &near, &to[i], write);
 	}
 	v->last_avail += n;
 	return n;
 }
 
-unsigned split_take(struct ring *v, unsigned budget, bool write) {
-	return write ? take(v, budget, true) : take(v, budget, false);
+unsigned split_take(struct ring *v, struct chain *to, unsigned budget, bool write) {
+	return write ? take(v, to, budget, true) : take(v, to, budget, false);
 }
 
 int split_gather(
-	struct ring *v, const struct taken *t, bool writable, struct seg *segs, unsigned max) {
+	struct ring *v, const struct chain *t, bool writable, struct seg *segs, unsigned max) {
 	struct vring_desc d = {.addr = t->addr, .len = t->len, .flags = t->flags, .next = t->pos};
 	int n = 0;
 
@@ -115,19 +127,26 @@ int split_gather(
 	}
 }
 
-static inline void used_write(struct ring *v, uint16_t at, uint16_t id, uint32_t len) {
-	struct vring_used_elem e = {.id = id, .len = len};
-
-	v->used->ring[at & (v->size - 1)] = e;
-}
-
 static void publish(struct ring *v) {
 	__atomic_store_n(&v->used->idx, v->last_used, __ATOMIC_RELEASE);
 }
 
+/* Used entries {id, len 0} as numbers: a loop that the compiler can make vectors of. */
+static inline void used_fill(struct vring_used_elem *to, const uint16_t *ids, unsigned n) {
+	_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "id comes first");
+	for (unsigned i = 0; i < n; i++) {
+		const uint64_t e = ids[i];
+
+		memcpy(&to[i], &e, sizeof(e));
+	}
+}
+
 void split_return(struct ring *v) {
-	for (unsigned i = 0; i < v->ntaken; i++)
-		used_write(v, v->last_used + i, v->taken[i].id, 0);
+	const unsigned at = v->last_used & (v->size - 1), straight = v->size - at;
+	const unsigned first = v->ntaken < straight ? v->ntaken : straight;
+
+	used_fill(&v->used->ring[at], v->ids, first);
+	used_fill(v->used->ring, v->ids + first, v->ntaken - first);
 	v->last_used += v->ntaken;
 	publish(v);
 }

@@ -59,6 +59,26 @@ static inline void add(struct group *g, const struct snapshot *s, struct frame *
 	g->n++;
 }
 
+/* Frame i and those behind it that go out of the same port, when that has one queue and adds no tags:
+ * most of a batch. Returns how many. */
+static inline unsigned add_run(
+	struct group *g, const struct snapshot *s, struct batch *b, unsigned i) {
+	const uint16_t out = b->f[i].out;
+	struct tx_item *it = &g->it[g->n];
+	unsigned n = 0;
+
+	if (s->fwd->ports[out].trunk || s->ports[out]->flow_queue != NULL) {
+		add(g, s, &b->f[i]);
+		return 1;
+	}
+	do {
+		it[n] = (struct tx_item){.f = &b->f[i + n]};
+		n++;
+	} while (i + n < b->n && b->f[i + n].out == out && b->f[i + n].drop == DROP_NONE);
+	g->n += n;
+	return n;
+}
+
 /* The group of the queue on which frame i leaves through port `out`. */
 static struct group *group_for(
 	struct push *p, const struct snapshot *s, struct batch *b, unsigned i, uint16_t out) {
@@ -98,26 +118,23 @@ static __attribute__((noinline)) void flood(struct push *p, const struct snapsho
 
 unsigned push_group(struct push *p, const struct snapshot *s, struct batch *b, uint16_t in,
 	struct explain *ex) {
-	struct group *last = NULL; // of a port with one queue, to which most of a batch goes
-	uint16_t last_out = OUT_NONE;
 	unsigned live = 0;
 
-	for (unsigned i = 0; i < b->n; i++) {
+	for (unsigned i = 0; i < b->n;) {
 		struct frame *f = &b->f[i];
 
-		if (__builtin_expect(f->drop != DROP_NONE, 0))
+		if (__builtin_expect(f->drop != DROP_NONE, 0)) {
+			i++;
 			continue;
+		}
 		if (__builtin_expect(f->out == OUT_FLOOD, 0)) {
-			flood(p, s, b, i, in, ex);
+			flood(p, s, b, i++, in, ex);
 			live += f->drop == DROP_NONE;
 			continue;
 		}
-		if (f->out != last_out) {
-			last = group_for(p, s, b, i, f->out);
-			last_out = s->ports[f->out]->flow_queue == NULL ? f->out : OUT_NONE;
-		}
-		add(last, s, f);
-		live++;
+		unsigned n = add_run(group_for(p, s, b, i, f->out), s, b, i);
+		live += n;
+		i += n;
 	}
 	return live;
 }
