@@ -107,8 +107,9 @@ switch_start() {
 		"$WEIR" switch -c "${1:-$T/weir.yaml}" &
 		echo $! >"$T/weir.pid.new"
 		mv "$T/weir.pid.new" "$T/weir.pid"
-		wait $!
-		echo $? >"$T/weir.status"
+		status=0
+		wait $! || status=$?
+		echo $status >"$T/weir.status"
 	} >>"$T/weir.log" 2>&1 &
 	until_ok 2 test -e "$T/weir.pid"
 	switch_pid=$(<"$T/weir.pid")

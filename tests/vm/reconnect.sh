@@ -67,6 +67,7 @@ killed() {
 	sleep 2
 	kill -9 "$switch_pid"
 	died=$(now)
+	until_ok 5 test -e "$T/weir.status" # on a busy machine it takes time to be gone
 	sleep 0.5
 	switch_start
 	echo "$switch_pid" >"$T/switch_pid"
@@ -79,7 +80,7 @@ killed() {
 	vm_run a 'cat /tmp/load' >"$T/load.json"
 	note "TCP moved $(jq -c '[.intervals[].sum.bits_per_second / 1e6 | round]' "$T/load.json") Mbit/s each second"
 	jq -e '.end.sum_received.bytes > 1e6 and .error == null' "$T/load.json"
-	jq -e '.intervals[-1].sum.bits_per_second > 1e6' "$T/load.json"
+	jq -e '[.intervals[-3:][].sum.bytes] | add > 1e5' "$T/load.json"
 }
 for ring in split packed; do
 	vm_it "weir killed under load: traffic of a $ring ring resumes, nothing comes twice, TCP goes on" killed $ring
@@ -96,15 +97,14 @@ again() {
 }
 vm_it "no descriptor was lost: both rings carry TCP as before" again
 
-# FROM TO: notes how long until it is answered. Starting a program in an emulated guest on a busy machine
-# takes up to half a second by itself.
+# FROM TO: notes how long until it is answered; starting the programs in an emulated guest counts too.
 resumed() {
 	local start ms
 	start=$(now)
 	vm_run "${1%/*}" "until ip netns exec ${1#*/} /bin/ping -c 1 -W 0.1 ${vm_address[$2]}; do :; done" >/dev/null
 	ms=$(($(now) - start))
 	note "$1 to $2: answered after $ms ms"
-	[[ $ms -lt $((1500 * patience)) ]]
+	[[ $ms -lt $((1000 * patience)) ]]
 }
 fresh() {
 	resumed b/split a/split
