@@ -52,7 +52,7 @@ struct door {
 	struct acceptor acceptor;
 	struct sd_event_source *on_front, *on_back, *on_timer;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	char twin[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* where the library listens */
+	char twin[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* where the library connects */
 	char group[32];
 	bool client, link_down;
 	bool acks; /* by the last SET_PROTOCOL_FEATURES that passed: REPLY_ACK */
@@ -71,6 +71,7 @@ struct vhost_dev {
 	struct vhost_rx *rx[QUEUES_MAX];
 	struct vhost_tx *tx[QUEUES_MAX];
 	struct door door;
+	bool registered; /* with the library; control thread only */
 
 	pthread_mutex_t mu; /* what follows; taken by the library's thread and the control thread */
 	pthread_cond_t gone; /* vid became -1 */
@@ -101,9 +102,13 @@ void door_close(struct vhost_dev *d);
 int door_set_link(struct vhost_dev *d, bool down, struct err *e);
 void door_detach(struct vhost_dev *d, const char *reason);
 
-/* Registers with the library, which then listens at d->door.twin, a socket in `dir`. */
-int device_register(struct vhost_dev *d, const char *dir, struct err *e);
-void device_unregister(struct vhost_dev *d);
+/* open: a number of its own among the ports, and d->door.twin, a path in `dir`. close: all of the
+ * library's traces of the port are gone. */
+int device_open(struct vhost_dev *d, const char *dir, struct err *e);
+void device_close(struct vhost_dev *d);
+/* Makes the library ready for one connection, and returns weir's end of it; `offered` gets the features it
+ * offers there. The last one must be gone. -ENOSPC: the library serves as many as it can. */
+int device_connect(struct vhost_dev *d, uint64_t *offered, struct err *e);
 /* Waits until the library has let go of the last connection; false after `ms` milliseconds. */
 bool device_wait_gone(struct vhost_dev *d, unsigned ms);
 /* Makes every ring of the device still; safe in a signal handler. */

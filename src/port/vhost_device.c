@@ -31,6 +31,10 @@
  * library would wait for every queue that was ever mentioned, and a guest that uses one queue of
  * four (any firmware) would never start. */
 
+/* What the library polls at once; one descriptor is its own. A listener of its own for each port would
+ * take half of them, so it is the one that connects: see device_connect. */
+enum { LIBRARY_FDS = 1024 };
+
 static const uint64_t not_offered = 1ull << VHOST_F_LOG_ALL | 1ull << VIRTIO_F_IOMMU_PLATFORM;
 static const uint64_t protocol_features =
 	1ull << VHOST_USER_PROTOCOL_F_MQ | 1ull << VHOST_USER_PROTOCOL_F_REPLY_ACK |
@@ -483,31 +487,6 @@ bool device_wait_gone(struct vhost_dev *d, unsigned ms) {
 	return gone;
 }
 
-/* librte_vhost's thread takes a new listener into its poll when one of the descriptors it has stirs,
- * or after a second, which is too long for a front end that waits for weir to come back. Connections
- * the library makes itself it takes at once, so it makes one, to nobody, and the listener comes too. */
-static void nudge_library(const char *twin) {
-	static const struct rte_vhost_device_ops none;
-	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-	const char *path = sa.sun_path;
-	int fd;
-
-	// When it cannot be done, the library looks a second later.
-	if (snprintf(sa.sun_path, sizeof(sa.sun_path), "%s+", twin) >= (int)sizeof(sa.sun_path))
-		return;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 && listen(fd, 1) == 0 &&
-		rte_vhost_driver_register(
-			path, RTE_VHOST_USER_CLIENT | RTE_VHOST_USER_NO_RECONNECT) == 0) {
-		if (rte_vhost_driver_callback_register(path, &none) == 0)
-			rte_vhost_driver_start(path);
-		rte_vhost_driver_unregister(path);
-	}
-	unlink(path);
-	if (fd >= 0)
-		close(fd);
-}
-
 /* A number of its own for each port: two may have the same id while one takes the other's place. */
 static bool slot_claim(struct vhost_dev *d) {
 	bool found = false;
@@ -531,7 +510,26 @@ static void slot_release(struct vhost_dev *d) {
 	pthread_mutex_unlock(&devices_mu);
 }
 
-int device_register(struct vhost_dev *d, const char *dir, struct err *e) {
+int device_open(struct vhost_dev *d, const char *dir, struct err *e) {
+	if (!slot_claim(d))
+		return err_set(e, ENOMEM, "%d vhost-user ports are the most", PORTS_MAX);
+	snprintf(d->door.twin, sizeof(d->door.twin), "%s/%u", dir, d->slot);
+	return 0;
+}
+
+static void device_unregister(struct vhost_dev *d) {
+	if (d->registered)
+		rte_vhost_driver_unregister(d->door.twin);
+	d->registered = false;
+}
+
+void device_close(struct vhost_dev *d) {
+	device_unregister(d);
+	slot_release(d);
+}
+
+/* Registers with the library, and makes it connect to the twin socket. */
+static int device_start(struct vhost_dev *d, uint64_t *offered, struct err *e) {
 	static const struct rte_vhost_device_ops ops = {
 		.new_device = on_device,
 		.destroy_device = on_device_gone,
@@ -540,26 +538,55 @@ int device_register(struct vhost_dev *d, const char *dir, struct err *e) {
 		.destroy_connection = on_disconnection,
 	};
 	const char *path = d->door.twin;
+	bool attached;
 
-	if (!slot_claim(d))
-		return err_set(e, ENOMEM, "%d vhost-user ports are the most", PORTS_MAX);
-	snprintf(d->door.twin, sizeof(d->door.twin), "%s/%u", dir, d->slot);
-	if (rte_vhost_driver_register(path, 0) < 0) {
-		slot_release(d);
+	device_unregister(d); // of the connection before
+	if (rte_vhost_driver_register(path, RTE_VHOST_USER_CLIENT | RTE_VHOST_USER_NO_RECONNECT) <
+		0)
 		return err_set(e, ENOMEM, "librte_vhost has no room for another port");
-	}
+	d->registered = true;
 	if (rte_vhost_driver_disable_features(path, not_offered) < 0 ||
+		rte_vhost_driver_get_features(path, offered) < 0 ||
 		rte_vhost_driver_set_protocol_features(path, protocol_features) < 0 ||
 		rte_vhost_driver_callback_register(path, &ops) < 0 ||
-		rte_vhost_driver_start(path) < 0) {
-		device_unregister(d);
-		return err_set(e, EIO, "librte_vhost cannot listen at %s", path);
-	}
-	nudge_library(path);
+		rte_vhost_driver_start(path) < 0)
+		return err_set(e, EIO, "librte_vhost cannot connect to %s", path);
+	pthread_mutex_lock(&d->mu);
+	attached = d->vid >= 0; // on_connection was called, unless there was no room for it
+	pthread_mutex_unlock(&d->mu);
+	if (!attached)
+		return err_set(e, ENOSPC,
+			"librte_vhost serves %d front ends at once, and has them; detach one",
+			LIBRARY_FDS - 1);
 	return 0;
 }
 
-void device_unregister(struct vhost_dev *d) {
-	rte_vhost_driver_unregister(d->door.twin);
-	slot_release(d);
+/* In a folder that is ours alone. */
+static int twin_listen(const char *path, struct err *e) {
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), rc;
+
+	strcpy(sa.sun_path, path);
+	if (fd >= 0 && bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 && listen(fd, 1) == 0)
+		return fd;
+	rc = err_set(e, errno, "cannot listen for librte_vhost at %s: %m", path);
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+int device_connect(struct vhost_dev *d, uint64_t *offered, struct err *e) {
+	int listener = twin_listen(d->door.twin, e), fd = -1, rc;
+
+	if (listener < 0)
+		return listener;
+	rc = device_start(d, offered, e);
+	if (rc == 0) {
+		fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd < 0)
+			rc = err_set(e, errno, "cannot take librte_vhost's connection: %m");
+	}
+	close(listener);
+	unlink(d->door.twin);
+	return rc < 0 ? rc : fd;
 }

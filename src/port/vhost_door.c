@@ -31,7 +31,7 @@
  * The library reads messages with blocking calls on one thread for all ports: half a message from
  * one guest would stop the protocol for all of them. It takes any number of clients on one socket,
  * tries to reconnect once a second, and believes some numbers. So users' sockets belong to weir: each
- * connection has a twin to the library, a whole, admitted message crosses at a time, with its
+ * connection has a twin, which the library makes to weir, a whole, admitted message crosses at a time, with its
  * descriptors, and answers come back the same way. It costs two copies of a few hundred bytes when a
  * guest starts, and nothing while frames flow.
  *
@@ -431,13 +431,12 @@ static void attach(struct vhost_dev *d) {
 	d->reason[0] = '\0';
 	door->acks = false;
 	door->last = 0;
-	rte_vhost_driver_get_features(door->twin, &offered);
-	session_begin(&door->session, offered);
-	door->back = sock_connect_now(door->twin, &e);
+	door->back = device_connect(d, &offered, &e);
 	if (door->back < 0) {
 		door_detach(d, e.text);
 		return;
 	}
+	session_begin(&door->session, offered);
 	d->attaches++;
 	if (sd_event_add_io(env->loop, &door->on_front, door->front, EPOLLIN, on_front, d) < 0 ||
 		sd_event_add_io(env->loop, &door->on_back, door->back, EPOLLIN, on_back, d) < 0)
@@ -587,11 +586,11 @@ int door_open(struct vhost_dev *d, const struct port_spec *s, struct err *e) {
 	rc = twin_dir_make(e);
 	if (rc < 0)
 		return rc;
-	rc = device_register(d, twin_dir, e);
+	rc = device_open(d, twin_dir, e);
 	if (rc == 0 && !s->link_down) {
 		rc = door_set_link(d, false, e);
 		if (rc < 0)
-			device_unregister(d);
+			device_close(d);
 	}
 	if (rc < 0)
 		twin_dir_drop();
@@ -611,6 +610,6 @@ void door_close(struct vhost_dev *d) {
 	source_drop(&door->on_timer);
 	if (!device_wait_gone(d, 2000))
 		log_error("port %s: librte_vhost keeps the connection", d->port->name);
-	device_unregister(d);
+	device_close(d);
 	twin_dir_drop();
 }

@@ -439,8 +439,7 @@ static void files_hold(void) {
 		fail_msg("the switch has %u files open, %u before", open_files(), bed.files);
 }
 
-/* Waits until the liar's port is shut, or not, as expected. */
-static void judge(struct front *f, const struct lie *l) {
+void bed_judge(struct front *f, const struct lie *l) {
 	uint64_t end = now_ms() + SHUT_MS * bed_patience();
 	char state[32], reason[256];
 
@@ -492,7 +491,7 @@ void bed_try(void **state) {
 	prepare(&bed.liar, l);
 	l->tell(&bed.liar);
 	must_live();
-	judge(&bed.liar, l);
+	bed_judge(&bed.liar, l);
 	close_honest(&bed.liar);
 	bed_attach(&bed.honest, "bad", (struct front_options){0});
 	if (!bed_passes(&bed.honest))

@@ -59,6 +59,8 @@ int bed_teardown(void **state);
 
 /* A cmocka test: *state is a struct lie. */
 void bed_try(void **state);
+/* Waits until the liar's port, "bad", is shut, or not, as expected; fails the test else. */
+void bed_judge(struct front *f, const struct lie *l);
 /* Makes a cmocka test of each lie and runs them, those that match the pattern in WEIR_CASE when that
  * is set; what main() returns. */
 int bed_run(const char *name, struct lie *lies, unsigned n);
