@@ -318,25 +318,50 @@ int bed_teardown(void **state) {
 	return gone > 0 && status == 0 ? 0 : -1;
 }
 
-/* What `weir show ports -j` says of a port: a borrowed object, *all to be given back. */
-static json_t *ask_port(const char *port, json_t **all) {
+/* What `weir show WHAT -j` prints; to be given back. */
+static json_t *ask(const char *what) {
 	char command[512];
 	FILE *out;
+	json_t *all;
+
+	snprintf(command, sizeof(command), "'%s' --api '%s/api' show %s -j", bed.program,
+		bed.folder, what);
+	out = popen(command, "r");
+	assert_non_null(out);
+	all = json_loadf(out, 0, NULL);
+	assert_int_equal(pclose(out), 0);
+	return all;
+}
+
+/* What it shows of a port: a borrowed object, *all to be given back. */
+static json_t *ask_port(const char *port, json_t **all) {
 	json_t *p;
 	size_t i;
 
-	snprintf(command, sizeof(command), "'%s' --api '%s/api' show ports -j", bed.program,
-		bed.folder);
-	out = popen(command, "r");
-	assert_non_null(out);
-	*all = json_loadf(out, 0, NULL);
-	assert_int_equal(pclose(out), 0);
+	*all = ask("ports");
 	json_array_foreach (*all, i, p) {
 		if (strcmp(json_string_value(json_object_get(p, "name")), port) == 0)
 			return p;
 	}
 	fail_msg("weir show ports knows no port %s", port);
 	return NULL;
+}
+
+uint64_t bed_drops(const char *port, const char *reason) {
+	json_t *all = ask("drops"), *one;
+	uint64_t n = 0;
+	size_t i;
+
+	json_array_foreach (all, i, one) {
+		const char *name = json_string_value(json_object_get(one, "port"));
+		const char *why = json_string_value(json_object_get(one, "reason"));
+
+		if (name != NULL && strcmp(name, port) == 0 &&
+			(reason == NULL || strcmp(why, reason) == 0))
+			n += (uint64_t)json_integer_value(json_object_get(one, "frames"));
+	}
+	json_decref(all);
+	return n;
 }
 
 /* --- Lies ------------------------------------------------------------------------------------ */

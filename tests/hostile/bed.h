@@ -82,6 +82,8 @@ void bed_restart_switch(void);
 void bed_hold(void);
 /* Sends a frame of 64 bytes and tells whether it arrived at the mate within a second or so. */
 bool bed_passes(struct front *f);
+/* How many frames `weir show drops` has for a port and a reason; NULL: for all reasons. */
+uint64_t bed_drops(const char *port, const char *reason);
 /* Sleeps; longer under sanitizers. */
 void bed_rest(unsigned ms);
 unsigned bed_patience(void);

@@ -12,6 +12,7 @@
 #include "bed.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -270,6 +271,62 @@ static void requests_not_negotiated(void **state) {
 	requests_at_random(&(struct front_options){.buffer_size = 49152});
 }
 
+/* The sum of 16-bit words, as it is; virtio wants the pseudo-header's in the checksum field. */
+static uint32_t words(const uint8_t *p, unsigned len) {
+	uint32_t sum = 0;
+
+	for (unsigned i = 0; i < len; i++)
+		sum += i % 2 == 0 ? p[i] << 8 : p[i];
+	return sum;
+}
+
+static uint16_t folded(uint32_t sum) {
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)(sum + (sum >> 16));
+}
+
+/* RFC 768: source, destination, protocol and length; `ip` is the IPv4 header. */
+static uint32_t pseudo(const uint8_t *ip, unsigned udp_len) {
+	return words(ip + 12, 8) + IPPROTO_UDP + udp_len;
+}
+
+static void checksums_are_completed(void **state) {
+	enum { PLAIN = 300, IP_AT = 14, UDP_AT = 34, SUM_AT = 6, UDP_LEN = PLAIN - UDP_AT };
+	uint8_t frame[PLAIN + 4], in[PLAIN];
+	struct virtio_net_hdr_v1 h = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+		.csum_start = UDP_AT + 4,
+		.csum_offset = SUM_AT};
+	struct front liar;
+
+	(void)state;
+	bed_attach(
+		&liar, "bad", (struct front_options){.features = FRONT_F_PLAIN | FRONT_F_OFFLOADS});
+	known(bed_mate(), &mac_mate);
+	bed_rest(100);
+	drain(bed_mate());
+	for (unsigned round = 0; round < 100; round++) {
+		uint16_t sum;
+		int len = -EAGAIN;
+
+		tagged(frame, sizeof(frame), &mac_mate, &mac_bad);
+		for (unsigned i = UDP_AT + 4 + 8; i < sizeof(frame); i++)
+			frame[i] = number();
+		sum = folded(pseudo(frame + 4 + IP_AT, UDP_LEN));
+		frame[UDP_AT + 4 + SUM_AT] = sum >> 8;
+		frame[UDP_AT + 4 + SUM_AT + 1] = sum & 0xff;
+		assert_int_equal(front_send(&liar, 0, frame, sizeof(frame), &h), 0);
+		for (unsigned ms = 0; len == -EAGAIN && ms < 1000; ms++) {
+			bed_rest(1);
+			len = front_recv(bed_mate(), 0, in, sizeof(in), NULL);
+		}
+		assert_int_equal(len, PLAIN);
+		assert_memory_equal(in + UDP_AT + 8, frame + UDP_AT + 4 + 8, UDP_LEN - 8);
+		assert_int_equal(
+			folded(pseudo(in + IP_AT, UDP_LEN) + words(in + UDP_AT, UDP_LEN)), 0xffff);
+	}
+	bed_detach(&liar);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		{"nothing a guest rewrites while it is judged gets past the rules",
@@ -283,6 +340,8 @@ int main(void) {
 			NULL, NULL},
 		{"offload requests at random in chains arrive complete or not at all",
 			requests_chained, NULL, NULL, NULL},
+		{"a checksum asked for is there when it arrives at a guest without offloads",
+			checksums_are_completed, NULL, NULL, NULL},
 		{"offload requests nobody negotiated arrive complete or not at all",
 			requests_not_negotiated, NULL, NULL, NULL},
 	};

@@ -17,8 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
-
 enum {
 	FRAME = 1514,
 	NUMBER_AT = 42, /* behind Ethernet, IP and UDP */
@@ -140,38 +138,6 @@ static void apply(const char *ports) {
 	weir(line);
 }
 
-/* Frames dropped on the way to, or from, a port; those for the lack of receive buffers apart. */
-static uint64_t drops(const char *port, uint64_t *ring_full) {
-	const char *program = getenv("WEIR") != NULL ? getenv("WEIR") : WEIR_PROGRAM;
-	char line[512], api[128];
-	uint64_t other = 0;
-	json_t *all, *one;
-	size_t i;
-	FILE *f;
-
-	snprintf(line, sizeof(line), "'%s' --api '%s' show drops -j", program,
-		bed_path(api, sizeof(api), "api"));
-	f = popen(line, "r");
-	assert_non_null(f);
-	all = json_loadf(f, 0, NULL);
-	assert_int_equal(pclose(f), 0);
-	*ring_full = 0;
-	json_array_foreach (all, i, one) {
-		const char *name = json_string_value(json_object_get(one, "port"));
-		const char *reason = json_string_value(json_object_get(one, "reason"));
-		uint64_t n = (uint64_t)json_integer_value(json_object_get(one, "frames"));
-
-		if (name == NULL || strcmp(name, port) != 0)
-			continue;
-		if (strcmp(reason, "ring-full") == 0)
-			*ring_full += n;
-		else
-			other += n;
-	}
-	json_decref(all);
-	return other;
-}
-
 /* --- The tests --------------------------------------------------------------------------------- */
 
 static void come_and_go(unsigned round) {
@@ -209,10 +175,9 @@ static void apply_there_and_back(void) {
 static void come_to_rest(void) {
 	atomic_store(&no_more, true);
 	for (unsigned ms = 0; ms < END_MS; ms += 10) {
-		uint64_t full[2];
+		uint64_t full[2] = {bed_drops(guest[0].port, "ring-full"),
+			bed_drops(guest[1].port, "ring-full")};
 
-		drops(guest[0].port, &full[0]);
-		drops(guest[1].port, &full[1]);
 		bed_rest(10);
 		if (__atomic_load_n(&guest[1].got, __ATOMIC_RELAXED) + full[1] == guest[0].sent &&
 			__atomic_load_n(&guest[0].got, __ATOMIC_RELAXED) + full[0] == guest[1].sent)
@@ -224,7 +189,7 @@ static void come_to_rest(void) {
 }
 
 static void judge(struct guest *g, const struct guest *from) {
-	uint64_t full, other = drops(g->port, &full);
+	uint64_t full = bed_drops(g->port, "ring-full"), other = bed_drops(g->port, NULL) - full;
 
 	print_message(
 		"# %s: %u frames received of %u, %llu found no buffer; the ring was never empty "
@@ -245,12 +210,10 @@ static void judge(struct guest *g, const struct guest *from) {
 }
 
 static void others_lose_nothing(void **state) {
-	uint64_t none;
-
 	(void)state;
 	begin(&guest[0]);
 	begin(&guest[1]);
-	assert_int_equal(drops("left", &none) + drops("right", &none), 0);
+	assert_int_equal(bed_drops("left", NULL) + bed_drops("right", NULL), 0);
 	for (unsigned i = 0; i < 2; i++)
 		assert_int_equal(pthread_create(&guest[i].thread, NULL, run, &guest[i]), 0);
 	for (unsigned round = 0; round < ROUNDS; round++) {
