@@ -103,11 +103,12 @@ static inline bool pull_fast(
 	struct frame *f, const struct chain *t, uint32_t hdr_len, struct seg *s) {
 	const uint32_t len = t->len - hdr_len;
 	uint8_t *data = t->p + hdr_len;
-	uint64_t hdr[2] = {0, 0};
+	uint8_t hdr[12] = {0};
+	uint64_t first;
 
-	memcpy(hdr, t->p, 10); // num_buffers means nothing in this direction
+	memcpy(&first, t->p, 8);
 	f->len = len;
-	if (len >= FRAME_HEAD_FIRST || t->left - hdr_len >= FRAME_HEAD_FIRST) {
+	if (__builtin_expect(t->left - hdr_len >= FRAME_HEAD_FIRST, 1)) {
 		// A constant copy, perhaps past the frame's end but not past the guest's memory; what is
 		// beyond head_len is never looked at.
 		memcpy(f->head, data, FRAME_HEAD_FIRST);
@@ -123,9 +124,11 @@ static inline bool pull_fast(
 	} else {
 		f->head_len = (uint16_t)len;
 	}
-	if (__builtin_expect((hdr[0] & 0xffff) == 0, 1))
+	if (__builtin_expect((first & 0xffff) == 0, 1)) // flags and gso_type
 		return true;
-	offload_read(f, (const uint8_t *)hdr);
+	memcpy(hdr, &first, 8);
+	memcpy(hdr + 8, t->p + 8, 2); // num_buffers means nothing in this direction
+	offload_read(f, hdr);
 	return false;
 }
 
