@@ -19,13 +19,16 @@
  *
  *   front end ── door (control thread) ── librte_vhost (its own thread) ── device ── rings (workers)
  *
- * vhost.c         the port operations
- * vhost_door.c    the socket users see: who may come in, which messages pass on to the library
+ * vhost.c          the port operations
+ * vhost_door.c     the socket users see: who may come in, and when he has to go
+ * vhost_cross.c    messages that cross to the library, and answers that come back
  * vhost_message.c, vhost_session.c  what a message may say, by itself and behind others
- * vhost_device.c  the library's callbacks: rings are given to the workers and taken from them
- * vhost_call.c    the guest's interrupt
- * vhost_sigbus.c  a guest's memory file that shrinks under us
- * ring*.c        the rings */
+ * vhost_twin.c     the folder of the sockets between weir and the library
+ * vhost_device.c   the library's callbacks, and how it is made to connect
+ * vhost_rings.c    rings are given to the workers and taken from them
+ * vhost_call.c     the guest's interrupt
+ * vhost_sigbus.c   a guest's memory file that shrinks under us
+ * ring*.c          the rings */
 
 enum { VHOST_RINGS_MAX = 2 * QUEUES_MAX, VHOST_MSG_MAX = 1024, VHOST_MSG_FDS = 8 };
 enum { VHOST_POLL_US = 1000 }; /* a guest that does not kick is looked at so often, at least */
@@ -102,6 +105,21 @@ void door_close(struct vhost_dev *d);
 int door_set_link(struct vhost_dev *d, bool down, struct err *e);
 void door_detach(struct vhost_dev *d, const char *reason);
 
+/* A front end that ended by itself: a shut when a message was begun. `how`: "ended", "fell silent". */
+void door_ended(struct vhost_dev *d, const char *how);
+/* Ends the connection unless the rest of a message comes in time. */
+void door_await_rest(struct vhost_dev *d);
+uint64_t door_now_us(void); /* CLOCK_MONOTONIC */
+
+/* The crossing: handlers of the event loop for both ends, and the end of a message that was begun. */
+int cross_on_front(struct sd_event_source *s, int fd, uint32_t revents, void *arg);
+int cross_on_back(struct sd_event_source *s, int fd, uint32_t revents, void *arg);
+void cross_drop(struct door *door);
+
+/* The folder for d->door.twin, NULL: the error is set; each take has its give. */
+const char *twin_dir_take(struct err *e);
+void twin_dir_give(void);
+
 /* open: a number of its own among the ports, and d->door.twin, a path in `dir`. close: all of the
  * library's traces of the port are gone. */
 int device_open(struct vhost_dev *d, const char *dir, struct err *e);
@@ -111,6 +129,13 @@ void device_close(struct vhost_dev *d);
 int device_connect(struct vhost_dev *d, uint64_t *offered, struct err *e);
 /* Waits until the library has let go of the last connection; false after `ms` milliseconds. */
 bool device_wait_gone(struct vhost_dev *d, unsigned ms);
+/* Starts a ring, or all, if there is all they need; stops them if they run. With d->mu held. */
+void ring_start(struct vhost_dev *d, unsigned idx);
+void ring_stop(struct vhost_dev *d, unsigned idx);
+void rings_start(struct vhost_dev *d);
+void rings_stop(struct vhost_dev *d);
+/* The control thread is to look at the device. Any thread. */
+void device_wake(struct vhost_dev *d);
 /* Makes every ring of the device still; safe in a signal handler. */
 void device_still(struct vhost_dev *d);
 

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "port/vhost.h"
+
+/* The folder for the sockets at which librte_vhost connects to weir: one a process, in /tmp, for as long
+ * as there are vhost-user ports. Its owner holds a lock on it, which ends with him however he ends, so a
+ * folder that nobody has locked was left behind and is removed by whoever comes next. */
+
+static char twin_dir[64];
+static int twin_lock = -1; // of twin_dir, held as long as it is there
+static unsigned twins;
+
+/* Removes the directory of a switch that was killed: ours, and locked by nobody. Process ids would
+ * not tell: the one that owns it may live in another pid namespace that shares /tmp. */
+static void twin_dir_sweep(const char *path) {
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	char pattern[128];
+	struct stat st;
+	glob_t in;
+
+	if (fd < 0)
+		return;
+	if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && flock(fd, LOCK_EX | LOCK_NB) == 0) {
+		snprintf(pattern, sizeof(pattern), "%s/*", path);
+		if (glob(pattern, GLOB_NOSORT, NULL, &in) == 0) {
+			for (size_t i = 0; i < in.gl_pathc; i++)
+				unlink(in.gl_pathv[i]);
+			globfree(&in);
+		}
+		rmdir(path);
+	}
+	close(fd);
+}
+
+static void unlock(void) {
+	if (twin_lock >= 0)
+		close(twin_lock);
+	twin_lock = -1;
+}
+
+/* A private directory for the library's sockets; those of switches that were killed are removed. */
+const char *twin_dir_take(struct err *e) {
+	struct stat st;
+	glob_t g;
+
+	if (twins++ > 0)
+		return twin_dir;
+	if (glob("/tmp/weir.??????", GLOB_NOSORT, NULL, &g) == 0) {
+		for (size_t i = 0; i < g.gl_pathc; i++)
+			twin_dir_sweep(g.gl_pathv[i]);
+		globfree(&g);
+	}
+	for (;;) {
+		strcpy(twin_dir, "/tmp/weir.XXXXXX");
+		if (mkdtemp(twin_dir) == NULL) {
+			twins--;
+			err_set(e, errno, "cannot make a directory in /tmp: %m");
+			return NULL;
+		}
+		twin_lock = open(twin_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		// Another switch may have swept it before it was locked.
+		if (twin_lock >= 0 && flock(twin_lock, LOCK_EX | LOCK_NB) == 0 &&
+			fstat(twin_lock, &st) == 0 && st.st_nlink > 0)
+			return twin_dir;
+		if (twin_lock < 0 && errno != ENOENT) {
+			rmdir(twin_dir);
+			twins--;
+			err_set(e, errno, "cannot open a directory in /tmp: %m");
+			return NULL;
+		}
+		unlock();
+	}
+}
+
+void twin_dir_give(void) {
+	if (--twins > 0)
+		return;
+	rmdir(twin_dir);
+	unlock();
+}
