@@ -599,6 +599,53 @@ static void who_is_about_to_sleep_looks_once_more(void **state) {
 		assert_int_equal(g.used->flags, VRING_USED_F_NO_NOTIFY);
 }
 
+/* Law 3, from ring to ring: the sender rewrites its memory after its frame was judged. */
+static void what_was_judged_is_what_arrives_whatever_the_sender_writes(void **state) {
+	static struct rig to;
+	uint64_t bytes = 0;
+
+	rig_init(&to, false, SIZE, true);
+	for (unsigned tagged = 0; tagged < 2; tagged++) {
+		const unsigned at = tagged;
+		struct tx_item it;
+		uint8_t *got;
+
+		write_frame(buf(at), 200, 3);
+		offer(at, buf(at), 12 + 200, 0, true);
+		to.desc[at] = (struct vring_desc){
+			.addr = BUF, .len = STRIDE, .flags = VRING_DESC_F_WRITE};
+		to.avail->ring[tagged] = (uint16_t)at;
+		to.avail->idx++;
+		assert_int_equal(ring_pull(&g.r, &g.b, 1), 1);
+		memset(rig_at(&g, buf(at)), 0x5a, 12 + 200);
+		it = (struct tx_item){.f = &g.b.f[0], .tag = tagged ? 0x81000064 : 0};
+		ring_fill(&to.r, 1);
+		assert_int_equal(ring_put_plain(&to.r, &it, 1, &bytes), 1);
+		got = rig_at(&to, BUF) + 12;
+		for (unsigned i = 0; i < 200; i++) {
+			unsigned k = tagged && i >= 12 ? i + 4 : i;
+
+			assert_int_equal(got[k], i >= FRAME_HEAD_FIRST ? 0x5a
+						 : i == 0              ? 3 & 0xfe
+								       : 3 + i);
+		}
+		ring_publish(&to.r);
+		ring_return(&g.r);
+	}
+	rig_fini(&to);
+}
+
+static void an_area_that_leaves_its_region_by_one_byte_is_refused(void **state) {
+	const uint8_t *b = rig_at(&g, RIG_B);
+
+	assert_true(gmem_holds(&g.dev.mem, b, RIG_B_SIZE));
+	assert_false(gmem_holds(&g.dev.mem, b, RIG_B_SIZE + 1));
+	assert_true(gmem_holds(&g.dev.mem, b + RIG_B_SIZE - 4, 4));
+	assert_false(gmem_holds(&g.dev.mem, b + RIG_B_SIZE - 4, 5));
+	assert_false(gmem_holds(&g.dev.mem, b - 1, 4));
+	assert_false(gmem_holds(&g.dev.mem, b + RIG_B_SIZE, 0));
+}
+
 #define BOTH(test)                                         \
 	{#test ", split", test, split, done, NULL}, {      \
 #test ", packed", test, packed, done, NULL \
@@ -626,6 +673,8 @@ int main(void) {
 		BOTH(lies_are_faults),
 		BOTH(the_guest_is_called_when_it_asked_for_it),
 		BOTH(who_is_about_to_sleep_looks_once_more),
+		BOTH(what_was_judged_is_what_arrives_whatever_the_sender_writes),
+		ONLY(split, an_area_that_leaves_its_region_by_one_byte_is_refused),
 		ONLY(split, a_chain_that_loops_is_a_fault),
 		ONLY(split, an_index_that_jumps_is_a_fault),
 		ONLY(split, a_head_outside_the_table_is_a_fault),

@@ -33,11 +33,14 @@ struct box {
 	uint64_t in_batch;
 	bool holding; /* between rx and rx_done */
 	bool slow;
+	bool owed; /* frames were pulled and not yet given back: what others got must not be shown */
+	atomic_uint too_early; /* how often it was */
 	atomic_uint inside, mixed; /* workers in a turn of the queue; how often there were two */
 };
 
 static struct box box[PORTS];
 static struct fdb *fdb;
+static _Thread_local struct box *turn_of; /* whose frames a worker has */
 
 static struct box *of(struct port *p) {
 	return (struct box *)p;
@@ -64,6 +67,8 @@ static unsigned box_rx(struct rxq *q, struct batch *b, unsigned budget) {
 	}
 	b->n = (uint16_t)n;
 	x->holding = n > 0;
+	x->owed = n > 0;
+	turn_of = n > 0 ? x : NULL;
 	if (n > 0 && atomic_fetch_add(&x->inside, 1) != 0)
 		x->mixed++;
 	return n;
@@ -74,6 +79,7 @@ static void box_done(struct rxq *q, struct batch *b) {
 
 	if (x->slow)
 		usleep(100);
+	x->owed = false;
 	x->sent += b->n;
 	x->done += b->n;
 }
@@ -93,6 +99,8 @@ static void box_tx(struct txq *t, const struct tx_item *it, unsigned n) {
 }
 
 static void box_publish(struct txq *t) {
+	if (turn_of != NULL && turn_of->owed)
+		turn_of->too_early++;
 	of(t->port)->got += of(t->port)->in_batch;
 	of(t->port)->in_batch = 0;
 }
@@ -335,6 +343,17 @@ static void every_stage_is_booked_and_they_add_up(void **state) {
 	workers_stop(w);
 }
 
+/* A switch that is killed in between then loses frames, and never delivers one twice. */
+static void a_sender_has_its_frames_back_before_a_receiver_sees_them(void **state) {
+	struct workers *w = start(1, IDLE_BUSY);
+
+	box[0].to_send = 50000;
+	workers_publish(w, snapshot_of(0x7, 1));
+	reaches(&box[1].got, 50000);
+	workers_stop(w);
+	assert_int_equal(box[0].too_early, 0);
+}
+
 static void two_workers_that_flood_each_others_ports_do_not_wait_for_ever(void **state) {
 	struct workers *w = start(2, IDLE_BUSY);
 	uint64_t each = 20000;
@@ -431,6 +450,7 @@ int main(void) {
 		T(a_queue_that_moves_is_never_with_two_workers),
 		T(a_sleeping_worker_wakes_at_a_kick),
 		T(every_stage_is_booked_and_they_add_up),
+		T(a_sender_has_its_frames_back_before_a_receiver_sees_them),
 		T(two_workers_that_flood_each_others_ports_do_not_wait_for_ever),
 		T(a_port_that_goes_is_not_touched_after_publish_returned),
 		T(a_worker_that_slept_through_two_snapshots_runs_from_the_last),
