@@ -15,7 +15,9 @@ static char *read_file(const char *path, size_t *len) {
 	char *text = malloc(RPC_LINE_MAX);
 
 	if (f == NULL || text == NULL) {
-		cli_fail("%s: %s", path, strerror(errno));
+		cli_fail("cannot read %s: %s; name a configuration you may read, or '-' for "
+			 "standard input",
+			path, strerror(errno));
 		free(text);
 		return NULL;
 	}

@@ -5,6 +5,7 @@
  * applies it like any other: what would not be accepted in a file is not accepted here, and a step
  * that fails leaves the switch as it was. docs/api.md describes each method. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -130,6 +131,30 @@ static int edit_map(json_t *map, const char *what, enum edit how, const char *na
 	return 0;
 }
 
+static bool is_member(const struct config_port *p, const char *net) {
+	if (strcmp(p->network, net) == 0 || strcmp(p->native, net) == 0)
+		return true;
+	for (unsigned i = 0; i < p->ntrunk; i++)
+		if (strcmp(p->trunk[i], net) == 0)
+			return true;
+	return false;
+}
+
+/* Refuses when a port is in the network that is to go. */
+static int leave_network(const struct config *c, const char *net, struct err *e) {
+	char names[200] = "";
+	size_t n = 0;
+
+	for (unsigned i = 0; i < c->nports; i++)
+		if (is_member(&c->ports[i], net) && n < sizeof(names))
+			n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%s",
+				n > 0 ? ", " : "", c->ports[i].spec.name);
+	if (n == 0)
+		return 0;
+	return err_set(
+		e, EBUSY, "network '%s' is in use; move or remove its ports first: %s", net, names);
+}
+
 static json_t *edit(void *ctx, const json_t *params, const char *what, enum edit how, int *code,
 	struct err *e) {
 	struct daemon *d = daemon_of(ctx);
@@ -154,6 +179,8 @@ static json_t *edit(void *ctx, const json_t *params, const char *what, enum edit
 		json_object_set_new(tree, key, map);
 	}
 	*code = edit_map(map, what, how, name, settings, e);
+	if (*code == 0 && how == EDIT_DEL && strcmp(key, "networks") == 0)
+		*code = leave_network(sw_config(d->sw), name, e);
 	if (*code == 0)
 		*code = daemon_from_json(d, &want, tree, e);
 	json_decref(tree);

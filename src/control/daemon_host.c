@@ -251,8 +251,10 @@ int host_start_dpdk(const cpu_set_t *cpus, bool verbose, struct err *e) {
 			"DPDK's runtime did not start: %s%s%s%s",
 			rte_errno != 0 ? strerror(rte_errno) : "reason unknown",
 			last_error[0] != '\0' ? "; it says: " : "", last_error,
-			rte_errno == ENOMEM ? "; let weir have " DPDK_MIB
-					      " MiB more of address space (ulimit -v)"
-					    : "");
+			rte_errno == ENOMEM || rte_errno == EAGAIN
+				? "; let weir have " DPDK_MIB
+				  " MiB more of address space (ulimit -v) and its threads "
+				  "(ulimit -u)"
+				: "");
 	return 0;
 }

@@ -110,7 +110,7 @@ with_traffic() {
 it "an interface that goes down while it sends loses no frame of another" under_load with_traffic
 
 in_use() {
-	refused weir network del blue | says blue a
+	refused weir network del blue | says "^network 'blue' is in use; move or remove its ports first: a, b, c\$"
 	refused weir port add a tap=eth5 netns=a network=blue | says "'?a'?"
 	ping_ok a 10.0.0.2
 }
