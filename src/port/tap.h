@@ -90,6 +90,10 @@ struct tap_dev_state {
  * when that is out of reach it counts as up. */
 int tap_dev_state(struct tap *t, struct tap_dev_state *out);
 
+/* Who has the device of this name in our namespace attached: "pid 4711 (qemu-system-x86)", or "another
+ * program" when that cannot be found out. Returns buf. */
+char *tap_owner(const char *ifname, char *buf, size_t size);
+
 /* Does the name of the namespace stand for another one now, or for none? A process's path (below
  * /proc) that is not there any more is no sign: the namespace may live on without that process. */
 bool tap_dev_ns_gone(const struct tap *t);

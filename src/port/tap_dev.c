@@ -218,6 +218,7 @@ static int check_name(const char *name, struct err *e) {
 /* Can we attach `queues` queues to what is there? */
 static int check_link(const struct tap *t, const struct link_info *li, struct err *e) {
 	const char *name = t->ifname;
+	char who[64];
 
 	if (!li->exists)
 		return 0;
@@ -233,10 +234,9 @@ static int check_link(const struct tap *t, const struct link_info *li, struct er
 			name, name);
 	if (li->attached > 0)
 		return err_set(e, EBUSY,
-			"TAP device '%s' is in use by another program (%u queues attached); a TAP "
-			"has one "
-			"user side, and it is taken",
-			name, li->attached);
+			"TAP device '%s' is in use by %s (%u queues attached); a TAP has one user "
+			"side, and it is taken",
+			name, tap_owner(name, who, sizeof(who)), li->attached);
 	if (t->queues > 1 && !li->multi_queue)
 		return err_set(e, EINVAL,
 			"TAP device '%s' exists with a single queue, but %u are wanted; use "
@@ -247,6 +247,8 @@ static int check_link(const struct tap *t, const struct link_info *li, struct er
 }
 
 static int attach_error(const struct tap *t, int code, struct err *e) {
+	char who[64];
+
 	switch (code) {
 	case EPERM:
 		return err_set(e, code,
@@ -255,7 +257,8 @@ static int attach_error(const struct tap *t, int code, struct err *e) {
 			"be made for its user: `ip tuntap add %s mode tap user NAME%s`",
 			t->ifname, t->ifname, t->queues > 1 ? " multi_queue" : "");
 	case EBUSY:
-		return err_set(e, code, "TAP device '%s' is in use by another program", t->ifname);
+		return err_set(e, code, "TAP device '%s' is in use by %s", t->ifname,
+			tap_owner(t->ifname, who, sizeof(who)));
 	case E2BIG:
 		return err_set(
 			e, code, "TAP device '%s' cannot have %u queues", t->ifname, t->queues);

@@ -100,6 +100,18 @@ second() {
 }
 it "a second weir on the same sockets is refused, the owner named by pid" second
 
+second_tap() {
+	cat >"$T/tap.yaml" <<YAML
+api: $T/other.sock
+workers: [$WEIR_CPUS]
+ports:
+  mine: {tap: eth0, netns: a}
+YAML
+	refused timeout 10 "$WEIR" switch -c "$T/tap.yaml" |
+		says "TAP device 'eth0' is in use by pid $switch_pid \\(weir\\)"
+}
+it "and one on the same TAP" second_tap
+
 privileges() {
 	grep -q '^NoNewPrivs:.1' "/proc/$switch_pid/status"
 	# Nothing beyond what TAPs, namespaces, priorities and pinned memory may need.

@@ -8,11 +8,14 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 
 #include <cmocka.h>
 
@@ -576,9 +579,31 @@ static void refused(struct bed *bed, const struct port_spec *s, int code, const 
 		fail_msg("\"%s\" does not say \"%s\"", e.text, text);
 }
 
+/* A process in the namespace that has the device open, as we do; to be killed. */
+static pid_t hold(struct bed *bed, int fd) {
+	int there[2];
+	pid_t pid;
+	char c;
+
+	assert_int_equal(pipe(there), 0);
+	pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (setns(bed->ns, CLONE_NEWNET) == 0 && write(there[1], "", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	assert_int_equal(read(there[0], &c, 1), 1);
+	close(there[0]);
+	close(there[1]);
+	return pid;
+}
+
 static void errors_say_what_is_wrong_and_what_helps(void **state) {
 	struct bed *bed = need(state);
 	struct port_spec s = spec_of(bed, 1);
+	char words[80];
+	pid_t owner;
 	int fd;
 
 	s.netns = "no-such-ns";
@@ -596,8 +621,12 @@ static void errors_say_what_is_wrong_and_what_helps(void **state) {
 
 	fd = make_persistent(bed, IFF_TAP | IFF_NO_PI);
 	s = spec_of(bed, 1);
-	refused(bed, &s, EBUSY, "'weir0' is in use by another program");
+	owner = hold(bed, fd);
 	close(fd);
+	snprintf(words, sizeof(words), "'weir0' is in use by pid %d (test_tap)", (int)owner);
+	refused(bed, &s, EBUSY, words);
+	kill(owner, SIGKILL);
+	waitpid(owner, NULL, 0);
 	s.queues = 4;
 	refused(bed, &s, EINVAL,
 		"exists with a single queue, but 4 are wanted; use `queues: 1`, or make it with");
