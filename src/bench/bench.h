@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#ifndef WEIR_BENCH_BENCH_H
+#define WEIR_BENCH_BENCH_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+/* What all instruments share: the options every one of them takes, repeats, progress, and the end
+ * that comes too early. `weir bench` (cli/bench.c) fills a struct bench, runs an instrument, and prints
+ * or writes the document. */
+
+struct err;
+
+struct bench {
+	json_t *doc; /* result.h */
+	unsigned repeat; /* --repeat, 1..SERIES_MAX; default 5 */
+	double until; /* --until 1% is 0.01: repeats go on until the interval is that narrow; 0: not asked */
+	unsigned repeat_max; /* then at most so many */
+	uint64_t time_ns, omit_ns; /* --time (10 s), --omit (1 s): warm-up that is not counted */
+	bool quiet; /* no progress on stderr */
+};
+
+/* An instrument: takes what options are left in argv (argv[0] is its name), measures, fills b->doc. 0;
+ * -ECANCELED when it was interrupted, with what was measured in the document; another negative errno
+ * with a sentence; -EINVAL for a bad option or endpoint. */
+struct instrument {
+	const char *name, *args, *brief, *help; /* as struct command of cli/cli.h */
+	int (*run)(struct bench *b, int argc, char **argv, struct err *e);
+};
+
+extern const struct instrument bench_stream, bench_rr, bench_frames, bench_rfc2544, bench_fair,
+	bench_paths;
+
+/* Set by SIGINT and SIGTERM (and nothing else). Instruments look at it at least every 100 ms. */
+extern volatile sig_atomic_t bench_stopped;
+
+/* Calls once() for each repeat until there are enough: b->repeat, or, with --until, until
+ * narrow(arg, fraction) holds or repeat_max is reached (then a warning). 0 or what once() returned. */
+int bench_repeat(struct bench *b,
+	int (*once)(struct bench *b, unsigned i, void *arg, struct err *e),
+	bool (*narrow)(void *arg, double fraction), void *arg, struct err *e);
+
+/* One line on stderr that replaces the last: what is being done, and the time left when it is known
+ * (seconds; negative: not). Nothing when stderr is no terminal or b->quiet. */
+void bench_progress(const struct bench *b, double left_s, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#endif

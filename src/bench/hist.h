@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#ifndef WEIR_BENCH_HIST_H
+#define WEIR_BENCH_HIST_H
+
+#include <stdint.h>
+
+#include <jansson.h>
+
+/* A log-linear histogram of nanoseconds: every power of two is cut into HIST_SUB equal buckets, values
+ * below HIST_SUB have one each. A quantile is the middle of its bucket, so it is wrong by no more than
+ * HIST_ERROR of itself; count, least, greatest and sum are exact. Adding costs a few instructions and
+ * no memory. One thread writes; copies are merged. */
+
+enum {
+	HIST_SUB_BITS = 7,
+	HIST_SUB = 1 << HIST_SUB_BITS,
+	HIST_BUCKETS = (64 - HIST_SUB_BITS + 1) * HIST_SUB
+};
+#define HIST_ERROR (0.5 / HIST_SUB)
+
+struct hist {
+	uint64_t count, min, max; /* min is UINT64_MAX while count is 0 */
+	double sum;
+	uint64_t bucket[HIST_BUCKETS];
+};
+
+void hist_reset(struct hist *h);
+void hist_add(struct hist *h, uint64_t ns);
+void hist_merge(struct hist *to, const struct hist *from);
+/* The value below which the fraction q (0..1) of all lies; 0 and 1 are min and max; 0 when empty. */
+uint64_t hist_quantile(const struct hist *h, double q);
+
+/* {"count", "min", "max", "mean", "p50", "p90", "p99", "p99.9", "p99.99", "error", "buckets": [[from_ns,
+ * count], ...]}, the empty buckets left out; and back: 0 or -EINVAL. */
+json_t *hist_json(const struct hist *h);
+int hist_load(struct hist *h, const json_t *v);
+
+#endif

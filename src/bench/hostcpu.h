@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#ifndef WEIR_BENCH_HOSTCPU_H
+#define WEIR_BENCH_HOSTCPU_H
+
+#include <sys/types.h>
+
+#include <jansson.h>
+
+/* What a measurement cost this host, all of it: the difference of /proc/stat (softirq and guest time
+ * belong to no process that caused them) and, for the threads asked about, of their schedstat. */
+
+struct hostcpu;
+
+/* Starts an interval. `pids` (n of them): processes whose threads are told apart in the result, with
+ * what they are ("sender", "switch", "vcpu"); NULL: none. NULL on failure (no memory, no /proc). */
+struct hostcpu *hostcpu_begin(const pid_t *pids, const char *const *roles, unsigned n);
+
+/* Ends it and frees it:
+ * {"seconds", "cpus": online, "busy": CPUs busy on average (all but idle and iowait),
+ *  "parts": {"user", "nice", "system", "irq", "softirq", "steal", "guest"}, each in CPUs,
+ *  "busiest": {"cpu": 3, "busy": 0.99},
+ *  "threads": [{"role", "name", "pid", "tid", "busy": CPUs, "waited": CPUs' worth of runnable waiting}]} */
+json_t *hostcpu_end(struct hostcpu *h);
+
+/* Adds "per_gbit" (CPU seconds a Gbit) and "per_mframes" (CPU seconds a million frames) for what was
+ * moved in the interval; 0 leaves one out. */
+void hostcpu_per(json_t *cpu, double bits, double frames);
+
+#endif

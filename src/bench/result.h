@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#ifndef WEIR_BENCH_RESULT_H
+#define WEIR_BENCH_RESULT_H
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+#include "bench/hist.h"
+#include "bench/stats.h"
+
+/* What an instrument found, as one JSON document; docs/bench-result.md is its description.
+ *
+ * {
+ *   "schema": "weir-bench", "version": 1,
+ *   "instrument": "stream", "started": "2026-01-31T12:00:00Z", "seconds": 31.2,
+ *   "command": ["weir", "bench", "stream", ...],
+ *   "complete": true, "why_incomplete": null,
+ *   "warnings": ["the generator was the limit: ...", ...],
+ *   "conditions": {...},                                                       conditions.h
+ *   "figures":   [{"name", "unit", "better": "more"|"less"|"", "labels": {...},
+ *                  "values": [one a repeat], "median", "mean", "min", "max", "sd", "ci95"}],
+ *   "latencies": [{"name", "mode": "closed"|"open", "labels": {...}, ...hist_json}],
+ *   "endpoints": [{"name", "unit", "labels": {...}, "values": {"vm1": 1.0, ...}, "skew", "cv", "jain"}],
+ *   "cpu":       [{"labels": {...}, ...hostcpu_json}],                          hostcpu.h
+ *   "intervals": [{"name", "unit", "labels": {...}, "times": [s, ...], "values": [...]}],
+ *   "searches":  [{"name", "unit", "labels": {...}, "trials": [{"rate", "seconds", "offered", "sent",
+ *                  "received", "loss", "verdict": "pass"|"fail"}], "result"}]
+ * }
+ * Units are SI without prefixes: "bit/s", "frame/s", "1/s", "s", "byte", "". Labels are strings: what tells one
+ * figure from another of the same name ({"path": "veth", "mss": "100", "direction": "a to b"}).
+ * compare.c matches figures by name and labels. */
+
+json_t *result_new(const char *instrument, int argc, char **argv);
+
+/* Each adds one entry; `labels` is an object of strings and is taken over (NULL: none). A NULL result
+ * anywhere means that there was no memory; callers may pass it on and fail at the end. */
+void result_figure(json_t *doc, const char *name, const char *unit, const char *better,
+	json_t *labels, const struct series *s);
+void result_latency(
+	json_t *doc, const char *name, const char *mode, json_t *labels, const struct hist *h);
+void result_endpoints(json_t *doc, const char *name, const char *unit, json_t *labels,
+	char *const *names, const double *values, unsigned n);
+void result_cpu(json_t *doc, json_t *labels, json_t *hostcpu);
+void result_interval(json_t *doc, const char *name, const char *unit, json_t *labels,
+	const double *times, const double *values, unsigned n);
+
+/* What a reader must know before believing the figures. Said once, however often it is found. */
+void result_warn(json_t *doc, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Ended early: what is there stays. The first reason is kept. */
+void result_incomplete(json_t *doc, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void result_finish(json_t *doc); /* sets seconds */
+
+#endif

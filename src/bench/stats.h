@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#ifndef WEIR_BENCH_STATS_H
+#define WEIR_BENCH_STATS_H
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+/* What repeats and neighbours tell. */
+
+enum { SERIES_MAX = 1000 };
+
+struct series {
+	unsigned n;
+	double v[SERIES_MAX]; /* in the order measured */
+};
+
+/* -ENOSPC when full. */
+int series_add(struct series *s, double v);
+double series_median(const struct series *s);
+double series_mean(const struct series *s);
+double series_sd(const struct series *s); /* of the sample; 0 below two values */
+double series_min(const struct series *s);
+double series_max(const struct series *s);
+/* Half the width of the 95 % confidence interval of the mean (Student's t); INFINITY below two. */
+double series_ci95(const struct series *s);
+/* Is that interval at most `fraction` of the mean on each side? */
+bool series_narrow(const struct series *s, double fraction);
+
+/* Of several endpoints in the same interval: (max - min) / mean; standard deviation / mean; Jain's
+ * index (sum x)^2 / (n sum x^2), 1 when all are equal. 0 for nothing. */
+double spread_skew(const double *v, unsigned n);
+double spread_cv(const double *v, unsigned n);
+double spread_jain(const double *v, unsigned n);
+
+#endif
