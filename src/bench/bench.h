@@ -17,7 +17,7 @@ struct err;
 
 struct bench {
 	json_t *doc; /* result.h */
-	unsigned repeat; /* --repeat, 1..SERIES_MAX; default 5 */
+	unsigned repeat; /* --repeat, 1..SERIES_MAX; default 5, with --until 3 (the least then) */
 	double until; /* --until 1% is 0.01: repeats go on until the interval is that narrow; 0: not asked */
 	unsigned repeat_max; /* then at most so many */
 	uint64_t time_ns, omit_ns; /* --time (10 s), --omit (1 s): warm-up that is not counted */
@@ -38,14 +38,18 @@ extern const struct instrument bench_stream, bench_rr, bench_frames, bench_rfc25
 /* Set by SIGINT and SIGTERM (and nothing else). Instruments look at it at least every 100 ms. */
 extern volatile sig_atomic_t bench_stopped;
 
-/* Calls once() for each repeat until there are enough: b->repeat, or, with --until, until
- * narrow(arg, fraction) holds or repeat_max is reached (then a warning). 0 or what once() returned. */
+/* SIGINT and SIGTERM set it from now on, and interrupt system calls. */
+void bench_catch(void);
+
+/* Calls once() for each repeat until there are enough: b->repeat, or, with --until, at least b->repeat
+ * and until narrow(arg, fraction) holds or repeat_max is reached (then a warning). 0, -ECANCELED when
+ * interrupted between two, or what once() returned. `narrow` NULL: --until is refused with -EINVAL. */
 int bench_repeat(struct bench *b,
 	int (*once)(struct bench *b, unsigned i, void *arg, struct err *e),
 	bool (*narrow)(void *arg, double fraction), void *arg, struct err *e);
 
 /* One line on stderr that replaces the last: what is being done, and the time left when it is known
- * (seconds; negative: not). Nothing when stderr is no terminal or b->quiet. */
+ * (seconds; negative: not). An empty text clears it. Nothing when stderr is no terminal or b->quiet. */
 void bench_progress(const struct bench *b, double left_s, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -10,11 +10,13 @@
 #include "bench/hist.h"
 #include "bench/stats.h"
 
+struct err;
+
 /* What an instrument found, as one JSON document; docs/bench-result.md is its description.
  *
  * {
  *   "schema": "weir-bench", "version": 1,
- *   "instrument": "stream", "started": "2026-01-31T12:00:00Z", "seconds": 31.2,
+ *   "instrument": "stream", "started": "2026-01-31T12:00:00.000Z", "seconds": 31.2,
  *   "command": ["weir", "bench", "stream", ...],
  *   "complete": true, "why_incomplete": null,
  *   "warnings": ["the generator was the limit: ...", ...],
@@ -32,10 +34,14 @@
  * figure from another of the same name ({"path": "veth", "mss": "100", "direction": "a to b"}).
  * compare.c matches figures by name and labels. */
 
+enum { RESULT_VERSION = 1 };
+
+/* `argv` is what stood behind "weir", so argv[0] is "bench". */
 json_t *result_new(const char *instrument, int argc, char **argv);
 
 /* Each adds one entry; `labels` is an object of strings and is taken over (NULL: none). A NULL result
- * anywhere means that there was no memory; callers may pass it on and fail at the end. */
+ * anywhere means that there was no memory; callers may pass it on and fail at the end. An empty series
+ * or histogram, or n = 0, adds nothing: what was not measured has no figure. */
 void result_figure(json_t *doc, const char *name, const char *unit, const char *better,
 	json_t *labels, const struct series *s);
 void result_latency(
@@ -51,5 +57,8 @@ void result_warn(json_t *doc, const char *fmt, ...) __attribute__((format(printf
 /* Ended early: what is there stays. The first reason is kept. */
 void result_incomplete(json_t *doc, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void result_finish(json_t *doc); /* sets seconds */
+
+/* Writes DIR/result.json whole or not at all; the directory exists. 0 or a negative errno. */
+int result_write(const json_t *doc, const char *dir, struct err *e);
 
 #endif

@@ -18,6 +18,7 @@ struct series {
 
 /* -ENOSPC when full. */
 int series_add(struct series *s, double v);
+/* Of an empty series each of these is 0. */
 double series_median(const struct series *s);
 double series_mean(const struct series *s);
 double series_sd(const struct series *s); /* of the sample; 0 below two values */

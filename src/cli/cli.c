@@ -31,6 +31,10 @@ int cli_usage(const struct command *c, const char *fmt, ...) {
 	return STATUS_USAGE;
 }
 
+void cli_help(const struct command *c) {
+	printf("usage: weir %s %s\n\n%s.\n%s", c->name, c->args, c->brief, c->help);
+}
+
 static void take_out(int *argc, char **argv, int at, int n) {
 	memmove(argv + at, argv + at + n, sizeof(*argv) * (size_t)(*argc - at - n));
 	*argc -= n;

@@ -21,14 +21,19 @@ struct command {
 	const char *help; /* the rest of `weir NAME --help`, whole lines */
 	/* argv[0] is the command's name; argc counts it. Returns an exit status. */
 	int (*run)(const struct command *c, int argc, char **argv);
+	/* For a command with subcommands: prints the help of what argv[1] names. NULL: cli_help. */
+	int (*show_help)(const struct command *c, int argc, char **argv);
 };
 
 extern const struct command cmd_switch, cmd_apply, cmd_port, cmd_network, cmd_show, cmd_top,
-	cmd_trace, cmd_capture;
+	cmd_trace, cmd_capture, cmd_bench;
 
 /* One line on stderr, "weir: TEXT", and the exit status to return. cli_usage points to the help. */
 int cli_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int cli_usage(const struct command *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Prints how it is used, what it is for, and the rest of its help. */
+void cli_help(const struct command *c);
 
 /* Takes `--NAME VALUE`, `--NAME=VALUE` (name without dashes; `-X` when it has one letter) out of argv
  * and returns the value, NULL when it is not there. cli_flag: without a value. Both set *bad when the

@@ -16,6 +16,7 @@ static const struct command *const commands[] = {
 	&cmd_top,
 	&cmd_trace,
 	&cmd_capture,
+	&cmd_bench,
 };
 enum { NCOMMANDS = sizeof(commands) / sizeof(commands[0]) };
 
@@ -34,8 +35,12 @@ static void print_overview(FILE *f) {
 		"help", "this text, or that of a command", CONFIG_API_DEFAULT);
 }
 
-static void print_help(const struct command *c) {
-	printf("usage: weir %s %s\n\n%s.\n%s", c->name, c->args, c->brief, c->help);
+/* argv[0] is the command. */
+static int help_of(const struct command *c, int argc, char **argv) {
+	if (c->show_help != NULL)
+		return c->show_help(c, argc, argv);
+	cli_help(c);
+	return STATUS_DONE;
 }
 
 static const struct command *find(const char *name) {
@@ -58,9 +63,8 @@ static int help(int argc, char **argv) {
 	if (argc > 1 && c == NULL)
 		return unknown(argv[1]);
 	if (c != NULL)
-		print_help(c);
-	else
-		print_overview(stdout);
+		return help_of(c, argc - 1, argv + 1);
+	print_overview(stdout);
 	return STATUS_DONE;
 }
 
@@ -80,10 +84,8 @@ static int run(int argc, char **argv) {
 	}
 	if (c == NULL)
 		return unknown(argv[0]);
-	if (cli_flag(&argc, argv, "help") || cli_flag(&argc, argv, "h")) {
-		print_help(c);
-		return STATUS_DONE;
-	}
+	if (cli_flag(&argc, argv, "help") || cli_flag(&argc, argv, "h"))
+		return help_of(c, argc, argv);
 	return c->run(c, argc, argv);
 }
 

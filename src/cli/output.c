@@ -49,6 +49,35 @@ char *output_bytes(double v, char *buf) {
 	return scaled(v, 1024, units, buf);
 }
 
+/* A time keeps three digits as well, but goes down from seconds. */
+static char *output_seconds(double s, char *buf) {
+	static const char *const units[] = {"ns", "us", "ms", NULL};
+
+	if (s >= 0.9995 || s <= -0.9995)
+		snprintf(buf, OUTPUT_NUM, "%.3gs", s);
+	else
+		scaled(s * 1e9, 1000, units, buf);
+	return buf;
+}
+
+char *output_unit(double v, const char *unit, char *buf, size_t size) {
+	char num[OUTPUT_NUM];
+
+	if (unit == NULL)
+		unit = "";
+	if (strcmp(unit, "bit/s") == 0)
+		snprintf(buf, size, "%s", output_bits(v, num));
+	else if (strcmp(unit, "byte") == 0)
+		snprintf(buf, size, "%s", output_bytes(v, num));
+	else if (strcmp(unit, "s") == 0)
+		snprintf(buf, size, "%s", output_seconds(v, num));
+	else
+		// "1/s" is said as "/s": 12.3k/s.
+		snprintf(buf, size, "%s%s", output_count(v, num),
+			strcmp(unit, "1/s") == 0 ? "/s" : unit);
+	return buf;
+}
+
 void output_json(FILE *f, const json_t *v) {
 	json_dumpf(v, f, JSON_INDENT(2) | JSON_ENCODE_ANY);
 	fputc('\n', f);

@@ -41,6 +41,10 @@ char *output_count(double v, char *buf);
 char *output_bits(double bits_per_s, char *buf);
 char *output_bytes(double v, char *buf);
 
+/* A value in a unit without prefix as measurements have them ("bit/s", "byte", "s", "frame/s", "1/s",
+ * ""): "9.41Gbit/s", "12.3us", "1.20Mframe/s". Cut where `size` ends; returns buf. */
+char *output_unit(double v, const char *unit, char *buf, size_t size);
+
 /* The text of a cell; buf of `size`. */
 char *output_cell(const json_t *v, enum cell as, char *buf, size_t size);
 

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#include "bench/result.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/err.h"
+
+enum { STARTED_MAX = 40, SENTENCE_MAX = 512 };
+
+static json_t *started_now(void) {
+	struct timespec now;
+	struct tm tm;
+	char text[STARTED_MAX];
+	size_t n;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	n = strftime(text, sizeof(text), "%FT%T", &tm);
+	snprintf(text + n, sizeof(text) - n, ".%03ldZ", now.tv_nsec / 1000000);
+	return json_string(text);
+}
+
+json_t *result_new(const char *instrument, int argc, char **argv) {
+	static const char *const lists[] = {
+		"figures", "latencies", "endpoints", "cpu", "intervals", "searches"};
+	json_t *doc = json_object(), *command = json_array();
+
+	json_array_append_new(command, json_string("weir"));
+	for (int i = 0; i < argc; i++)
+		json_array_append_new(command, json_string(argv[i]));
+	json_object_set_new(doc, "schema", json_string("weir-bench"));
+	json_object_set_new(doc, "version", json_integer(RESULT_VERSION));
+	json_object_set_new(doc, "instrument", json_string(instrument));
+	json_object_set_new(doc, "started", started_now());
+	json_object_set_new(doc, "seconds", json_real(0));
+	json_object_set_new(doc, "command", command);
+	json_object_set_new(doc, "complete", json_true());
+	json_object_set_new(doc, "why_incomplete", json_null());
+	json_object_set_new(doc, "warnings", json_array());
+	json_object_set_new(doc, "conditions", json_object());
+	for (unsigned i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+		json_object_set_new(doc, lists[i], json_array());
+	return doc;
+}
+
+/* What JSON has no word for (the interval of one value is infinite) is null. */
+static json_t *number(double v) {
+	return isfinite(v) ? json_real(v) : json_null();
+}
+
+static json_t *numbers(const double *v, unsigned n) {
+	json_t *a = json_array();
+
+	for (unsigned i = 0; i < n; i++)
+		json_array_append_new(a, number(v[i]));
+	return a;
+}
+
+/* The entry's own place in the document; labels are its. */
+static json_t *entry(
+	json_t *doc, const char *list, const char *name, const char *unit, json_t *labels) {
+	json_t *one = json_object();
+
+	if (name != NULL)
+		json_object_set_new(one, "name", json_string(name));
+	if (unit != NULL)
+		json_object_set_new(one, "unit", json_string(unit));
+	json_object_set_new(one, "labels", labels != NULL ? labels : json_object());
+	json_array_append_new(json_object_get(doc, list), one);
+	return one;
+}
+
+void result_figure(json_t *doc, const char *name, const char *unit, const char *better,
+	json_t *labels, const struct series *s) {
+	json_t *one;
+
+	if (doc == NULL || s->n == 0) {
+		json_decref(labels);
+		return;
+	}
+	one = entry(doc, "figures", name, unit, labels);
+	json_object_set_new(one, "better", json_string(better));
+	json_object_set_new(one, "values", numbers(s->v, s->n));
+	json_object_set_new(one, "median", number(series_median(s)));
+	json_object_set_new(one, "mean", number(series_mean(s)));
+	json_object_set_new(one, "min", number(series_min(s)));
+	json_object_set_new(one, "max", number(series_max(s)));
+	json_object_set_new(one, "sd", number(series_sd(s)));
+	json_object_set_new(one, "ci95", number(series_ci95(s)));
+}
+
+void result_latency(
+	json_t *doc, const char *name, const char *mode, json_t *labels, const struct hist *h) {
+	json_t *one;
+
+	if (doc == NULL || h->count == 0) {
+		json_decref(labels);
+		return;
+	}
+	one = entry(doc, "latencies", name, NULL, labels);
+	json_object_set_new(one, "mode", json_string(mode));
+	json_object_update_new(one, hist_json(h));
+}
+
+void result_endpoints(json_t *doc, const char *name, const char *unit, json_t *labels,
+	char *const *names, const double *values, unsigned n) {
+	json_t *one, *each;
+
+	if (doc == NULL || n == 0) {
+		json_decref(labels);
+		return;
+	}
+	one = entry(doc, "endpoints", name, unit, labels);
+	each = json_object();
+	for (unsigned i = 0; i < n; i++)
+		json_object_set_new(each, names[i], number(values[i]));
+	json_object_set_new(one, "values", each);
+	json_object_set_new(one, "skew", number(spread_skew(values, n)));
+	json_object_set_new(one, "cv", number(spread_cv(values, n)));
+	json_object_set_new(one, "jain", number(spread_jain(values, n)));
+}
+
+void result_cpu(json_t *doc, json_t *labels, json_t *hostcpu) {
+	if (doc == NULL || hostcpu == NULL) {
+		json_decref(labels);
+		json_decref(hostcpu);
+		return;
+	}
+	json_object_update_new(entry(doc, "cpu", NULL, NULL, labels), hostcpu);
+}
+
+void result_interval(json_t *doc, const char *name, const char *unit, json_t *labels,
+	const double *times, const double *values, unsigned n) {
+	json_t *one;
+
+	if (doc == NULL || n == 0) {
+		json_decref(labels);
+		return;
+	}
+	one = entry(doc, "intervals", name, unit, labels);
+	json_object_set_new(one, "times", numbers(times, n));
+	json_object_set_new(one, "values", numbers(values, n));
+}
+
+void result_warn(json_t *doc, const char *fmt, ...) {
+	json_t *warnings = json_object_get(doc, "warnings"), *have;
+	char text[SENTENCE_MAX];
+	va_list ap;
+	size_t i;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	json_array_foreach (warnings, i, have)
+		if (strcmp(json_string_value(have), text) == 0)
+			return;
+	json_array_append_new(warnings, json_string(text));
+}
+
+void result_incomplete(json_t *doc, const char *fmt, ...) {
+	char text[SENTENCE_MAX];
+	va_list ap;
+
+	if (!json_is_true(json_object_get(doc, "complete")))
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	json_object_set_new(doc, "complete", json_false());
+	json_object_set_new(doc, "why_incomplete", json_string(text));
+}
+
+void result_finish(json_t *doc) {
+	const char *started = json_string_value(json_object_get(doc, "started"));
+	struct tm tm = {0};
+	struct timespec now;
+	const char *rest;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	rest = started != NULL ? strptime(started, "%FT%T", &tm) : NULL;
+	if (rest == NULL)
+		return;
+	json_object_set_new(doc, "seconds",
+		json_real((double)(now.tv_sec - timegm(&tm)) + (double)now.tv_nsec / 1e9 -
+			  (rest[0] == '.' ? strtod(rest, NULL) : 0)));
+}
+
+int result_write(const json_t *doc, const char *dir, struct err *e) {
+	char path[PATH_MAX], part[PATH_MAX];
+	int ret = 0;
+	FILE *f;
+
+	if (snprintf(path, sizeof(path), "%s/result.json", dir) >= (int)sizeof(path) ||
+		snprintf(part, sizeof(part), "%s/.result.json", dir) >= (int)sizeof(part))
+		return err_set(e, ENAMETOOLONG, "%.80s...: the name is too long", dir);
+	f = fopen(part, "we");
+	if (f == NULL)
+		return err_set(e, errno, "%s: %s", part, strerror(errno));
+	if (json_dumpf(doc, f, JSON_INDENT(2)) < 0 || fputc('\n', f) == EOF)
+		ret = -EIO;
+	if (fclose(f) != 0 || ret < 0)
+		ret = err_set(e, errno != 0 ? errno : EIO, "%s: %s", part, strerror(errno));
+	else if (rename(part, path) < 0)
+		ret = err_set(e, errno, "%s: %s", path, strerror(errno));
+	if (ret < 0)
+		remove(part);
+	return ret;
+}

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#include "cli/bench.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/units.h"
+#include "bench/result.h"
+#include "cli/output.h"
+
+/* What `weir bench NAME` can be: instruments, which measure and fill a document, and tools beside them.
+ * A new one adds a line to its table. */
+
+static const struct instrument *const instruments[] = {
+	NULL,
+};
+
+/* The name of a tool is "bench NAME". */
+static const struct command *const tools[] = {
+	NULL,
+};
+
+static const char common_help[] =
+	"\n"
+	"  --repeat N      measure N times, 1 to 1000 (5; at least so often with --until, there "
+	"3)\n"
+	"  --until 1%      repeat until the 95 % interval of the mean is within 1 % of it\n"
+	"  --repeat-max N  with --until, at most N times (30)\n"
+	"  --time 10s      how long one measurement takes\n"
+	"  --omit 1s       warm-up before each, which is not counted\n"
+	"  -j              print JSON, see docs/bench-result.md\n"
+	"  -o DIR          write the result into a directory, which is made when missing\n"
+	"  --quiet         no progress on standard error\n"
+	"\n"
+	"SIGINT ends it early: what was measured so far is printed and written, marked incomplete, "
+	"exit status 1.\n";
+
+enum { REPEAT = 5, REPEAT_UNTIL = 3, REPEAT_MAX = 30, TIME_MAX_H = 24 };
+#define SECOND 1000000000ULL
+
+struct options {
+	bool json;
+	const char *dir;
+};
+
+static int read_number(const char *name, const char *text, unsigned *out, struct err *e) {
+	char *end;
+	unsigned long n;
+
+	if (text == NULL)
+		return 0;
+	n = strtoul(text, &end, 10);
+	if (text[0] < '0' || text[0] > '9' || *end != '\0' || n < 1 || n > SERIES_MAX)
+		return err_set(e, EINVAL, "--%s wants a number of 1 to %d, not '%.40s'", name,
+			SERIES_MAX, text);
+	*out = (unsigned)n;
+	return 0;
+}
+
+static int read_percent(const char *name, const char *text, double *out, struct err *e) {
+	char *end;
+	double v;
+
+	if (text == NULL)
+		return 0;
+	v = strtod(text, &end);
+	if (text[0] < '0' || text[0] > '9' || strcmp(end, "%") != 0 || !(v > 0 && v <= 50))
+		return err_set(e, EINVAL, "--%s wants more than 0%% and up to 50%%, not '%.40s'",
+			name, text);
+	*out = v / 100;
+	return 0;
+}
+
+static int read_time(
+	const char *name, const char *text, uint64_t least, uint64_t *ns, struct err *e) {
+	struct err why;
+	uint64_t v;
+
+	if (text == NULL)
+		return 0;
+	if (units_duration(text, &v, &why) < 0)
+		return err_set(e, EINVAL, "--%s: %s", name, why.text);
+	if (v < least || v > TIME_MAX_H * 3600 * SECOND)
+		return err_set(e, EINVAL, "--%s wants %s to %dh, not '%.40s'", name,
+			least > 0 ? "10ms" : "0s", TIME_MAX_H, text);
+	*ns = v;
+	return 0;
+}
+
+/* Takes out of argv what all instruments have. */
+static int take_common(int *argc, char **argv, struct bench *b, struct options *o, struct err *e) {
+	static const char *const names[] = {
+		"repeat", "until", "repeat-max", "time", "omit", "o", NULL};
+	const char *v[sizeof(names) / sizeof(names[0])];
+
+	o->json = cli_flag(argc, argv, "j") | cli_flag(argc, argv, "json");
+	b->quiet = cli_flag(argc, argv, "quiet");
+	for (int i = 0; names[i] != NULL; i++) {
+		int bad = 0;
+
+		v[i] = cli_option(argc, argv, names[i], &bad);
+		if (bad)
+			return err_set(e, EINVAL, "%s%s wants a value",
+				names[i][1] != '\0' ? "--" : "-", names[i]);
+	}
+	if (v[2] != NULL && v[1] == NULL)
+		return err_set(e, EINVAL, "--repeat-max goes with --until; give that too");
+	b->repeat = v[1] != NULL ? REPEAT_UNTIL : REPEAT;
+	b->repeat_max = REPEAT_MAX;
+	b->time_ns = 10 * SECOND;
+	b->omit_ns = SECOND;
+	o->dir = v[5];
+	if (read_number("repeat", v[0], &b->repeat, e) < 0 ||
+		read_percent("until", v[1], &b->until, e) < 0 ||
+		read_number("repeat-max", v[2], &b->repeat_max, e) < 0 ||
+		read_time("time", v[3], SECOND / 100, &b->time_ns, e) < 0 ||
+		read_time("omit", v[4], 0, &b->omit_ns, e) < 0)
+		return -EINVAL;
+	if (v[2] == NULL && b->repeat_max < b->repeat)
+		b->repeat_max = b->repeat;
+	if (b->until > 0 && b->repeat_max < b->repeat)
+		return err_set(e, EINVAL, "--repeat-max %u is less than --repeat %u", b->repeat_max,
+			b->repeat);
+	return 0;
+}
+
+/* The directory is there, and can be written to, before an hour of measuring. */
+static int prepare_directory(const char *dir, struct err *e) {
+	struct stat st;
+	int no = 0;
+
+	if (mkdir(dir, 0777) < 0 && errno != EEXIST)
+		no = errno;
+	else if (stat(dir, &st) < 0)
+		no = errno;
+	else if (!S_ISDIR(st.st_mode))
+		no = ENOTDIR;
+	else if (access(dir, W_OK | X_OK) < 0)
+		no = errno;
+	return no == 0 ? 0 : err_set(e, no, "-o %s: %s", dir, strerror(no));
+}
+
+/* Did the instrument get far enough for a document to say something? */
+static bool holds_something(const json_t *doc) {
+	static const char *const lists[] = {
+		"figures", "latencies", "endpoints", "intervals", "searches", NULL};
+
+	for (int i = 0; lists[i] != NULL; i++)
+		if (json_array_size(json_object_get(doc, lists[i])) > 0)
+			return true;
+	return false;
+}
+
+/* Prints and writes what there is. */
+static int deliver(const struct bench *b, const struct options *o) {
+	struct err e;
+
+	if (o->json)
+		output_json(stdout, b->doc);
+	else
+		bench_table(stdout, b->doc);
+	if (o->dir != NULL && result_write(b->doc, o->dir, &e) < 0)
+		return cli_fail("%s", e.text);
+	return STATUS_DONE;
+}
+
+static int measure(const struct command *c, const struct instrument *tool, struct bench *b,
+	const struct options *o, int argc, char **argv) {
+	struct err e = {.text = ""};
+	int ret, status;
+
+	bench_catch();
+	ret = tool->run(b, argc, argv, &e);
+	bench_progress(b, -1, "%s", "");
+	if (ret == -EINVAL)
+		return cli_usage(c, "%s", e.text);
+	if (ret == -ECANCELED)
+		result_incomplete(b->doc, "interrupted");
+	else if (ret < 0)
+		result_incomplete(b->doc, "%s", e.text);
+	result_finish(b->doc);
+	if (ret < 0 && ret != -ECANCELED)
+		cli_fail("%s: %s", c->name, e.text);
+	if (ret < 0 && ret != -ECANCELED && !holds_something(b->doc))
+		return STATUS_REFUSED;
+	status = deliver(b, o);
+	return json_is_true(json_object_get(b->doc, "complete")) ? status : STATUS_REFUSED;
+}
+
+static const struct instrument *find_instrument(
+	const struct instrument *const *table, const char *name) {
+	for (; *table != NULL; table++)
+		if (strcmp((*table)->name, name) == 0)
+			return *table;
+	return NULL;
+}
+
+static const struct command *find_tool(const char *name) {
+	for (const struct command *const *t = tools; *t != NULL; t++)
+		if (strcmp((*t)->name + strlen("bench "), name) == 0)
+			return *t;
+	return NULL;
+}
+
+static int unknown(
+	const struct command *c, const struct instrument *const *table, const char *name) {
+	char list[256] = "";
+	size_t n = 0;
+
+	for (; *table != NULL && n < sizeof(list); table++)
+		n += (size_t)snprintf(
+			list + n, sizeof(list) - n, "%s%s", n > 0 ? ", " : "", (*table)->name);
+	for (const struct command *const *t = tools; *t != NULL && n < sizeof(list); t++)
+		n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", n > 0 ? ", " : "",
+			(*t)->name + strlen("bench "));
+	if (name == NULL)
+		return cli_usage(c, "measure what? there are: %s", list);
+	return cli_usage(c, "no such instrument '%s'; there are: %s", name, list);
+}
+
+int bench_command(
+	const struct command *c, const struct instrument *const *table, int argc, char **argv) {
+	struct options o = {0};
+	struct bench b = {0};
+	struct err e;
+	const struct command *tool = argc > 1 ? find_tool(argv[1]) : NULL;
+	const struct instrument *with;
+	struct command as = *c;
+	char name[64];
+	json_t *doc;
+	int status;
+
+	if (tool != NULL)
+		return tool->run(tool, argc - 1, argv + 1);
+	doc = result_new("", argc, argv); // with the command as it was given
+	b.doc = doc;
+	status = take_common(&argc, argv, &b, &o, &e);
+	with = argc > 1 ? find_instrument(table, argv[1]) : NULL;
+	if (with == NULL) {
+		status = unknown(c, table, argc > 1 ? argv[1] : NULL);
+		goto out;
+	}
+	snprintf(name, sizeof(name), "bench %s", with->name);
+	as.name = name;
+	if (status < 0) {
+		status = cli_usage(&as, "%s", e.text);
+		goto out;
+	}
+	json_object_set_new(doc, "instrument", json_string(with->name));
+	if (o.dir != NULL && prepare_directory(o.dir, &e) < 0)
+		status = cli_fail("%s: %s", name, e.text);
+	else
+		status = measure(&as, with, &b, &o, argc - 1, argv + 1);
+out:
+	json_decref(doc);
+	return status;
+}
+
+static int run(const struct command *c, int argc, char **argv) {
+	return bench_command(c, instruments, argc, argv);
+}
+
+/* Of `weir bench`, or of the one that argv[1] names. */
+static int help(const struct command *c, int argc, char **argv) {
+	const struct command *tool = argc > 1 ? find_tool(argv[1]) : NULL;
+	const struct instrument *with = argc > 1 ? find_instrument(instruments, argv[1]) : NULL;
+
+	if (tool != NULL) {
+		cli_help(tool);
+	} else if (with != NULL) {
+		printf("usage: weir bench %s %s\n\n%s.\n%s%s", with->name, with->args, with->brief,
+			with->help, common_help);
+	} else if (argc > 1 && argv[1][0] != '-') {
+		return unknown(c, instruments, argv[1]);
+	} else {
+		cli_help(c);
+		for (const struct instrument *const *t = instruments; *t != NULL; t++)
+			printf("  %-9s %s\n", (*t)->name, (*t)->brief);
+		for (const struct command *const *t = tools; *t != NULL; t++)
+			printf("  %-9s %s\n", (*t)->name + strlen("bench "), (*t)->brief);
+		fputs(common_help, stdout);
+	}
+	return STATUS_DONE;
+}
+
+const struct command cmd_bench = {
+	"bench",
+	"INSTRUMENT [OPTIONS]",
+	"Measure a path between virtual machines, namespaces or hosts",
+	"\n"
+	"'weir bench INSTRUMENT --help' tells more of one:\n"
+	"\n",
+	run,
+	help,
+};

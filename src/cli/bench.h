@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#ifndef WEIR_CLI_BENCH_H
+#define WEIR_CLI_BENCH_H
+
+#include <stdio.h>
+
+#include "bench/bench.h"
+#include "cli/cli.h"
+
+/* `weir bench`: what its instruments share on the command line and on the terminal. */
+
+/* Runs the instrument of the table (its end is a NULL) that argv names; argv[0] is "bench". Takes the
+ * options that all of them have, prints the document or writes it. An exit status. */
+int bench_command(
+	const struct command *c, const struct instrument *const *table, int argc, char **argv);
+
+/* The document as tables: figures, latencies, endpoints, cpu, then what a reader must know. */
+void bench_table(FILE *f, const json_t *doc);
+
+#endif

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#include <stdbool.h>
+#include <string.h>
+
+#include "cli/bench.h"
+#include "cli/output.h"
+
+/* Each part of the document becomes rows in which the figures are words already, since every row has a
+ * unit of its own. CELL_NUMBER prints words as they are, to the right. */
+
+enum { LABELS_MAX = 256, WORD_MAX = 64 };
+
+static const struct column figure_columns[] = {
+	{"FIGURE", "name", CELL_TEXT},
+	{"OF", "of", CELL_TEXT},
+	{"MEDIAN", "median", CELL_NUMBER},
+	{"MIN", "min", CELL_NUMBER},
+	{"MAX", "max", CELL_NUMBER},
+	{"SD", "sd", CELL_NUMBER},
+	{"95 %", "ci95", CELL_NUMBER},
+	{"REPEATS", "repeats", CELL_NUMBER},
+	{NULL},
+};
+static const struct column latency_columns[] = {
+	{"LATENCY", "name", CELL_TEXT},
+	{"OF", "of", CELL_TEXT},
+	{"MODE", "mode", CELL_TEXT},
+	{"COUNT", "count", CELL_NUMBER},
+	{"MIN", "min", CELL_NUMBER},
+	{"P50", "p50", CELL_NUMBER},
+	{"P90", "p90", CELL_NUMBER},
+	{"P99", "p99", CELL_NUMBER},
+	{"P99.9", "p999", CELL_NUMBER},
+	{"P99.99", "p9999", CELL_NUMBER},
+	{"MAX", "max", CELL_NUMBER},
+	{NULL},
+};
+static const struct column endpoint_columns[] = {
+	{"ENDPOINTS", "name", CELL_TEXT},
+	{"OF", "of", CELL_TEXT},
+	{"NUMBER", "number", CELL_NUMBER},
+	{"MEAN", "mean", CELL_NUMBER},
+	{"LEAST", "least", CELL_TEXT},
+	{"MOST", "most", CELL_TEXT},
+	{"SKEW", "skew", CELL_NUMBER},
+	{"CV", "cv", CELL_NUMBER},
+	{"JAIN", "jain", CELL_NUMBER},
+	{NULL},
+};
+static const struct column cpu_columns[] = {
+	{"HOST CPU", "of", CELL_TEXT},
+	{"BUSY", "busy", CELL_NUMBER},
+	{"USER", "user", CELL_NUMBER},
+	{"SYSTEM", "system", CELL_NUMBER},
+	{"SOFTIRQ", "softirq", CELL_NUMBER},
+	{"GUEST", "guest", CELL_NUMBER},
+	{"STEAL", "steal", CELL_NUMBER},
+	{"BUSIEST", "busiest", CELL_TEXT},
+	{"S/GBIT", "per_gbit", CELL_NUMBER},
+	{"S/MFRAME", "per_mframes", CELL_NUMBER},
+	{NULL},
+};
+
+/* The labels as "mss=100 path=veth". */
+static json_t *labels_of(const json_t *one) {
+	char text[LABELS_MAX] = "";
+	size_t n = 0;
+	const char *key;
+	json_t *v;
+
+	json_object_foreach (json_object_get(one, "labels"), key, v)
+		if (n < sizeof(text))
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s=%s",
+				n > 0 ? " " : "", key, json_string_value(v));
+	return json_string(text);
+}
+
+static json_t *with_unit(const json_t *v, const char *unit) {
+	char buf[WORD_MAX];
+
+	if (!json_is_number(v))
+		return NULL;
+	return json_string(output_unit(json_number_value(v), unit, buf, sizeof(buf)));
+}
+
+static json_t *format(const char *fmt, double v) {
+	char buf[WORD_MAX];
+
+	snprintf(buf, sizeof(buf), fmt, v);
+	return json_string(buf);
+}
+
+/* How far a value is from zero, beside the mean: "1.3%". Only then is it told by itself. */
+static json_t *beside_mean(const json_t *one, const char *name) {
+	double v = json_number_value(json_object_get(one, name));
+	double mean = json_number_value(json_object_get(one, "mean"));
+
+	if (!json_is_number(json_object_get(one, name)) || mean == 0)
+		return NULL;
+	return format("%.1f%%", v / (mean < 0 ? -mean : mean) * 100);
+}
+
+static json_t *row_of(const json_t *one) {
+	json_t *row = json_object();
+
+	json_object_set(row, "name", json_object_get(one, "name"));
+	json_object_set_new(row, "of", labels_of(one));
+	return row;
+}
+
+static json_t *figure_row(const json_t *one) {
+	static const char *const names[] = {"median", "min", "max", NULL};
+	const char *unit = json_string_value(json_object_get(one, "unit"));
+	size_t n = json_array_size(json_object_get(one, "values"));
+	json_t *row = row_of(one), *ci95 = beside_mean(one, "ci95");
+
+	// One value has no spread: its least and greatest would say what the median says.
+	for (int i = 0; names[i] != NULL && (n > 1 || i == 0); i++)
+		json_object_set_new(row, names[i], with_unit(json_object_get(one, names[i]), unit));
+	if (n > 1)
+		json_object_set_new(row, "sd", beside_mean(one, "sd"));
+	if (ci95 != NULL) {
+		char text[WORD_MAX];
+
+		snprintf(text, sizeof(text), "\u00b1%s", json_string_value(ci95));
+		json_object_set_new(row, "ci95", json_string(text));
+		json_decref(ci95);
+	}
+	json_object_set_new(row, "repeats", json_integer((json_int_t)n));
+	return row;
+}
+
+static json_t *latency_row(const json_t *one) {
+	static const char *const points[][2] = {{"min", "min"}, {"p50", "p50"}, {"p90", "p90"},
+		{"p99", "p99"}, {"p999", "p99.9"}, {"p9999", "p99.99"}, {"max", "max"}};
+	json_t *row = row_of(one);
+	double n = json_number_value(json_object_get(one, "count"));
+	char buf[WORD_MAX];
+
+	json_object_set(row, "mode", json_object_get(one, "mode"));
+	json_object_set_new(row, "count", json_string(output_unit(n, "", buf, sizeof(buf))));
+	for (unsigned i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
+		double ns = json_number_value(json_object_get(one, points[i][1]));
+
+		json_object_set_new(row, points[i][0],
+			json_string(output_unit(ns / 1e9, "s", buf, sizeof(buf))));
+	}
+	return row;
+}
+
+/* "vm3 9.41Gbit/s" */
+static json_t *named_value(const char *name, double v, const char *unit) {
+	char buf[WORD_MAX], text[LABELS_MAX];
+
+	snprintf(text, sizeof(text), "%s %s", name, output_unit(v, unit, buf, sizeof(buf)));
+	return json_string(text);
+}
+
+static json_t *endpoint_row(const json_t *one) {
+	const char *unit = json_string_value(json_object_get(one, "unit"));
+	const char *name, *least = NULL, *most = NULL;
+	double low = 0, high = 0, sum = 0;
+	json_t *row = row_of(one), *values = json_object_get(one, "values"), *v;
+	size_t n = json_object_size(values);
+	char buf[WORD_MAX];
+
+	json_object_foreach (values, name, v) {
+		double x = json_number_value(v);
+
+		if (least == NULL || x < low)
+			least = name, low = x;
+		if (most == NULL || x > high)
+			most = name, high = x;
+		sum += x;
+	}
+	json_object_set_new(row, "number", json_integer((json_int_t)n));
+	if (n > 0) {
+		json_object_set_new(row, "mean",
+			json_string(output_unit(sum / (double)n, unit, buf, sizeof(buf))));
+		json_object_set_new(row, "least", named_value(least, low, unit));
+		json_object_set_new(row, "most", named_value(most, high, unit));
+	}
+	json_object_set_new(row, "skew",
+		format("%.1f%%", 100 * json_number_value(json_object_get(one, "skew"))));
+	json_object_set_new(
+		row, "cv", format("%.1f%%", 100 * json_number_value(json_object_get(one, "cv"))));
+	json_object_set_new(
+		row, "jain", format("%.4f", json_number_value(json_object_get(one, "jain"))));
+	return row;
+}
+
+static json_t *cpu_row(const json_t *one) {
+	static const char *const parts[] = {"user", "system", "softirq", "guest", "steal", NULL};
+	static const char *const costs[] = {"per_gbit", "per_mframes", NULL};
+	json_t *row = row_of(one), *busiest = json_object_get(one, "busiest");
+	char text[WORD_MAX];
+
+	if (json_string_length(json_object_get(row, "of")) == 0)
+		json_object_set_new(row, "of", json_string("all"));
+	snprintf(text, sizeof(text), "%.2f of %lld",
+		json_number_value(json_object_get(one, "busy")),
+		(long long)json_integer_value(json_object_get(one, "cpus")));
+	json_object_set_new(row, "busy", json_string(text));
+	for (int i = 0; parts[i] != NULL; i++) {
+		double v =
+			json_number_value(json_object_get(json_object_get(one, "parts"), parts[i]));
+
+		// A CPU's hundredth is the least that is told.
+		if (v >= 0.005)
+			json_object_set_new(row, parts[i], format("%.2f", v));
+	}
+	for (int i = 0; costs[i] != NULL; i++)
+		if (json_object_get(one, costs[i]) != NULL)
+			json_object_set_new(row, costs[i],
+				format("%.3g", json_number_value(json_object_get(one, costs[i]))));
+	if (busiest != NULL) {
+		snprintf(text, sizeof(text), "CPU %lld %.0f%%",
+			(long long)json_integer_value(json_object_get(busiest, "cpu")),
+			100 * json_number_value(json_object_get(busiest, "busy")));
+		json_object_set_new(row, "busiest", json_string(text));
+	}
+	return row;
+}
+
+static const struct part {
+	const char *name;
+	const struct column *columns;
+	json_t *(*row)(const json_t *one);
+} parts[] = {
+	{"figures", figure_columns, figure_row},
+	{"latencies", latency_columns, latency_row},
+	{"endpoints", endpoint_columns, endpoint_row},
+	{"cpu", cpu_columns, cpu_row},
+};
+
+/* A document may come from a file, so its sentences are cleaned like the cells of a table. */
+static void print_sentence(FILE *f, const char *before, const json_t *v) {
+	char text[512];
+
+	fprintf(f, "%s: %s\n", before, output_cell(v, CELL_TEXT, text, sizeof(text)));
+}
+
+void bench_table(FILE *f, const json_t *doc) {
+	bool first = true;
+	size_t i;
+	json_t *one;
+
+	for (unsigned p = 0; p < sizeof(parts) / sizeof(parts[0]); p++) {
+		json_t *rows = json_array();
+
+		json_array_foreach (json_object_get(doc, parts[p].name), i, one)
+			json_array_append_new(rows, parts[p].row(one));
+		if (json_array_size(rows) > 0) {
+			fputs(first ? "" : "\n", f);
+			output_table(f, parts[p].columns, rows);
+			first = false;
+		}
+		json_decref(rows);
+	}
+	json_array_foreach (json_object_get(doc, "warnings"), i, one)
+		print_sentence(f, "warning", one);
+	if (!json_is_true(json_object_get(doc, "complete")))
+		print_sentence(f, "incomplete", json_object_get(doc, "why_incomplete"));
+}
