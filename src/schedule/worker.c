@@ -413,7 +413,7 @@ static void workers_pass(struct workers *all) {
 
 void workers_set_capture(struct workers *all, capture_fn *fn, void *arg) {
 	// Taken away before what it points at goes: no worker is inside when this returns.
-	if (fn != NULL)
+	if (fn != NULL && all->capture_arg != arg)
 		all->capture_arg = arg;
 	atomic_store(&all->capture, fn);
 	workers_pass(all);
