@@ -20,7 +20,10 @@ struct hostcpu *hostcpu_begin(const pid_t *pids, const char *const *roles, unsig
  * {"seconds", "cpus": online, "busy": CPUs busy on average (all but idle and iowait),
  *  "parts": {"user", "nice", "system", "irq", "softirq", "steal", "guest"}, each in CPUs,
  *  "busiest": {"cpu": 3, "busy": 0.99},
- *  "threads": [{"role", "name", "pid", "tid", "busy": CPUs, "waited": CPUs' worth of runnable waiting}]} */
+ *  "threads": [{"role", "name", "pid", "tid", "busy": CPUs, "waited": CPUs' worth of runnable waiting}]}
+ * A thread that began meanwhile counts from then. What the threads of a process did that ended meanwhile
+ * is one entry, "name": "(ended)", "tid" and "waited" null. A process that is gone has no entry; one that
+ * has ended and was not waited for still has. */
 json_t *hostcpu_end(struct hostcpu *h);
 
 /* Adds "per_gbit" (CPU seconds a Gbit) and "per_mframes" (CPU seconds a million frames) for what was
