@@ -5,14 +5,20 @@
 
 #include <jansson.h>
 
-/* Under what a figure was measured: {"host", "kernel", "cpu", "cpus", "governor", "isolated", "smt",
- * "numa_nodes", "hugepages": {...}, "virtualised", "load": 0.1, "others": [{"pid", "name", "busy"}],
- * "versions": {"weir", "dpdk", "qemu", "ovs"}}; what cannot be found out is null. Takes about 0.2 s,
- * for the load of others to be seen. */
+/* Under what a figure was measured:
+ * {"host", "kernel", "cpu": model, "cpus": online, "governor", "isolated": "2-3", "smt": true,
+ *  "numa_nodes", "hugepages": {"transparent": "madvise", "2048kB": {"total", "free"}, ...},
+ *  "virtualised": true, "versions": {"weir", "dpdk", "qemu", "ovs"},
+ *  "load": CPUs busy on average, "others": [{"pid", "name", "busy": CPUs}] (the busiest, without the
+ *  caller),
+ *  "counters": {"seconds", "stolen": CPU seconds, "throttled": times a CPU slowed down for heat,
+ *  "held_back": times the control group's quota ran out}, of which differences count};
+ * what cannot be found out is null. Takes about 0.3 s, for the load of others to be seen. */
 json_t *conditions_collect(void);
 
-/* Sentences about what spoils figures here: another process that is busy, a governor that is not
- * "performance", a CPU that was throttled or whose time was stolen since `before`. Calls `say` for each. */
+/* Sentences about what spoils figures here: others that are busy before or after, a governor that is not
+ * "performance", CPUs that were throttled or stolen in between. Calls `say` for each. Either may come
+ * from a file. */
 void conditions_judge(const json_t *before, const json_t *after,
 	void (*say)(void *arg, const char *sentence), void *arg);
 

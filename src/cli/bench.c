@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/units.h"
+#include "bench/conditions.h"
 #include "bench/result.h"
 #include "cli/output.h"
 
@@ -20,10 +21,11 @@ static const struct instrument *const instruments[] = {
 	NULL,
 };
 
-/* The name of a tool is "bench NAME". */
 static const struct command *const tools[] = {
 	NULL,
 };
+
+static const struct bench_face face = {instruments, tools, conditions_collect};
 
 static const char common_help[] =
 	"\n"
@@ -169,13 +171,35 @@ static int deliver(const struct bench *b, const struct options *o) {
 	return STATUS_DONE;
 }
 
-static int measure(const struct command *c, const struct instrument *tool, struct bench *b,
-	const struct options *o, int argc, char **argv) {
+static void warn(void *doc, const char *sentence) {
+	result_warn(doc, "%s", sentence);
+}
+
+/* Runs the instrument between two looks at the machine. */
+static int run_judged(const struct bench_face *f, const struct instrument *with, struct bench *b,
+	int argc, char **argv, struct err *e) {
+	json_t *before = f->conditions(), *after;
+	int ret;
+
+	json_object_set(b->doc, "conditions", before);
+	ret = with->run(b, argc, argv, e);
+	if (ret != -EINVAL) {
+		after = f->conditions();
+		conditions_judge(before, after, warn, b->doc);
+		json_decref(after);
+	}
+	json_decref(before);
+	return ret;
+}
+
+static int measure(const struct command *c, const struct bench_face *f,
+	const struct instrument *with, struct bench *b, const struct options *o, int argc,
+	char **argv) {
 	struct err e = {.text = ""};
 	int ret, status;
 
 	bench_catch();
-	ret = tool->run(b, argc, argv, &e);
+	ret = run_judged(f, with, b, argc, argv, &e);
 	bench_progress(b, -1, "%s", "");
 	if (ret == -EINVAL)
 		return cli_usage(c, "%s", e.text);
@@ -192,83 +216,80 @@ static int measure(const struct command *c, const struct instrument *tool, struc
 	return json_is_true(json_object_get(b->doc, "complete")) ? status : STATUS_REFUSED;
 }
 
-static const struct instrument *find_instrument(
-	const struct instrument *const *table, const char *name) {
-	for (; *table != NULL; table++)
-		if (strcmp((*table)->name, name) == 0)
-			return *table;
-	return NULL;
-}
-
-static const struct command *find_tool(const char *name) {
-	for (const struct command *const *t = tools; *t != NULL; t++)
-		if (strcmp((*t)->name + strlen("bench "), name) == 0)
+static const struct instrument *find_instrument(const struct bench_face *f, const char *name) {
+	for (const struct instrument *const *t = f->instruments; *t != NULL; t++)
+		if (strcmp((*t)->name, name) == 0)
 			return *t;
 	return NULL;
 }
 
-static int unknown(
-	const struct command *c, const struct instrument *const *table, const char *name) {
+/* What a tool is called behind "weir bench". */
+static const char *short_name(const struct command *tool) {
+	return tool->name + strlen("bench ");
+}
+
+static const struct command *find_tool(const struct bench_face *f, const char *name) {
+	for (const struct command *const *t = f->tools; *t != NULL; t++)
+		if (strcmp(short_name(*t), name) == 0)
+			return *t;
+	return NULL;
+}
+
+static int unknown(const struct command *c, const struct bench_face *f, const char *name) {
 	char list[256] = "";
 	size_t n = 0;
 
-	for (; *table != NULL && n < sizeof(list); table++)
+	for (const struct instrument *const *t = f->instruments; *t != NULL && n < sizeof(list);
+		t++)
 		n += (size_t)snprintf(
-			list + n, sizeof(list) - n, "%s%s", n > 0 ? ", " : "", (*table)->name);
-	for (const struct command *const *t = tools; *t != NULL && n < sizeof(list); t++)
-		n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", n > 0 ? ", " : "",
-			(*t)->name + strlen("bench "));
+			list + n, sizeof(list) - n, "%s%s", n > 0 ? ", " : "", (*t)->name);
+	for (const struct command *const *t = f->tools; *t != NULL && n < sizeof(list); t++)
+		n += (size_t)snprintf(
+			list + n, sizeof(list) - n, "%s%s", n > 0 ? ", " : "", short_name(*t));
 	if (name == NULL)
 		return cli_usage(c, "measure what? there are: %s", list);
 	return cli_usage(c, "no such instrument '%s'; there are: %s", name, list);
 }
 
-int bench_command(
-	const struct command *c, const struct instrument *const *table, int argc, char **argv) {
+int bench_command(const struct command *c, const struct bench_face *f, int argc, char **argv) {
+	const struct command *tool = argc > 1 ? find_tool(f, argv[1]) : NULL;
+	const struct instrument *with;
 	struct options o = {0};
 	struct bench b = {0};
-	struct err e;
-	const struct command *tool = argc > 1 ? find_tool(argv[1]) : NULL;
-	const struct instrument *with;
 	struct command as = *c;
 	char name[64];
-	json_t *doc;
+	struct err e;
 	int status;
 
 	if (tool != NULL)
 		return tool->run(tool, argc - 1, argv + 1);
-	doc = result_new("", argc, argv); // with the command as it was given
-	b.doc = doc;
+	b.doc = result_new("", argc, argv); // with the command as it was given
 	status = take_common(&argc, argv, &b, &o, &e);
-	with = argc > 1 ? find_instrument(table, argv[1]) : NULL;
-	if (with == NULL) {
-		status = unknown(c, table, argc > 1 ? argv[1] : NULL);
-		goto out;
-	}
-	snprintf(name, sizeof(name), "bench %s", with->name);
+	with = argc > 1 ? find_instrument(f, argv[1]) : NULL;
+	snprintf(name, sizeof(name), "bench %s", with != NULL ? with->name : "");
 	as.name = name;
-	if (status < 0) {
+	if (with == NULL) {
+		status = unknown(c, f, argc > 1 ? argv[1] : NULL);
+	} else if (status < 0) {
 		status = cli_usage(&as, "%s", e.text);
-		goto out;
-	}
-	json_object_set_new(doc, "instrument", json_string(with->name));
-	if (o.dir != NULL && prepare_directory(o.dir, &e) < 0)
+	} else if (o.dir != NULL && prepare_directory(o.dir, &e) < 0) {
 		status = cli_fail("%s: %s", name, e.text);
-	else
-		status = measure(&as, with, &b, &o, argc - 1, argv + 1);
-out:
-	json_decref(doc);
+	} else {
+		json_object_set_new(b.doc, "instrument", json_string(with->name));
+		status = measure(&as, f, with, &b, &o, argc - 1, argv + 1);
+	}
+	json_decref(b.doc);
 	return status;
 }
 
 static int run(const struct command *c, int argc, char **argv) {
-	return bench_command(c, instruments, argc, argv);
+	return bench_command(c, &face, argc, argv);
 }
 
 /* Of `weir bench`, or of the one that argv[1] names. */
 static int help(const struct command *c, int argc, char **argv) {
-	const struct command *tool = argc > 1 ? find_tool(argv[1]) : NULL;
-	const struct instrument *with = argc > 1 ? find_instrument(instruments, argv[1]) : NULL;
+	const struct command *tool = argc > 1 ? find_tool(&face, argv[1]) : NULL;
+	const struct instrument *with = argc > 1 ? find_instrument(&face, argv[1]) : NULL;
 
 	if (tool != NULL) {
 		cli_help(tool);
@@ -276,13 +297,13 @@ static int help(const struct command *c, int argc, char **argv) {
 		printf("usage: weir bench %s %s\n\n%s.\n%s%s", with->name, with->args, with->brief,
 			with->help, common_help);
 	} else if (argc > 1 && argv[1][0] != '-') {
-		return unknown(c, instruments, argv[1]);
+		return unknown(c, &face, argv[1]);
 	} else {
 		cli_help(c);
 		for (const struct instrument *const *t = instruments; *t != NULL; t++)
 			printf("  %-9s %s\n", (*t)->name, (*t)->brief);
 		for (const struct command *const *t = tools; *t != NULL; t++)
-			printf("  %-9s %s\n", (*t)->name + strlen("bench "), (*t)->brief);
+			printf("  %-9s %s\n", short_name(*t), (*t)->brief);
 		fputs(common_help, stdout);
 	}
 	return STATUS_DONE;

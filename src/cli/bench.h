@@ -10,10 +10,16 @@
 
 /* `weir bench`: what its instruments share on the command line and on the terminal. */
 
-/* Runs the instrument of the table (its end is a NULL) that argv names; argv[0] is "bench". Takes the
- * options that all of them have, prints the document or writes it. An exit status. */
-int bench_command(
-	const struct command *c, const struct instrument *const *table, int argc, char **argv);
+/* What there is to dispatch to; the command's own is in bench.c, tests bring theirs. */
+struct bench_face {
+	const struct instrument *const *instruments; /* ends with NULL */
+	const struct command *const *tools; /* the same; the name of a tool is "bench NAME" */
+	json_t *(*conditions)(void);
+};
+
+/* Runs the instrument or tool that argv names; argv[0] is "bench". For an instrument: takes the options
+ * that all of them have, prints the document or writes it. An exit status. */
+int bench_command(const struct command *c, const struct bench_face *face, int argc, char **argv);
 
 /* The document as tables: figures, latencies, endpoints, cpu, then what a reader must know. */
 void bench_table(FILE *f, const json_t *doc);

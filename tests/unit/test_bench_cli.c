@@ -63,7 +63,26 @@ static int probe(struct bench *b, int argc, char **argv, struct err *e) {
 }
 
 static const struct instrument instrument = {"probe", "[WHAT]", "Probe", "", probe};
-static const struct instrument *const table[] = {&instrument, NULL};
+static const struct instrument *const instruments[] = {&instrument, NULL};
+
+static int tell_words(const struct command *c, int argc, char **argv) {
+	printf("%s has %d words, the last is %s\n", c->name, argc, argv[argc - 1]);
+	return STATUS_DONE;
+}
+
+static const struct command tool = {"bench words", "", "", "", tell_words};
+static const struct command *const tools[] = {&tool, NULL};
+
+/* Nobody else is about, but from a document each time; its CPUs are stolen when asked to be. */
+static bool thief;
+
+static json_t *conditions(void) {
+	static unsigned looks;
+
+	looks++;
+	return json_pack("{s:i, s:f, s:[], s:{s:f, s:f}}", "cpus", 4, "load", 0.0, "others",
+		"counters", "seconds", (double)looks, "stolen", thief ? looks * 0.5 : 0.0);
+}
 
 static char out[65536], errors[4096];
 
@@ -78,6 +97,7 @@ static void read_back(FILE *f, char *buf, size_t size) {
 /* Runs `weir LINE`; what it prints is in out and errors. */
 static int bench(const char *line) {
 	static const struct command c = {.name = "bench"};
+	static const struct bench_face face = {instruments, tools, conditions};
 	FILE *o = tmpfile(), *e = tmpfile();
 	int was_out = dup(STDOUT_FILENO), was_err = dup(STDERR_FILENO);
 	char copy[256], *argv[32];
@@ -91,7 +111,7 @@ static int bench(const char *line) {
 	dup2(fileno(o), STDOUT_FILENO);
 	dup2(fileno(e), STDERR_FILENO);
 	bench_stopped = 0;
-	status = bench_command(&c, table, argc, argv);
+	status = bench_command(&c, &face, argc, argv);
 	bench_stopped = 0;
 	fflush(stdout);
 	dup2(was_out, STDOUT_FILENO);
@@ -201,6 +221,27 @@ static void failed_at_once_only_the_reason_is_said(void **state) {
 	assert_string_equal(errors, "weir: bench probe: no right to make namespaces\n");
 }
 
+static void what_spoils_the_figures_is_told_with_them(void **state) {
+	json_t *doc;
+
+	thief = true;
+	doc = bench_json("bench probe -j", STATUS_DONE);
+	assert_string_equal(json_string_value(json_array_get(json_object_get(doc, "warnings"), 0)),
+		"a hypervisor took 0.50 CPUs away on average (steal)");
+	assert_int_equal(
+		json_integer_value(json_object_get(json_object_get(doc, "conditions"), "cpus")), 4);
+	json_decref(doc);
+	assert_int_equal(bench("bench probe"), STATUS_DONE);
+	thief = false;
+	assert_non_null(
+		strstr(out, "\nwarning: a hypervisor took 0.50 CPUs away on average (steal)\n"));
+}
+
+static void a_tool_gets_its_words_as_they_are(void **state) {
+	assert_int_equal(bench("bench words -j --time x"), STATUS_DONE);
+	assert_string_equal(out, "bench words has 4 words, the last is x\n");
+}
+
 static void a_bad_option_is_one_sentence_and_status_2(void **state) {
 	static const char *const cases[][2] = {
 		{"bench probe bad", "bench probe: no such endpoint 'x'; "},
@@ -221,8 +262,8 @@ static void a_bad_option_is_one_sentence_and_status_2(void **state) {
 		{"bench probe --omit 25h", "--omit wants 0s to 24h, not '25h'; "},
 		{"bench probe -o", "bench probe: -o wants a value; "},
 		{"bench probe --time", "bench probe: --time wants a value; "},
-		{"bench porbe", "bench: no such instrument 'porbe'; there are: probe"},
-		{"bench", "bench: measure what? there are: probe"},
+		{"bench porbe", "bench: no such instrument 'porbe'; there are: probe, words; "},
+		{"bench", "bench: measure what? there are: probe, words; "},
 	};
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -277,6 +318,8 @@ int main(void) {
 		cmocka_unit_test(interrupted_what_was_measured_is_printed_and_marked_incomplete),
 		cmocka_unit_test(failed_half_way_what_was_measured_is_printed_and_the_reason_said),
 		cmocka_unit_test(failed_at_once_only_the_reason_is_said),
+		cmocka_unit_test(what_spoils_the_figures_is_told_with_them),
+		cmocka_unit_test(a_tool_gets_its_words_as_they_are),
 		cmocka_unit_test(a_bad_option_is_one_sentence_and_status_2),
 		cmocka_unit_test(the_result_is_written_into_a_directory_that_is_made),
 		cmocka_unit_test(a_directory_that_cannot_be_written_to_is_refused_before_measuring),
