@@ -18,10 +18,13 @@
  * A new one adds a line to its table. */
 
 static const struct instrument *const instruments[] = {
+	&bench_stream,
 	NULL,
 };
 
 static const struct command *const tools[] = {
+	&cmd_bench_serve,
+	&cmd_bench_agent,
 	NULL,
 };
 

@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors
+ *
+ * The coordinator's side: agents are opened, asked and heard. An agent that has a job ticks, so that a
+ * machine which vanished without a word is told from one that is merely quiet. Ticks can be late when
+ * the path that is measured is also the one they come on, and is full: what its peer still receives
+ * counts as a sign of life too. */
+#include "bench/agent.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "bench/clock.h"
+#include "bench/lines.h"
+
+enum {
+	ANSWER_MAX = 16 << 20, // bytes of a line: a histogram takes some 200 KiB
+	CONNECT_MS = 3000,
+	END_MS = 2000 // for a child to end by itself
+};
+
+struct agent {
+	struct endpoint ep;
+	struct lines lines;
+	pid_t pid; // of the child, 0: none
+	json_t *hello, *events; // events that came while an answer was awaited
+	bool gone;
+	uint64_t heard, got; // last sign of life; bytes it said it had received
+};
+
+static int gone(struct agent *a, struct err *e) {
+	a->gone = true;
+	return err_set(e, EPIPE, "endpoint %s has vanished", a->ep.text);
+}
+
+/* Adds a name to a list of them, as far as there is room; returns its new length. */
+static size_t list_add(char *list, size_t size, size_t used, const char *name) {
+	int n = snprintf(list + used, size - used, "%s%s", used > 0 ? ", " : "", name);
+
+	if (n > 0 && used + (size_t)n < size)
+		return used + (size_t)n;
+	list[used] = '\0';
+	return used;
+}
+
+/* Says which namespaces there are. */
+static int no_ns(const struct endpoint *ep, struct err *e) {
+	DIR *d = opendir("/run/netns");
+	char names[256] = "";
+	size_t used = 0;
+	struct dirent *f;
+
+	while (d != NULL && (f = readdir(d)) != NULL) {
+		if (f->d_name[0] != '.')
+			used = list_add(names, sizeof(names), used, f->d_name);
+	}
+	if (d != NULL)
+		closedir(d);
+	return err_set(e, ENOENT, "endpoint %s: no such namespace; there are: %s", ep->text,
+		used > 0 ? names : "none (make one with `ip netns add`)");
+}
+
+static int no_if(const struct endpoint *ep, struct err *e) {
+	struct if_nameindex *all = if_nameindex();
+	char names[256] = "";
+	size_t used = 0;
+
+	for (struct if_nameindex *i = all; i != NULL && i->if_name != NULL; i++)
+		used = list_add(names, sizeof(names), used, i->if_name);
+	if (all != NULL)
+		if_freenameindex(all);
+	return err_set(e, ENODEV, "endpoint %s: no such interface; there are: %s", ep->text, names);
+}
+
+/* The child's life; does not return. Ctrl-C is for the coordinator, who then ends its agents. */
+static void child(int fd, int ns, const struct endpoint *ep, pid_t parent) {
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGPIPE, SIG_IGN);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	if (ns >= 0 && setns(ns, CLONE_NEWNET) < 0) {
+		dprintf(fd, "{\"error\": \"cannot enter the namespace: %s\"}\n", strerror(errno));
+		_exit(1);
+	}
+	fd = dup2(fd, 3);
+	close_range(4, ~0U, 0); // other agents' streams among them
+	_exit(agent_run(fd, ep->kind == ENDPOINT_IF ? ep->name : NULL) < 0);
+}
+
+static int open_child(struct agent *a, struct err *e) {
+	char path[ENDPOINT_NAME_MAX + 16];
+	int pair[2], ns = -1;
+	pid_t self = getpid();
+
+	snprintf(path, sizeof(path), "/run/netns/%s", a->ep.name);
+	if (a->ep.kind == ENDPOINT_NS)
+		ns = open(path, O_RDONLY | O_CLOEXEC);
+	if (a->ep.kind == ENDPOINT_NS && ns < 0)
+		return errno == ENOENT ? no_ns(&a->ep, e)
+				       : err_set(e, errno, "endpoint %s: %s: %s", a->ep.text, path,
+						 strerror(errno));
+	if (a->ep.kind == ENDPOINT_IF && if_nametoindex(a->ep.name) == 0)
+		return no_if(&a->ep, e);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+		close(ns);
+		return err_set(e, errno, "cannot make a socket: %s", strerror(errno));
+	}
+	a->pid = fork();
+	if (a->pid == 0)
+		child(pair[1], ns, &a->ep, self);
+	close(pair[1]);
+	if (ns >= 0)
+		close(ns);
+	if (a->pid < 0) {
+		a->pid = 0;
+		close(pair[0]);
+		return err_set(e, EAGAIN, "cannot start a process");
+	}
+	return pair[0];
+}
+
+/* connect that is bounded; takes a socket that does not block. */
+static int connect_in_time(int fd, const struct addrinfo *to) {
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+	socklen_t len = sizeof(int);
+	int rc = 0;
+
+	if (connect(fd, to->ai_addr, to->ai_addrlen) == 0)
+		return 0;
+	if (errno != EINPROGRESS)
+		return -errno;
+	if (poll(&p, 1, CONNECT_MS) <= 0)
+		return -ETIMEDOUT;
+	getsockopt(fd, SOL_SOCKET, SO_ERROR, &rc, &len);
+	return -rc;
+}
+
+static int open_host(const struct endpoint *ep, struct err *e) {
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
+	int fd = -1, rc, one = 1;
+	char port[8];
+
+	snprintf(port, sizeof(port), "%u", ep->port);
+	rc = getaddrinfo(ep->name, port, &hints, &found);
+	if (rc != 0)
+		return err_set(e, ENOENT,
+			"endpoint '%s': no host of that name (%s); there are: " ENDPOINT_KINDS,
+			ep->text, gai_strerror(rc));
+	rc = -ENOENT;
+	for (struct addrinfo *i = found; i != NULL && fd < 0; i = i->ai_next) {
+		fd = socket(i->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		rc = fd < 0 ? -errno : connect_in_time(fd, i);
+		if (rc < 0 && fd >= 0) {
+			close(fd);
+			fd = -1;
+		}
+	}
+	freeaddrinfo(found);
+	if (fd < 0)
+		return err_set(e, -rc,
+			"endpoint %s: port %u does not answer: %s; is `weir bench serve` running "
+			"there, and with --listen?",
+			ep->text, ep->port, strerror(-rc));
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	return fd;
+}
+
+static int open_stream(struct agent *a, struct err *e) {
+	switch (a->ep.kind) {
+	case ENDPOINT_NS:
+	case ENDPOINT_IF:
+		return open_child(a, e);
+	case ENDPOINT_HOST:
+		return open_host(&a->ep, e);
+	default:
+		return err_set(e, EINVAL,
+			"endpoint %s is not for this instrument, which takes ns:NAME, if:NAME and "
+			"HOST[:PORT]",
+			a->ep.text);
+	}
+}
+
+struct agent *agent_open(const struct endpoint *ep, struct err *e) {
+	struct agent *a = calloc(1, sizeof(*a));
+	int fd;
+
+	if (a == NULL) {
+		err_set(e, ENOMEM, "out of memory");
+		return NULL;
+	}
+	a->ep = *ep;
+	a->lines.fd = -1;
+	fd = open_stream(a, e);
+	if (fd < 0)
+		goto failed;
+	if (lines_init(&a->lines, fd, ANSWER_MAX) < 0) {
+		close(fd);
+		a->lines.fd = -1;
+		err_set(e, ENOMEM, "out of memory");
+		goto failed;
+	}
+	a->events = json_array();
+	a->hello = agent_ask(a, "hello", json_pack("{s:i}", "protocol", AGENT_PROTOCOL), e);
+	if (a->hello == NULL)
+		goto failed;
+	if (json_integer_value(json_object_get(a->hello, "protocol")) == AGENT_PROTOCOL)
+		return a;
+	err_set(e, EPROTO, "endpoint %s speaks protocol %lld, this weir %d; use the same version",
+		ep->text, (long long)json_integer_value(json_object_get(a->hello, "protocol")),
+		AGENT_PROTOCOL);
+failed:
+	agent_close(a);
+	return NULL;
+}
+
+void agent_close(struct agent *a) {
+	uint64_t end = clock_ns() + END_MS * NS_PER_MS;
+
+	if (a == NULL)
+		return;
+	if (a->lines.fd >= 0)
+		close(a->lines.fd); // of which a child ends
+	lines_fini(&a->lines);
+	while (a->pid > 0 && waitpid(a->pid, NULL, WNOHANG) == 0) {
+		if (clock_ns() > end)
+			kill(a->pid, SIGKILL);
+		usleep(2000);
+	}
+	json_decref(a->hello);
+	json_decref(a->events);
+	free(a);
+}
+
+/* One message: an event is queued (ticks are only noted), an answer returned in *answer. */
+static void sort(struct agent *a, json_t *msg, json_t **answer) {
+	const char *event = json_string_value(json_object_get(msg, "event"));
+
+	a->heard = clock_ns();
+	if (event == NULL && answer != NULL) {
+		json_decref(*answer);
+		*answer = msg;
+	} else if (event != NULL && strcmp(event, "tick") != 0) {
+		json_array_append_new(a->events, msg);
+	} else {
+		json_t *got = json_object_get(msg, "got");
+
+		a->got = json_is_integer(got) ? (uint64_t)json_integer_value(got) : a->got;
+		json_decref(msg);
+	}
+}
+
+json_t *agent_ask(struct agent *a, const char *what, json_t *args, struct err *e) {
+	json_t *msg, *answer = NULL, *ok;
+	uint64_t end = clock_ns() + AGENT_PATIENCE_MS * NS_PER_MS;
+	int ret;
+
+	if (args == NULL)
+		args = json_object();
+	json_object_set_new(args, "do", json_string(what));
+	ret = a->gone ? -EPIPE : lines_write(&a->lines, args, AGENT_SILENCE_MS);
+	json_decref(args);
+	while (ret == 0 && answer == NULL && clock_ns() < end) {
+		ret = lines_read(&a->lines, &msg, 100);
+		if (ret == 0)
+			sort(a, msg, &answer);
+		ret = ret == -EAGAIN ? 0 : ret;
+	}
+	if (ret == -EPROTO || ret == -EMSGSIZE) {
+		a->gone = true;
+		err_set(e, EPROTO, "endpoint %s does not speak as a weir agent does", a->ep.text);
+		return NULL;
+	}
+	if (answer == NULL) {
+		gone(a, e);
+		return NULL;
+	}
+	ok = json_object_get(answer, "ok");
+	if (ok == NULL) {
+		const char *why = json_string_value(json_object_get(answer, "error"));
+
+		err_set(e, EREMOTEIO, "endpoint %s: %.400s", a->ep.text,
+			why != NULL ? why : "no reason given");
+	}
+	json_incref(ok);
+	json_decref(answer);
+	return ok;
+}
+
+/* Reads what is there; false when the stream has ended. */
+static bool read_all(struct agent *a) {
+	json_t *msg;
+	int ret;
+
+	while ((ret = lines_read(&a->lines, &msg, 0)) == 0)
+		sort(a, msg, NULL);
+	return ret == -EAGAIN;
+}
+
+/* Reads from all; the first that has vanished, -1: none. */
+static int look(struct agent *const *a, unsigned n) {
+	uint64_t now = clock_ns();
+
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t was = a[i]->got;
+
+		if (a[i]->gone || !read_all(a[i]))
+			return (int)i;
+		for (unsigned j = 0; j < n && a[i]->got > was; j++)
+			a[j]->heard = now; // somebody sends
+	}
+	for (unsigned i = 0; i < n; i++)
+		if (json_array_size(a[i]->events) == 0 &&
+			now > a[i]->heard + AGENT_SILENCE_MS * NS_PER_MS)
+			return (int)i;
+	return -1;
+}
+
+int agents_wait(struct agent *const *a, unsigned n, int timeout_ms, unsigned *which, json_t **event,
+	struct err *e) {
+	uint64_t end = clock_ns() + (uint64_t)timeout_ms * NS_PER_MS;
+	struct pollfd p[AGENTS_MAX];
+
+	for (unsigned i = 0; i < n && i < AGENTS_MAX; i++)
+		p[i] = (struct pollfd){.fd = a[i]->lines.fd, .events = POLLIN};
+	for (;;) {
+		int lost = look(a, n);
+
+		for (unsigned i = 0; i < n; i++) {
+			if (json_array_size(a[i]->events) == 0)
+				continue;
+			*event = json_incref(json_array_get(a[i]->events, 0));
+			json_array_remove(a[i]->events, 0);
+			*which = i;
+			return 0;
+		}
+		if (lost >= 0) {
+			*which = (unsigned)lost;
+			return gone(a[lost], e);
+		}
+		if (clock_ns() >= end)
+			return -EAGAIN;
+		poll(p, n < AGENTS_MAX ? n : AGENTS_MAX, 20);
+	}
+}
+
+bool agent_gone(const struct agent *a) {
+	return a->gone;
+}
+
+const struct endpoint *agent_endpoint(const struct agent *a) {
+	return &a->ep;
+}
+
+const json_t *agent_hello(const struct agent *a) {
+	return a->hello;
+}
+
+bool agents_together(const struct agent *a, const struct agent *b) {
+	const char *x = json_string_value(json_object_get(a->hello, "boot"));
+	const char *y = json_string_value(json_object_get(b->hello, "boot"));
+
+	return x != NULL && y != NULL && strcmp(x, y) == 0;
+}
+
+/* The address by which a server was reached; false when that is this host's own and means nothing to
+ * others. */
+static bool peer_address(const struct agent *a, char *text, size_t size) {
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof(sa);
+
+	return a->ep.kind == ENDPOINT_HOST &&
+	       getpeername(a->lines.fd, (struct sockaddr *)&sa, &len) == 0 &&
+	       getnameinfo((struct sockaddr *)&sa, len, text, (socklen_t)size, NULL, 0,
+		       NI_NUMERICHOST) == 0;
+}
+
+static bool is_loopback(const char *address) {
+	return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
+}
+
+/* Are both addresses in one network of that many bits? */
+static bool shared(const char *a, const char *b, unsigned prefix) {
+	unsigned char x[16] = {0}, y[16] = {0};
+	int family = strchr(a, ':') != NULL ? AF_INET6 : AF_INET;
+
+	if (inet_pton(family, a, x) != 1 || inet_pton(family, b, y) != 1)
+		return false;
+	for (unsigned i = 0; i < prefix && i < 128; i++)
+		if (((x[i / 8] ^ y[i / 8]) >> (7 - i % 8) & 1) != 0)
+			return false;
+	return true;
+}
+
+static const char *address_at(const json_t *list, size_t i) {
+	const char *text = json_string_value(json_object_get(json_array_get(list, i), "address"));
+
+	return text != NULL ? text : "";
+}
+
+static const char *choose(const json_t *from, const json_t *to) {
+	for (size_t i = 0; i < json_array_size(to); i++)
+		for (size_t j = 0; j < json_array_size(from); j++) {
+			json_t *prefix = json_object_get(json_array_get(to, i), "prefix");
+
+			if (shared(address_at(to, i), address_at(from, j),
+				    (unsigned)json_integer_value(prefix)))
+				return address_at(to, i);
+		}
+	return address_at(to, 0);
+}
+
+int agents_address(struct agent *from, struct agent *to, const char *given, char *address,
+	size_t size, struct err *e) {
+	char peer[INET6_ADDRSTRLEN + 20];
+	json_t *ours, *theirs;
+	const char *best;
+	int ret = 0;
+
+	if (given != NULL) {
+		snprintf(address, size, "%s", given);
+		return 0;
+	}
+	if (from->ep.kind == ENDPOINT_IF && to->ep.kind == ENDPOINT_IF)
+		return err_set(e, EINVAL,
+			"%s and %s are of one namespace, which keeps traffic between its own "
+			"addresses to itself; move one with `ip link set %s netns NAME`",
+			from->ep.text, to->ep.text, to->ep.name);
+	if (peer_address(to, address, size) &&
+		(!is_loopback(address) ||
+			(peer_address(from, peer, sizeof(peer)) && is_loopback(peer))))
+		return 0;
+	ours = agent_ask(from, "addresses", NULL, e);
+	theirs = ours != NULL ? agent_ask(to, "addresses", NULL, e) : NULL;
+	best = theirs != NULL ? choose(ours, theirs) : NULL;
+	if (best == NULL)
+		ret = -EPIPE;
+	else if (best[0] == '\0')
+		ret = err_set(e, EADDRNOTAVAIL,
+			"endpoint %s has no address; give it one with `ip addr add`, and set its "
+			"interface up",
+			to->ep.text);
+	else
+		snprintf(address, size, "%s", best);
+	json_decref(ours);
+	json_decref(theirs);
+	return ret;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#ifndef WEIR_BENCH_PAIR_H
+#define WEIR_BENCH_PAIR_H
+
+#include "bench/agent.h"
+#include "bench/bench.h"
+
+/* A measurement between two endpoints: its agents, how the one reaches the other, one repeat after the
+ * other. A connects, B listens, whichever way the data goes. */
+
+struct pair {
+	struct agent *agent[2]; /* of A and B */
+	const char *name[2]; /* as they were written */
+	char address[64]; /* B's, as A sees it */
+};
+
+/* Parses the names and opens both agents; `to` (NULL: none) is the address a user chose for B. 0 or
+ * negative errno with a sentence; -EINVAL when it is the words that are wrong. */
+int pair_open(struct pair *p, const char *a, const char *b, const char *to, struct err *e);
+void pair_close(struct pair *p); /* harmless when all zero */
+
+/* Prepares a job at both: `common` goes to both, `own[i]` to one (all taken over); address, cookie,
+ * ports and role are added. */
+int pair_prepare(struct pair *p, json_t *common, json_t *own_a, json_t *own_b, struct err *e);
+
+/* Starts what was prepared and hands every event to `event` (who: 0 A, 1 B; not its to release) until
+ * that returns true; then both forget the job. -ECANCELED: bench_stopped was set, the measurement was
+ * ended early and has reported all the same; -EPIPE: an endpoint vanished; -ETIMEDOUT: it does not end. */
+int pair_measure(struct pair *p, const struct bench *b, uint64_t interval_ns,
+	bool (*event)(void *arg, unsigned who, const json_t *event), void *arg, struct err *e);
+
+/* Adds the CPU that a repeat took, which each agent has told in an event (either may be NULL; both are
+ * taken over): one entry a host, with what was moved in that time. */
+void pair_cpu(const struct pair *p, json_t *doc, json_t *const cpu[2], unsigned repeat, double bits,
+	double frames);
+
+#endif

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#include "bench/serve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "bench/agent.h"
+
+enum { SOCKS_MAX = 8, BACKLOG = 64 };
+
+static volatile sig_atomic_t stopped;
+
+static void on_signal(int sig) {
+	stopped = 1;
+}
+
+/* SIGCHLD only has to interrupt a wait. */
+static void on_child(int sig) {
+}
+
+static void catch_signals(void) {
+	struct sigaction stop = {.sa_handler = on_signal}, child = {.sa_handler = on_child};
+
+	sigaction(SIGTERM, &stop, NULL);
+	sigaction(SIGINT, &stop, NULL);
+	sigaction(SIGCHLD, &child, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static int listen_one(const struct addrinfo *a) {
+	int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1, rc;
+
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (a->ai_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+	if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0)
+		return fd;
+	rc = -errno;
+	close(fd);
+	return rc;
+}
+
+static void announce(int fd) {
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof(sa);
+	char host[NI_MAXHOST], port[NI_MAXSERV];
+
+	if (getsockname(fd, (struct sockaddr *)&sa, &len) == 0 &&
+		getnameinfo((struct sockaddr *)&sa, len, host, sizeof(host), port, sizeof(port),
+			NI_NUMERICHOST | NI_NUMERICSERV) == 0)
+		printf("weir: bench serve: listening at %s port %s\n", host, port);
+	fflush(stdout);
+}
+
+/* As many of the addresses as can be; at least one. */
+static int listen_all(const char *address, uint16_t port, struct pollfd *socks, struct err *e) {
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
+	const char *name = address != NULL ? address : "localhost";
+	char service[8];
+	int n = 0, rc;
+
+	snprintf(service, sizeof(service), "%u", port);
+	rc = getaddrinfo(name, service, &hints, &found);
+	if (rc != 0)
+		return err_set(e, ENOENT, "--listen %s: %s", name, gai_strerror(rc));
+	rc = -ENOENT;
+	for (struct addrinfo *a = found; a != NULL && n < SOCKS_MAX; a = a->ai_next) {
+		int fd = listen_one(a);
+
+		if (fd >= 0)
+			socks[n++] = (struct pollfd){.fd = fd, .events = POLLIN};
+		else
+			rc = fd;
+	}
+	freeaddrinfo(found);
+	if (n == 0)
+		return err_set(e, -rc, "cannot listen at %s port %u: %s%s", name, port,
+			strerror(-rc), rc == -EADDRINUSE ? "; choose another with --port" : "");
+	for (int i = 0; i < n; i++)
+		announce(socks[i].fd);
+	return n;
+}
+
+/* The child of one client; does not return. */
+static void client(int fd, pid_t parent) {
+	int one = 1, idle = 10;
+
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
+	signal(SIGCHLD, SIG_DFL);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	fd = dup2(fd, 3);
+	close_range(4, ~0U, 0);
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	// A client whose machine vanished is given up after half a minute.
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &idle, sizeof(idle));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &(int){2}, sizeof(int));
+	_exit(agent_run(fd, NULL) < 0);
+}
+
+static void refuse(int fd) {
+	dprintf(fd, "{\"error\": \"%d clients are here already; try again later\"}\n",
+		SERVE_CLIENTS_MAX);
+}
+
+static void accept_from(int sock, int *clients) {
+	int fd = accept4(sock, NULL, NULL, SOCK_CLOEXEC);
+	pid_t self = getpid(), pid;
+
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+			usleep(100000); // who waits stays in the queue
+		return;
+	}
+	if (*clients >= SERVE_CLIENTS_MAX) {
+		refuse(fd);
+	} else {
+		pid = fork();
+		if (pid == 0)
+			client(fd, self);
+		*clients += pid > 0;
+	}
+	close(fd);
+}
+
+int serve_run(const char *address, uint16_t port, struct err *e) {
+	struct pollfd socks[SOCKS_MAX];
+	int n, clients = 0;
+
+	catch_signals();
+	n = listen_all(address, port, socks, e);
+	if (n < 0)
+		return n;
+	while (!stopped) {
+		int some = poll(socks, (nfds_t)n, 1000);
+
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			clients--;
+		for (int i = 0; i < n && some > 0; i++)
+			if (socks[i].revents != 0)
+				accept_from(socks[i].fd, &clients);
+	}
+	for (int i = 0; i < n; i++)
+		close(socks[i].fd);
+	return 0; // the children's death signal does the rest
+}
+
+int serve_device(const char *path, struct err *e) {
+	catch_signals();
+	while (!stopped) {
+		int fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
+
+		if (fd < 0)
+			return err_set(e, errno, "--port %s: %s", path, strerror(errno));
+		agent_run(fd, NULL);
+		close(fd);
+		if (!stopped)
+			usleep(100000); // nobody is at the other end of the port
+	}
+	return 0;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#ifndef WEIR_BENCH_SERVE_H
+#define WEIR_BENCH_SERVE_H
+
+#include <stdint.h>
+
+/* Agents for coordinators elsewhere. Nobody is asked who he is: whoever reaches the port may measure,
+ * and may do nothing else. */
+
+struct err;
+
+enum { SERVE_CLIENTS_MAX = 64 };
+
+/* Listens at `address` (a name or number; NULL: the loopback addresses only) and `port`, and forks an
+ * agent for each client, which ends with its connection, and with this process. Says on stdout where it
+ * listens. Until SIGTERM or SIGINT: 0; or -errno with a sentence. */
+int serve_run(const char *address, uint16_t port, struct err *e);
+
+/* Is an agent for whoever speaks at a character device (a virtio-serial port), until SIGTERM or
+ * SIGINT; a coordinator that goes makes room for the next. */
+int serve_device(const char *path, struct err *e);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "bench/endpoint.h"
+#include "bench/serve.h"
+#include "cli/cli.h"
+
+static int run_serve(const struct command *c, int argc, char **argv) {
+	int bad = 0;
+	const char *address = cli_option(&argc, argv, "listen", &bad);
+	const char *port = cli_option(&argc, argv, "port", &bad);
+	unsigned long n = ENDPOINT_PORT;
+	struct err e;
+	char *end;
+
+	if (bad)
+		return cli_usage(c, "--listen and --port want a value");
+	if (argc > 1)
+		return cli_usage(c, "no such option '%s'", argv[1]);
+	if (port != NULL) {
+		n = strtoul(port, &end, 10);
+		if (port[0] < '0' || port[0] > '9' || *end != '\0' || n > 65535)
+			return cli_usage(c, "--port wants 1 to 65535 (0: any), not '%.40s'", port);
+	}
+	return serve_run(address, (uint16_t)n, &e) < 0 ? cli_fail("%s: %s", c->name, e.text)
+						       : STATUS_DONE;
+}
+
+const struct command cmd_bench_serve = {
+	"bench serve",
+	"[--listen ADDRESS] [--port N]",
+	"Let a 'weir bench' elsewhere measure to and from here",
+	"\n"
+	"Name this host as an endpoint there: HOST or HOST:PORT. Many may measure at once; each "
+	"has a "
+	"process\n"
+	"of its own, which ends with its connection.\n"
+	"\n"
+	"  --listen ADDRESS  listen there; default: the loopback addresses alone. Nobody is asked "
+	"who "
+	"he is:\n"
+	"                    whoever reaches the port may load this host and its network, though "
+	"do "
+	"nothing\n"
+	"                    else. Listen where only those can reach it who may.\n"
+	"  --port N          9479; 0: any that is free\n",
+	run_serve,
+};
+
+static int run_agent(const struct command *c, int argc, char **argv) {
+	int bad = 0;
+	const char *port = cli_option(&argc, argv, "port", &bad);
+	struct err e;
+
+	if (bad || port == NULL)
+		return cli_usage(c, "which device? give --port /dev/virtio-ports/NAME");
+	if (argc > 1)
+		return cli_usage(c, "no such option '%s'", argv[1]);
+	return serve_device(port, &e) < 0 ? cli_fail("%s: %s", c->name, e.text) : STATUS_DONE;
+}
+
+const struct command cmd_bench_agent = {
+	"bench agent",
+	"--port DEVICE",
+	"Be measured, told by a 'weir bench' at the other end of a serial port",
+	"\n"
+	"For virtual machines: control then never rides on the path that is measured.\n"
+	"\n"
+	"  --port DEVICE   a virtio-serial port, /dev/virtio-ports/NAME\n",
+	run_agent,
+};

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "bench/agent.h"
+#include "bench/endpoint.h"
+#include "bench/lines.h"
+#include "bench/options.h"
+#include "bench/seqs.h"
+
+static void endpoints_are_what_they_are_written_as(void **state) {
+	static const struct {
+		const char *text, *name;
+		enum endpoint_kind kind;
+		unsigned port;
+	} good[] = {
+		{"ns:red", "red", ENDPOINT_NS, 0},
+		{"if:eth0", "eth0", ENDPOINT_IF, 0},
+		{"vm:one", "one", ENDPOINT_VM, 0},
+		{"vhost-user:/run/a:b", "/run/a:b", ENDPOINT_VHOST_USER, 0},
+		{"host.example", "host.example", ENDPOINT_HOST, ENDPOINT_PORT},
+		{"10.0.0.1:5000", "10.0.0.1", ENDPOINT_HOST, 5000},
+		{"[2001:db8::1]", "2001:db8::1", ENDPOINT_HOST, ENDPOINT_PORT},
+		{"[2001:db8::1]:80", "2001:db8::1", ENDPOINT_HOST, 80},
+	};
+	struct endpoint ep;
+	struct err e;
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_int_equal(endpoint_parse(&ep, good[i].text, &e), 0);
+		assert_int_equal(ep.kind, good[i].kind);
+		assert_string_equal(ep.name, good[i].name);
+		assert_string_equal(ep.text, good[i].text);
+		assert_int_equal(ep.port, good[i].port);
+	}
+}
+
+static void a_bad_endpoint_is_refused_in_a_sentence(void **state) {
+	static const struct {
+		const char *text, *says;
+	} bad[] = {
+		{"", "names no host"},
+		{"ns:", "has no name"},
+		{"ns:../../etc", "not by a path"},
+		{"ns:..", "not by a path"},
+		{"if:interface-name-too-long", "at most 15 characters"},
+		{"host:", "is no port"},
+		{"host:0", "is no port"},
+		{"host:65536", "is no port"},
+		{"host:80x", "is no port"},
+		{"2001:db8::1", "in brackets"},
+		{"[2001:db8::1", "no end"},
+		{"[::1]80", "no end"},
+		{"a/b", "no name of a host"},
+	};
+	char large[2000];
+	struct endpoint ep;
+	struct err e;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(endpoint_parse(&ep, bad[i].text, &e), -EINVAL);
+		assert_non_null(strstr(e.text, bad[i].says));
+	}
+	memset(large, 'x', sizeof(large) - 1);
+	large[sizeof(large) - 1] = '\0';
+	assert_int_equal(endpoint_parse(&ep, large, &e), -EINVAL);
+}
+
+static void an_endpoint_that_is_no_place_for_an_agent_is_refused(void **state) {
+	static const char *const texts[] = {
+		"vm:one", "vhost-user:/tmp/x", "ns:no-such-namespace", "if:nosuch0"};
+	struct endpoint ep;
+	struct err e;
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		assert_int_equal(endpoint_parse(&ep, texts[i], &e), 0);
+		assert_null(agent_open(&ep, &e));
+		assert_non_null(strstr(e.text, texts[i]));
+	}
+}
+
+/* Numbers as a path might deliver them, judged by the plain method: all that came, remembered. */
+static void numbers_are_judged_as_by_remembering_them_all(void **state) {
+	enum { N = 300000 };
+	struct seqs *s = calloc(1, sizeof(*s));
+	uint8_t *came = calloc(1, N);
+	uint64_t unique = 0, duplicates = 0, reordered = 0, late = 0, next = 0;
+
+	srand(7);
+	for (int i = 0; i < 2 * N; i++) {
+		uint64_t number = next;
+		int how = rand() % 100;
+
+		if (how < 10 && next > 0)
+			number = next - 1 - (uint64_t)rand() % (next < 2000 ? next : 2000);
+		else if (how < 12)
+			number = next + (uint64_t)rand() % 50;
+		else if (i % 50000 == 0)
+			number = next + SEQS_WINDOW - 2 + (uint64_t)rand() % 4;
+		else if (how == 12 && next > 0)
+			number = (uint64_t)rand() % next;
+		if (number >= N)
+			break;
+		if (number < next && next - number > SEQS_WINDOW)
+			late++;
+		else if (came[number])
+			duplicates++;
+		else
+			unique++, reordered += number < next;
+		came[number] = 1;
+		next = number >= next ? number + 1 : next;
+		seqs_take(s, number);
+	}
+	assert_true(next > 2 * SEQS_WINDOW && late > 100 && duplicates > 1000 && reordered > 1000);
+	assert_int_equal(s->unique, unique);
+	assert_int_equal(s->duplicates, duplicates);
+	assert_int_equal(s->reordered, reordered);
+	assert_int_equal(s->late, late);
+	free(s);
+	free(came);
+}
+
+static void options_are_taken_and_the_rest_stays(void **state) {
+	bool udp = false;
+	uint64_t flows = 1, rate = 0;
+	const char *to = NULL;
+	const struct option_spec table[] = {{"udp", OPTION_FLAG, &udp},
+		{"flows", OPTION_COUNT, &flows, 1, 512},
+		{"rate", OPTION_RATE, &rate, 8000, 1 << 30}, {"to", OPTION_TEXT, &to}, {NULL}};
+	char *good[] = {"stream", "a", "--udp", "--flows=4", "--rate", "1Mbit", "--to", "x", "--",
+		"-b", NULL};
+	char *bad[][4] = {{"s", "--flows", "0"}, {"s", "--flows", "4x"}, {"s", "--flows"},
+		{"s", "--udp=1"}, {"s", "--rate", "1"}, {"s", "--rates", "1"}, {"s", "-u"}};
+	int argc = 10;
+	struct err e;
+
+	assert_int_equal(options_take(table, &argc, good, &e), 0);
+	assert_int_equal(argc, 3);
+	assert_string_equal(good[1], "a");
+	assert_string_equal(good[2], "-b");
+	assert_true(udp && flows == 4 && rate == 1000000 && strcmp(to, "x") == 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		argc = bad[i][2] != NULL ? 3 : 2;
+		assert_true(options_take(table, &argc, bad[i], &e) < 0);
+		assert_non_null(strstr(e.text, "-"));
+	}
+}
+
+static void a_line_is_one_object_and_no_longer_than_agreed(void **state) {
+	struct lines l;
+	int pair[2];
+	json_t *v = NULL;
+	char large[9000];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	assert_int_equal(lines_init(&l, pair[0], 8192), 0);
+	assert_int_equal(lines_read(&l, &v, 0), -EAGAIN);
+	assert_int_equal(write(pair[1], "{\"a\":1}\n{\"b\"", 12), 12);
+	assert_int_equal(lines_read(&l, &v, 0), 0);
+	assert_int_equal(json_integer_value(json_object_get(v, "a")), 1);
+	json_decref(v);
+	assert_int_equal(lines_read(&l, &v, 0), -EAGAIN);
+	assert_int_equal(write(pair[1], ":2}\n[1]\n", 8), 8);
+	assert_int_equal(lines_read(&l, &v, 0), 0);
+	json_decref(v);
+	assert_int_equal(lines_read(&l, &v, 0), -EPROTO);
+	memset(large, ' ', sizeof(large));
+	assert_int_equal(write(pair[1], large, sizeof(large)), sizeof(large));
+	assert_int_equal(lines_read(&l, &v, 0), -EMSGSIZE);
+	close(pair[1]);
+	lines_fini(&l);
+	close(pair[0]);
+}
+
+/* What an agent answers to a line, by itself. */
+static char *answer(const char *line, char *buf, size_t size) {
+	int pair[2];
+	ssize_t n;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	assert_int_equal(write(pair[1], line, strlen(line)), strlen(line));
+	shutdown(pair[1], SHUT_WR);
+	agent_run(pair[0], NULL);
+	close(pair[0]);
+	n = read(pair[1], buf, size - 1);
+	buf[n > 0 ? n : 0] = '\0';
+	close(pair[1]);
+	return buf;
+}
+
+#define HELLO "{\"do\":\"hello\",\"protocol\":1}\n"
+#define STREAM                                                                         \
+	"\"job\":\"stream\",\"send\":true,\"receive\":false,\"rate\":0,\"udp\":false," \
+	"\"cookie\":\"00112233445566778899aabbccddeeff\",\"role\":\"listen\","
+
+static void an_agent_answers_nonsense_with_a_sentence(void **state) {
+	static const struct {
+		const char *line, *says;
+	} cases[] = {
+		{"GET / HTTP/1.1\r\n\r\n", "wants a JSON object a line"},
+		{"{\"do\":\"addresses\"}\n", "say hello first"},
+		{"{\"do\":\"hello\",\"protocol\":77}\n", "use the same version"},
+		{HELLO "{\"do\":\"run\",\"what\":\"sh\"}\n", "no such request"},
+		{HELLO "{\"do\":7}\n", "no such request"},
+		{HELLO "{\"do\":\"prepare\",\"job\":\"sh\"}\n", "no such job"},
+		{HELLO "{\"do\":\"start\",\"omit\":0,\"time\":1000000000,\"interval\":1000000000}"
+		       "\n",
+			"no job"},
+		{HELLO "{\"do\":\"start\",\"omit\":0,\"time\":1,\"interval\":1}\n",
+			"from 10 ms on"},
+		{HELLO "{\"do\":\"prepare\"," STREAM
+		       "\"flows\":1000000,\"length\":1,\"address\":\"127.0.0.1\"}\n",
+			"flows are not possible"},
+		{HELLO "{\"do\":\"prepare\"," STREAM
+		       "\"flows\":1,\"length\":999999999999,\"address\":\"127.0.0.1\"}\n",
+			"length of 999999999999"},
+		{HELLO "{\"do\":\"prepare\"," STREAM
+		       "\"flows\":1,\"length\":1,\"address\":\"localhost; sh\"}\n",
+			"no IP address"},
+	};
+	char buf[4096];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_non_null(strstr(answer(cases[i].line, buf, sizeof(buf)), cases[i].says));
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(endpoints_are_what_they_are_written_as),
+		cmocka_unit_test(a_bad_endpoint_is_refused_in_a_sentence),
+		cmocka_unit_test(an_endpoint_that_is_no_place_for_an_agent_is_refused),
+		cmocka_unit_test(numbers_are_judged_as_by_remembering_them_all),
+		cmocka_unit_test(options_are_taken_and_the_rest_stays),
+		cmocka_unit_test(a_line_is_one_object_and_no_longer_than_agreed),
+		cmocka_unit_test(an_agent_answers_nonsense_with_a_sentence),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
