@@ -62,6 +62,12 @@ int acceptor_open(struct acceptor *a, sd_event *loop, int fd, const char *what,
 		e, -ret, "%s: the event loop takes no more descriptors: %s", what, strerror(-ret));
 }
 
+int acceptor_move(struct acceptor *a, int fd, struct err *e) {
+	int ret = sd_event_source_set_io_fd(a->io, fd);
+
+	return ret >= 0 ? 0 : err_set(e, -ret, "the event loop takes no more descriptors");
+}
+
 void acceptor_close(struct acceptor *a) {
 	a->io = sd_event_source_disable_unref(a->io);
 	a->timer = sd_event_source_disable_unref(a->timer);

@@ -25,6 +25,9 @@ struct acceptor {
  * whose socket it is, for the log. */
 int acceptor_open(struct acceptor *a, sd_event *loop, int fd, const char *what,
 	void (*arrived)(int conn, void *arg), void *arg, struct err *e);
+/* Looks after another socket from now on; the old one is still open. 0, or -errno with a sentence and
+ * all is as before. */
+int acceptor_move(struct acceptor *a, int fd, struct err *e);
 /* Leaves the loop; the socket stays open. Harmless when all zero. */
 void acceptor_close(struct acceptor *a);
 

@@ -201,6 +201,17 @@ int sock_listen(const char *path, mode_t mode, struct err *e) {
 	return ret;
 }
 
+struct sock_file sock_file(const char *path) {
+	struct stat st;
+
+	return lstat(path, &st) == 0 ? (struct sock_file){st.st_dev, st.st_ino}
+				     : (struct sock_file){0};
+}
+
+bool sock_file_same(struct sock_file a, struct sock_file b) {
+	return a.dev == b.dev && a.ino == b.ino;
+}
+
 static int connect_to(const char *path, int flags, struct err *e) {
 	struct sockaddr_un sa;
 	int fd, ret = address(&sa, path, e);

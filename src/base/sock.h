@@ -3,6 +3,7 @@
 #ifndef WEIR_BASE_SOCK_H
 #define WEIR_BASE_SOCK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -22,6 +23,14 @@ int sock_make_dir(const char *path, struct err *e);
 /* Directory, claim, bind with `mode`, listen: a non-blocking close-on-exec listening descriptor, or
  * -errno with a sentence. Two processes that try at once: one of them gets -EADDRINUSE. */
 int sock_listen(const char *path, mode_t mode, struct err *e);
+
+/* The file a path names now, not followed if it is a link; all zero: none. */
+struct sock_file {
+	dev_t dev;
+	ino_t ino;
+};
+struct sock_file sock_file(const char *path);
+bool sock_file_same(struct sock_file a, struct sock_file b);
 
 /* A blocking close-on-exec connection to `path`, or -errno with a sentence. */
 int sock_connect(const char *path, struct err *e);

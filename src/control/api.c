@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/acceptor.h"
+#include "base/listener.h"
 #include "base/log.h"
 #include "base/sock.h"
 
@@ -42,8 +42,7 @@ struct api_client {
 
 struct api {
 	sd_event *loop;
-	struct acceptor acceptor;
-	int fd;
+	struct listener *listener;
 	const struct rpc_method *methods;
 	void *arg;
 	void (*gone)(void *arg, struct api_client *c);
@@ -326,8 +325,9 @@ static void on_connect(int conn, void *arg) {
 	}
 }
 
-int api_start(struct api **out, sd_event *loop, int listen_fd, const struct rpc_method *methods,
-	void *arg, void (*gone)(void *arg, struct api_client *c), struct err *e) {
+int api_start(struct api **out, sd_event *loop, struct listener *listener,
+	const struct rpc_method *methods, void *arg, void (*gone)(void *arg, struct api_client *c),
+	struct err *e) {
 	struct api *a = calloc(1, sizeof(*a));
 	int ret;
 
@@ -335,8 +335,8 @@ int api_start(struct api **out, sd_event *loop, int listen_fd, const struct rpc_
 	if (a == NULL)
 		return err_set(e, ENOMEM, "out of memory");
 	*a = (struct api){
-		.loop = loop, .fd = listen_fd, .methods = methods, .arg = arg, .gone = gone};
-	ret = acceptor_open(&a->acceptor, loop, listen_fd, "API socket", on_connect, a, e);
+		.loop = loop, .listener = listener, .methods = methods, .arg = arg, .gone = gone};
+	ret = listener_serve(listener, loop, "API socket", on_connect, a, e);
 	if (ret < 0) {
 		free(a);
 		return ret;
@@ -352,7 +352,6 @@ void api_stop(struct api *a) {
 		// It unlinks what it frees. NOLINTNEXTLINE(clang-analyzer-unix.Malloc)
 		client_drop(a->clients);
 	}
-	acceptor_close(&a->acceptor);
-	close(a->fd);
+	listener_close(a->listener);
 	free(a);
 }

@@ -22,15 +22,17 @@ enum {
 
 struct api;
 struct api_client;
+struct listener;
 
-/* Serves on listen_fd (non-blocking, from sock_listen), which it closes in the end. Methods get
- * struct api_call as their ctx. `gone` (may be NULL) is told before a client is forgotten. */
+/* Serves on the listener, which it closes in the end (not when it fails to start). Methods get struct
+ * api_call as their ctx. `gone` (may be NULL) is told before a client is forgotten. */
 struct api_call {
 	void *arg;
 	struct api_client *client;
 };
-int api_start(struct api **out, sd_event *loop, int listen_fd, const struct rpc_method *methods,
-	void *arg, void (*gone)(void *arg, struct api_client *c), struct err *e);
+int api_start(struct api **out, sd_event *loop, struct listener *listener,
+	const struct rpc_method *methods, void *arg, void (*gone)(void *arg, struct api_client *c),
+	struct err *e);
 void api_stop(struct api *a);
 
 /* The descriptor the client passed last and nobody took yet, now the caller's; -1: none. */

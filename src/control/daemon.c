@@ -19,13 +19,13 @@
 
 #include "base/err.h"
 #include "base/log.h"
-#include "base/sock.h"
 #include "control/api.h"
 #include "control/capture.h"
 #include "control/config.h"
 #include "control/metrics.h"
 #include "control/switch.h"
 
+#define LOOK_US      1000000ull
 #define REBALANCE_US 5000000ull
 
 static uint64_t now_us(void) {
@@ -216,13 +216,23 @@ static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void
 	return 0;
 }
 
+static int once_more(sd_event_source *s, uint64_t us) {
+	sd_event_source_set_time_relative(s, us);
+	return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+}
+
 static int on_rebalance(sd_event_source *s, uint64_t usec, void *arg) {
 	struct daemon *d = arg;
 
 	sw_rebalance(d->sw);
-	sd_event_source_set_time_relative(s, REBALANCE_US);
-	sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
-	return 0;
+	return once_more(s, REBALANCE_US);
+}
+
+static int on_look(sd_event_source *s, uint64_t usec, void *arg) {
+	struct daemon *d = arg;
+
+	listener_look(&d->api_socket);
+	return once_more(s, LOOK_US);
 }
 
 static int start_loop(struct daemon *d, struct err *e) {
@@ -242,6 +252,9 @@ static int start_loop(struct daemon *d, struct err *e) {
 		ret = sd_event_add_time_relative(
 			d->loop, NULL, CLOCK_MONOTONIC, REBALANCE_US, 100000, on_rebalance, d);
 	if (ret >= 0)
+		ret = sd_event_add_time_relative(
+			d->loop, NULL, CLOCK_MONOTONIC, LOOK_US, 100000, on_look, d);
+	if (ret >= 0)
 		ret = sd_event_set_watchdog(d->loop, 1);
 	return ret < 0 ? err_set(e, -ret, "event loop: %s", strerror(-ret)) : 0;
 }
@@ -259,34 +272,28 @@ static void ports_reopened(void *arg) {
 }
 
 /* Everything that needs the switch to be there. */
-static int start_services(struct daemon *d, int listen_fd, struct err *e) {
+static int start_services(struct daemon *d, struct err *e) {
 	const struct config *c = sw_config(d->sw);
 	int ret;
 
 	d->captures = captures_new(d->loop);
-	if (d->captures == NULL) {
-		close(listen_fd);
+	if (d->captures == NULL)
 		return err_set(e, ENOMEM, "out of memory");
-	}
 	workers_set_capture(sw_workers(d->sw), captures_frame, d->captures);
 	sw_on_reopen(d->sw, ports_reopened, d);
-	ret = api_start(&d->api, d->loop, listen_fd, api_methods, d, client_gone, e);
-	if (ret < 0) {
-		close(listen_fd);
+	ret = api_start(&d->api, d->loop, &d->api_socket, api_methods, d, client_gone, e);
+	if (ret < 0)
 		return ret;
-	}
 	return serve_metrics(d, c->metrics, e);
 }
 
 static int start_switch(
 	struct daemon *d, const struct config *c, char *kept, size_t size, struct err *e) {
 	cpu_set_t control;
-	int listen_fd, ret;
+	int ret = listener_open(&d->api_socket, c->api, NULL, 0660, e);
 
-	listen_fd = sock_listen(c->api, 0660, e);
-	if (listen_fd < 0)
-		return listen_fd;
-	d->api_path = strdup(c->api);
+	if (ret < 0)
+		return ret;
 	host_limits();
 	host_control_cpus(c->cpus, c->ncpus, &control);
 	ret = host_drop_privileges(c, d->options, kept, size, e);
@@ -294,12 +301,10 @@ static int start_switch(
 		ret = host_start_dpdk(&control, d->options->verbose, e);
 	if (ret == 0)
 		ret = sw_start(&d->sw, c, d->loop, e);
-	if (ret < 0) {
-		close(listen_fd);
+	if (ret < 0)
 		return ret;
-	}
 	narrow(d);
-	return start_services(d, listen_fd, e);
+	return start_services(d, e);
 }
 
 static void stop(struct daemon *d) {
@@ -310,10 +315,7 @@ static void stop(struct daemon *d) {
 	if (d->sw != NULL)
 		sw_stop(d->sw);
 	captures_free(d->captures);
-	// Our own file is stale by now; one that somebody else has put there since is left alone.
-	if (d->api_path != NULL)
-		sock_claim(d->api_path, NULL);
-	free(d->api_path);
+	listener_close(&d->api_socket);
 	sd_event_unref(d->loop);
 }
 
@@ -335,7 +337,7 @@ int daemon_run(const struct daemon_options *o, struct err *e) {
 		host_log_dpdk(o->verbose);
 		log_info("weir %s ready after %llu ms, API at %s, privileges kept: %s",
 			WEIR_VERSION, (unsigned long long)(now_us() - d.started_us) / 1000,
-			d.api_path, kept[0] != '\0' ? kept : "none");
+			d.api_socket.path, kept[0] != '\0' ? kept : "none");
 		status(&d, true);
 		ret = sd_event_loop(d.loop);
 		if (ret < 0)

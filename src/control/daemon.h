@@ -10,6 +10,8 @@
 #include <jansson.h>
 #include <systemd/sd-event.h>
 
+#include "base/listener.h"
+
 /* `weir switch`: the process around the switch. One control thread runs everything here. */
 
 struct config;
@@ -30,7 +32,7 @@ struct daemon {
 	sd_event *loop;
 	struct sw *sw;
 	struct api *api;
-	char *api_path; /* what was bound, to be unlinked */
+	struct listener api_socket;
 	struct metrics *metrics;
 	struct captures *captures;
 	cpu_set_t control; /* where all threads but workers run */

@@ -15,7 +15,7 @@
 #include "forward/fdb.h"
 
 /* Start, stop and housekeeping. Starting is an apply from nothing to the configuration. A timer ages
- * the MAC table, a part a second, and looks for lost ports; when a ring came or went, queues are dealt
+ * the MAC table, a part a second, and looks after ports; when a ring came or went, queues are dealt
  * anew a little later, once for all that happened meanwhile. */
 
 enum {

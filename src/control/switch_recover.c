@@ -96,6 +96,8 @@ static bool recover(struct sw *s, unsigned i, unsigned passed_s) {
 	struct lost *l;
 	struct err e;
 
+	if (passed_s > 0 && s->now->port[id] != NULL)
+		port_look(s->now->port[id]);
 	if (works(s, id) || s->lost[id] == NULL)
 		return false;
 	l = s->lost[id];

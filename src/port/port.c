@@ -139,6 +139,11 @@ bool port_gone(struct port *p, bool *existed) {
 	return p->ops->gone != NULL && p->ops->gone(p, existed);
 }
 
+void port_look(struct port *p) {
+	if (p->ops->look != NULL)
+		p->ops->look(p);
+}
+
 struct txq *port_pick_txq(struct port *p, struct frame *f, const uint8_t *room_end) {
 	unsigned n = atomic_load_explicit(&p->active_pairs, memory_order_relaxed);
 	uint32_t hash;

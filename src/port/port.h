@@ -128,6 +128,8 @@ struct port_ops {
 	 * opening it anew helps? Then it carries nothing any more and holds on to nothing; status says
 	 * what happened. *existed: it was there before the port. NULL: that cannot happen. */
 	bool (*gone)(struct port *p, bool *existed);
+	/* Once a second: puts right what others may have spoilt (a socket file removed). NULL: nothing. */
+	void (*look)(struct port *p);
 
 	/* Workers. rx fills b (n, bytes, frames with private heads of at least 18 bytes where the frame
 	 * has them) with at most budget <= BATCH_MAX frames and returns how many; frames that were
@@ -190,6 +192,7 @@ int port_set(struct port *p, const struct port_spec *s, struct err *e);
 void port_close(struct port *p);
 void port_status(struct port *p, struct port_status *out);
 bool port_gone(struct port *p, bool *existed);
+void port_look(struct port *p);
 const char *port_state_name(enum port_state s);
 const char *port_kind_name(enum port_kind k);
 

@@ -252,7 +252,7 @@ static struct vhost_dev *dev_new(struct port *p) {
 		return NULL;
 	d->port = p;
 	d->vid = -1;
-	d->door.listener = d->door.front = d->door.back = -1;
+	d->door.front = d->door.back = -1;
 	pthread_mutex_init(&d->mu, NULL);
 	pthread_cond_init(&d->gone, NULL);
 	d->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -322,6 +322,10 @@ static void vhost_close(struct port *p) {
 	dev_free(d);
 }
 
+static void vhost_look(struct port *p) {
+	listener_look(&dev_of(p)->door.listener);
+}
+
 static void feature_words(uint64_t f, char *out, size_t size) {
 	static const struct {
 		unsigned bit;
@@ -375,6 +379,10 @@ static void vhost_status(struct port *p, struct port_status *out) {
 		memcpy(out->reason, d->reason, sizeof(out->reason));
 	} else if (out->active_pairs > 0) {
 		out->state = PORT_UP;
+	} else if (d->door.listener.missed) {
+		out->state = PORT_DOWN;
+		snprintf(out->reason, sizeof(out->reason), "%.*s", (int)sizeof(out->reason) - 1,
+			d->door.listener.why.text);
 	} else {
 		out->state = PORT_WAITING;
 		snprintf(out->reason, sizeof(out->reason), "%s",
@@ -391,6 +399,7 @@ const struct port_ops vhost_port_ops = {
 	.set = vhost_set,
 	.close = vhost_close,
 	.status = vhost_status,
+	.look = vhost_look,
 	.rx = vhost_rx,
 	.rx_done = vhost_rx_done,
 	.rx_end = vhost_rx_end,

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <sys/un.h>
 
-#include "base/acceptor.h"
+#include "base/listener.h"
 #include "port/gmem.h"
 #include "port/port.h"
 #include "port/ring.h"
@@ -51,8 +51,8 @@ struct sd_event_source;
 
 /* The front end's connection and its twin to the library. Control thread only. */
 struct door {
-	int listener, front, back;
-	struct acceptor acceptor;
+	struct listener listener; /* server mode */
+	int front, back;
 	struct sd_event_source *on_front, *on_back, *on_timer;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	char twin[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* where the library connects */

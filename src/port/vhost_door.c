@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
 #include <errno.h>
-#include <grp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -199,39 +198,18 @@ void door_await_rest(struct vhost_dev *d) {
 	door_timer(d, HALF_MESSAGE_US);
 }
 
-/* Who may connect besides root and ourselves. */
-static int let_group_in(struct door *door, struct err *e) {
-	struct group *g;
-
-	if (door->group[0] == '\0')
-		return 0;
-	g = getgrnam(door->group);
-	if (g == NULL)
-		return err_set(e, EINVAL, "group: there is no group '%s'", door->group);
-	if (chown(door->path, (uid_t)-1, g->gr_gid) < 0)
-		return err_set(e, errno, "group: cannot give %s to group '%s': %m", door->path,
-			door->group);
-	return 0;
-}
-
 static int listen_here(struct vhost_dev *d, struct err *e) {
 	struct door *door = &d->door;
+	const bool any = door->group[0] != '\0';
 	char what[PORT_NAME_MAX + 8];
-	int rc;
+	int rc = listener_open(&door->listener, door->path, door->group, any ? 0660 : 0600, e);
 
-	door->listener = sock_listen(door->path, door->group[0] != '\0' ? 0660 : 0600, e);
-	if (door->listener < 0)
-		return door->listener;
-	rc = let_group_in(door, e);
-	if (rc == 0) {
-		snprintf(what, sizeof(what), "port %s", d->port->name);
-		rc = acceptor_open(&door->acceptor, port_env_get()->loop, door->listener, what,
-			on_arrival, d, e);
-	}
-	if (rc < 0) {
-		fd_drop(&door->listener);
-		unlink(door->path);
-	}
+	if (rc < 0)
+		return rc;
+	snprintf(what, sizeof(what), "port %s", d->port->name);
+	rc = listener_serve(&door->listener, port_env_get()->loop, what, on_arrival, d, e);
+	if (rc < 0)
+		listener_close(&door->listener);
 	return rc;
 }
 
@@ -244,11 +222,7 @@ int door_set_link(struct vhost_dev *d, bool down, struct err *e) {
 	if (down) {
 		// A front end whose socket closes takes the link down in the guest; one that finds nobody
 		// listening leaves it so.
-		if (!door->client) {
-			acceptor_close(&door->acceptor);
-			fd_drop(&door->listener);
-			unlink(door->path);
-		}
+		listener_close(&door->listener);
 		door_detach(d, NULL);
 		return 0;
 	}
@@ -291,11 +265,7 @@ void door_close(struct vhost_dev *d) {
 	struct door *door = &d->door;
 
 	door->link_down = true;
-	if (!door->client && door->listener >= 0) {
-		acceptor_close(&door->acceptor);
-		fd_drop(&door->listener);
-		unlink(door->path);
-	}
+	listener_close(&door->listener);
 	door_detach(d, NULL);
 	source_drop(&door->on_timer);
 	if (!device_wait_gone(d, 2000))

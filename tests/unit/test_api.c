@@ -18,7 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/sock.h"
+#include "base/listener.h"
 
 static unsigned calls;
 
@@ -200,26 +200,24 @@ static void a_batch_beyond_its_bounds_is_refused(void **state) {
 /* The server over a real socket. */
 static char dir[64], path[96];
 static sd_event *loop;
+static struct listener listener;
 static struct api *api;
 
 static int set_up(void **state) {
 	struct err e;
-	int fd;
 
 	strcpy(dir, "/tmp/weir-api-XXXXXX");
 	assert_non_null(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/s", dir);
-	fd = sock_listen(path, 0600, &e);
-	assert_true(fd >= 0);
+	assert_int_equal(listener_open(&listener, path, NULL, 0600, &e), 0);
 	assert_true(sd_event_new(&loop) >= 0);
-	assert_int_equal(api_start(&api, loop, fd, methods, NULL, NULL, &e), 0);
+	assert_int_equal(api_start(&api, loop, &listener, methods, NULL, NULL, &e), 0);
 	return 0;
 }
 
 static int tear_down(void **state) {
 	api_stop(api);
 	sd_event_unref(loop);
-	unlink(path);
 	return rmdir(dir);
 }
 
