@@ -119,6 +119,8 @@ void cross_drop(struct door *door);
 /* The folder for d->door.twin, NULL: the error is set; each take has its give. */
 const char *twin_dir_take(struct err *e);
 void twin_dir_give(void);
+/* Makes the folder again that somebody removed: a cleaner of /tmp. 0, or -errno with a sentence. */
+int twin_dir_again(struct err *e);
 
 /* open: a number of its own among the ports, and d->door.twin, a path in `dir`. close: all of the
  * library's traces of the port are gone. */

@@ -298,7 +298,10 @@ static int twin_listen(const char *path, struct err *e) {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), rc;
 
 	strcpy(sa.sun_path, path);
-	if (fd >= 0 && bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 && listen(fd, 1) == 0)
+	rc = fd < 0 ? -1 : bind(fd, (struct sockaddr *)&sa, sizeof(sa));
+	if (fd >= 0 && rc < 0 && errno == ENOENT && twin_dir_again(e) == 0)
+		rc = bind(fd, (struct sockaddr *)&sa, sizeof(sa));
+	if (rc == 0 && listen(fd, 1) == 0)
 		return fd;
 	rc = err_set(e, errno, "cannot listen for librte_vhost at %s: %m", path);
 	if (fd >= 0)

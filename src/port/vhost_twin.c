@@ -83,6 +83,19 @@ const char *twin_dir_take(struct err *e) {
 	}
 }
 
+int twin_dir_again(struct err *e) {
+	int fd = -1;
+
+	if (mkdir(twin_dir, 0700) == 0)
+		fd = open(twin_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return err_set(e, errno, "cannot make directory %s again: %m", twin_dir);
+	unlock();
+	twin_lock = fd;
+	(void)!flock(fd, LOCK_EX | LOCK_NB); // if it is being swept it is made once more
+	return 0;
+}
+
 void twin_dir_give(void) {
 	if (--twins > 0)
 		return;

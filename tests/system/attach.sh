@@ -160,6 +160,16 @@ YAML
 }
 it "one that went with its folder comes back with it" folder
 
+swept() {
+	local folder
+	folder=$(readlink /proc/"$switch_pid"/fd/* | grep '^/tmp/weir\.')
+	rmdir "$folder"
+	soon "$T/run/deep.sock"
+	[[ $(stat -c %a "$folder") = 700 ]]
+	[[ $(readlink /proc/"$switch_pid"/fd/* | grep '^/tmp/weir\.') = "$folder" ]]
+}
+it "so is the folder in /tmp through which a front end's messages go to librte_vhost" swept
+
 api() {
 	rm "$WEIR_API"
 	refused weir show ports | says "no switch is running"
