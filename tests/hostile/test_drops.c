@@ -14,6 +14,7 @@ enum {
 	FRAMES = 7,
 	LEN = 64,
 	TAG_AT = 12,
+	L4_AT = 34,
 	LONG = 600,
 	PIECES = 300,
 	SLOW_RING = 64,
@@ -32,7 +33,7 @@ struct loss {
 	uint16_t len; /* 0: LEN */
 	uint16_t tag; /* 0: none */
 	bool pieces; /* two bytes in each descriptor */
-	bool request; /* a checksum outside the frame */
+	struct virtio_net_hdr_v1 request; /* its flags 0: none */
 	unsigned fill; /* frames before those, that arrive */
 };
 
@@ -43,7 +44,10 @@ static const struct loss losses[] = {
 	{"longer than the MTU allows", "oversize", "bad", "bad", .len = 1519},
 	{"in more descriptors than weir follows", "chain-too-long", "bad", "bad", .len = LONG,
 		.pieces = true},
-	{"a checksum outside the frame", "offload-bad", "bad", "bad", .request = true},
+	{"a checksum outside the frame", "offload-bad", "bad", "bad",
+		.request = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+			.csum_start = 1000,
+			.csum_offset = 6}},
 	{"of a network the port is not in", "vlan-not-member", "trunk", "trunk", .tag = 200},
 	{"untagged on a trunk without a native network", "untagged", "trunk", "trunk"},
 	{"from another source than the pinned one", "mac-pinned", "pin", "pin",
@@ -60,6 +64,13 @@ static const struct loss losses[] = {
 		.fill = SLOW_RING},
 	{"that fit no buffer of the receiver", "too-big", "bad", "small",
 		.to = {2, 0, 0, 0, 0, 0x79}, .len = LONG},
+	{"to be cut into pieces without room for a UDP header", "segment-failed", "bad", "slow",
+		.to = {2, 0, 0, 0, 0, 0x78},
+		.request = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+			.csum_start = L4_AT,
+			.csum_offset = 6,
+			.gso_type = VIRTIO_NET_HDR_GSO_UDP,
+			.gso_size = 7}},
 };
 enum { LOSSES = sizeof(losses) / sizeof(losses[0]) };
 
@@ -81,8 +92,6 @@ static int send_pieces(struct front *f) {
 static void put(struct front *f, const struct loss *l, const uint8_t *to, unsigned n) {
 	static const uint8_t source[6] = {2, 0, 0, 0, 0, 0x70}, none[6];
 	const unsigned len = l->len != 0 ? l->len : LEN;
-	struct virtio_net_hdr_v1 h = {
-		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = 1000, .csum_offset = 6};
 	uint8_t frame[2048];
 
 	front_udp_frame(frame, len < LEN ? LEN : len, to,
@@ -93,7 +102,8 @@ static void put(struct front *f, const struct loss *l, const uint8_t *to, unsign
 	}
 	for (unsigned i = 0; i < n;) {
 		int err = l->pieces ? send_pieces(f)
-				    : front_send(f, 0, frame, len, l->request ? &h : NULL);
+				    : front_send(f, 0, frame, len,
+					      l->request.flags != 0 ? &l->request : NULL);
 
 		if (err == 0)
 			i++;
@@ -117,7 +127,7 @@ static void receivers(const struct loss *l) {
 	if (strcmp(l->reason, "isolated") == 0) {
 		bed_attach(&cell, "cell1", (struct front_options){0});
 		known(&cell, mac_cell);
-	} else if (strcmp(l->reason, "ring-full") == 0) {
+	} else if (strcmp(l->counted, "slow") == 0) {
 		bed_attach(&cell, "slow", (struct front_options){.ring_size = SLOW_RING});
 		known(&cell, mac_cell);
 	} else if (strcmp(l->reason, "too-big") == 0) {
@@ -137,7 +147,8 @@ static void is_counted(void **state) {
 	receivers(l);
 	bed_attach(&sender, l->from,
 		(struct front_options){.ring_size = 512,
-			.features = FRONT_F_PLAIN | (l->request ? FRONT_F_OFFLOADS : 0)});
+			.features =
+				FRONT_F_PLAIN | (l->request.flags != 0 ? FRONT_F_OFFLOADS : 0)});
 	put(&sender, l, to, l->fill);
 	bed_rest(50);
 	before = bed_drops(l->counted, l->reason);
