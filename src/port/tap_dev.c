@@ -5,11 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
-#include <linux/nsfs.h>
 #include <linux/rtnetlink.h>
-#include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -19,7 +16,7 @@
 #include <systemd/sd-event.h>
 
 #include "base/err.h"
-#include "base/log.h"
+#include "base/netns.h"
 #include "frame/offload.h"
 
 /* Devices of TAP ports.
@@ -49,68 +46,6 @@ static void close_fd(int *fd) {
 	if (*fd >= 0)
 		close(*fd);
 	*fd = -1;
-}
-
-/* Steps into the namespace `fd`; *back is what ns_leave needs. */
-static int ns_enter_fd(int fd, int *back) {
-	*back = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-	if (*back < 0)
-		return -errno;
-	if (setns(fd, CLONE_NEWNET) < 0) {
-		int rc = -errno;
-
-		close_fd(back);
-		return rc;
-	}
-	return 0;
-}
-
-static void ns_leave(int back) {
-	if (back < 0)
-		return;
-	if (setns(back, CLONE_NEWNET) < 0) {
-		// From here on every socket would be made in a tenant's namespace.
-		log_error("cannot return from a network namespace: %s", strerror(errno));
-		abort();
-	}
-	close(back);
-}
-
-static const char *ns_path(const char *netns, char *buf, size_t size) {
-	snprintf(buf, size, "%s%s", strchr(netns, '/') != NULL ? "" : "/run/netns/", netns);
-	return buf;
-}
-
-/* The same by name or path; *back is -1 when there is none to enter. */
-static int ns_enter(const char *netns, int *back, struct err *e) {
-	char path[512];
-	int fd, rc;
-
-	*back = -1;
-	if (netns == NULL)
-		return 0;
-	fd = open(ns_path(netns, path, sizeof(path)), O_RDONLY | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT)
-		return err_set(e, ENOENT,
-			"no network namespace '%s' (there is no %s); make it with `ip netns add`",
-			netns, path);
-	if (fd < 0)
-		return err_set(
-			e, errno, "network namespace '%s': %s: %s", netns, path, strerror(errno));
-	if (ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET) {
-		close(fd);
-		return err_set(e, EINVAL, "'%s' is not a network namespace", path);
-	}
-	rc = ns_enter_fd(fd, back);
-	close(fd);
-	if (rc == -EPERM)
-		return err_set(e, EPERM,
-			"no permission to enter network namespace '%s'; weir needs CAP_SYS_ADMIN",
-			netns);
-	if (rc < 0)
-		return err_set(
-			e, -rc, "cannot enter network namespace '%s': %s", netns, strerror(-rc));
-	return 0;
 }
 
 static void link_info_tun(struct link_info *li, struct rtattr *a, int len) {
@@ -374,11 +309,11 @@ int tap_dev_open(struct tap *t, bool watch, struct err *e) {
 	rc = check_name(t->ifname, e);
 	if (rc < 0)
 		return rc;
-	rc = ns_enter(t->netns, &back, e);
+	rc = netns_enter(t->netns, &back, e);
 	if (rc < 0)
 		return rc;
 	rc = open_inside(t, watch, e);
-	ns_leave(back);
+	netns_leave(back);
 	if (rc < 0)
 		tap_dev_close(t);
 	return rc;
@@ -399,12 +334,12 @@ static int follow(struct tap *t) {
 
 	if (ns < 0)
 		return -errno;
-	rc = ns_enter_fd(ns, &back);
+	rc = netns_enter_fd(ns, &back);
 	close(ns);
 	if (rc < 0)
 		return rc;
 	rc = open_sockets(&now, t->events >= 0, NULL);
-	ns_leave(back);
+	netns_leave(back);
 	// The new one is watched before the old one is closed: their numbers must differ.
 	if (rc == 0 && t->source != NULL)
 		rc = sd_event_source_set_io_fd(t->source, now.events);
@@ -427,7 +362,7 @@ bool tap_dev_ns_gone(const struct tap *t) {
 
 	if (t->ns_ino == 0)
 		return false;
-	if (stat(ns_path(t->netns, path, sizeof(path)), &st) == 0)
+	if (stat(netns_file(t->netns, path, sizeof(path)), &st) == 0)
 		return st.st_ino != t->ns_ino || st.st_dev != t->ns_dev;
 	return errno == ENOENT && strncmp(path, "/proc/", 6) != 0;
 }
