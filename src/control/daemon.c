@@ -298,7 +298,7 @@ static int start_switch(
 	host_control_cpus(c->cpus, c->ncpus, &control);
 	ret = host_drop_privileges(c, d->options, kept, size, e);
 	if (ret == 0)
-		ret = host_start_dpdk(&control, d->options->verbose, e);
+		ret = host_start_dpdk(&control, host_switch_memory, e);
 	if (ret == 0)
 		ret = sw_start(&d->sw, c, d->loop, e);
 	if (ret < 0)

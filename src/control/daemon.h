@@ -70,8 +70,12 @@ void host_limits(void);
  * the options call for; `kept` gets their names. -EPERM with a sentence. */
 int host_drop_privileges(const struct config *c, const struct daemon_options *o, char *kept,
 	size_t size, struct err *e);
-/* Starts DPDK's runtime without hugepages, devices and files; its other threads get `cpus`. */
-int host_start_dpdk(const cpu_set_t *cpus, bool verbose, struct err *e);
+/* Starts DPDK's runtime without files, with the options (up to 10, NULL behind the last) that say what
+ * memory and devices; its other threads get `cpus`. host_switch_memory: neither hugepages nor devices. */
+int host_start_dpdk(const cpu_set_t *cpus, const char *const *options, struct err *e);
+extern const char *const host_switch_memory[];
+/* The last error DPDK told while it did not go to the log; empty: none. */
+const char *host_dpdk_error(void);
 /* From now on DPDK's messages go to the log; before, only the last error is kept for a sentence. */
 void host_log_dpdk(bool verbose);
 

@@ -35,7 +35,9 @@
  * descriptor, 320 MiB in all. Each 512 MiB cost 6 MiB of real memory for DPDK's page tables. */
 #define DPDK_MIB "512"
 
-enum { FILES_MAX = 1 << 20 };
+const char *const host_switch_memory[] = {"--no-huge", "--no-pci", "-m", DPDK_MIB, NULL};
+
+enum { FILES_MAX = 1 << 20, DPDK_ARGS = 16 };
 
 void host_control_cpus(const int *workers, unsigned n, cpu_set_t *out) {
 	*out = *cpus_given();
@@ -189,6 +191,10 @@ static ssize_t on_dpdk_text(void *cookie, const char *text, size_t n) {
 	return (ssize_t)n;
 }
 
+const char *host_dpdk_error(void) {
+	return last_error;
+}
+
 void host_log_dpdk(bool verbose) {
 	to_log = true;
 	rte_log_set_global_level(verbose ? RTE_LOG_DEBUG : RTE_LOG_WARNING);
@@ -226,17 +232,18 @@ static int init_in(const char *dir, int argc, char **argv) {
 	return ret;
 }
 
-int host_start_dpdk(const cpu_set_t *cpus, bool verbose, struct err *e) {
+int host_start_dpdk(const cpu_set_t *cpus, const char *const *options, struct err *e) {
 	static const cookie_io_functions_t io = {.write = on_dpdk_text};
 	static char lcores[CPU_SETSIZE * 5];
 	char dir[64] = "/tmp/weir-XXXXXX";
-	char *argv[] = {"weir", "--no-huge", "--no-shconf", "--no-pci", "--no-telemetry", "-m",
-		DPDK_MIB, "--lcores", lcores, NULL};
+	char *argv[DPDK_ARGS] = {"weir", "--no-shconf", "--no-telemetry", "--lcores", lcores};
 	FILE *f = fopencookie(NULL, "w", io), *was = stderr;
-	int ret;
+	int ret, argc = 5;
 
 	if (f == NULL)
 		return err_set(e, ENOMEM, "out of memory");
+	while (*options != NULL && argc < DPDK_ARGS - 1)
+		argv[argc++] = (char *)*options++;
 	rte_openlog_stream(f);
 	lcore_text(cpus, lcores, sizeof(lcores));
 	host_cpus(cpus); // DPDK's own threads get what this one has now
@@ -244,7 +251,7 @@ int host_start_dpdk(const cpu_set_t *cpus, bool verbose, struct err *e) {
 		return err_set(e, errno, "no temporary folder %s: %s", dir, strerror(errno));
 	// What is fatal DPDK also prints itself; a failed start is one sentence, and that is ours.
 	stderr = f;
-	ret = init_in(dir, sizeof(argv) / sizeof(argv[0]) - 1, argv);
+	ret = init_in(dir, argc, argv);
 	stderr = was;
 	if (ret < 0)
 		return err_set(e, rte_errno != 0 ? rte_errno : EIO,
@@ -252,9 +259,8 @@ int host_start_dpdk(const cpu_set_t *cpus, bool verbose, struct err *e) {
 			rte_errno != 0 ? strerror(rte_errno) : "reason unknown",
 			last_error[0] != '\0' ? "; it says: " : "", last_error,
 			rte_errno == ENOMEM || rte_errno == EAGAIN
-				? "; let weir have " DPDK_MIB
-				  " MiB more of address space (ulimit -v) and its threads "
-				  "(ulimit -u)"
+				? "; let weir have more memory and address space (ulimit -v) and "
+				  "its threads (ulimit -u)"
 				: "");
 	return 0;
 }

@@ -12,7 +12,7 @@
 #include "port/port.h"
 
 /* Inside of the TAP kind: tap.c is the port, tap_io.c moves its frames, tap_dev.c makes and steers
- * the device. Only these and their tests include this. */
+ * the device. Only these, their tests and bench/frame_tap.c, which wants the device alone, include this. */
 
 struct sd_event_source;
 

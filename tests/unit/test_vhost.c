@@ -74,7 +74,7 @@ static int start_dpdk(void **state) {
 	struct err e;
 
 	sched_getaffinity(0, sizeof(cpus), &cpus);
-	if (host_start_dpdk(&cpus, false, &e) == 0)
+	if (host_start_dpdk(&cpus, host_switch_memory, &e) == 0)
 		return 0;
 	print_message("# %s\n", e.text);
 	return -1;

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#ifndef WEIR_BENCH_FRAME_SHAPE_H
+#define WEIR_BENCH_FRAME_SHAPE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+/* What the generator's frames look like: UDP in IPv4 with both checksums right, addresses of RFC 2544's
+ * benchmarking networks (198.18.0.0/15), locally administered MACs, port 9 (discard), zeros, and in the
+ * first 18 bytes of the payload the tag, which so fits the shortest frame. */
+
+struct err;
+
+enum {
+	FRAME_MIX = 3, /* sizes in a mixture */
+	FRAME_PATTERN = 12, /* frames after which a mixture begins anew */
+	FRAME_FLOWS_MAX = 1 << 20,
+	FRAME_MACS_MAX = 1 << 16,
+	FRAME_HEAD = 42, /* Ethernet, IPv4, UDP */
+	FRAME_LEARN = 0xffff, /* stream of the frames that only show a switch where a MAC is */
+};
+
+struct frame_shape {
+	unsigned size[FRAME_MIX], sizes; /* without FCS; FRAME_MIN..FRAME_MAX */
+	uint8_t pattern[FRAME_PATTERN];
+	unsigned period; /* of the pattern, 1 for a single size */
+	unsigned flows; /* a direction; 1..FRAME_FLOWS_MAX */
+	unsigned macs; /* a side; 1..FRAME_MACS_MAX */
+	uint16_t who; /* in every MAC, so that two runs on one switch differ */
+};
+
+/* "60", or "imix": seven of 60 bytes, four of 566, one of 1514, which with FCS are the usual 64, 570
+ * and 1518. Fills the sizes. */
+int frame_shape_size(struct frame_shape *s, const char *text, struct err *e);
+unsigned frame_shape_longest(const struct frame_shape *s);
+/* Bytes of a frame on average, without FCS. */
+double frame_shape_mean(const struct frame_shape *s);
+
+struct frame_tag {
+	uint32_t magic; /* of the trial */
+	uint16_t stream;
+	uint32_t seq; /* of the stream, modulo 2^32 */
+	uint64_t time; /* tick_now() when it was handed to the driver */
+} __attribute__((packed));
+
+/* A frame's first bytes, but for sequence number and time. */
+struct frame_template {
+	uint8_t head[FRAME_HEAD];
+	uint16_t len; /* of the frame */
+	uint32_t sum; /* of what the UDP checksum covers, seq, time and checksum left out */
+};
+
+/* The template of one flow in the direction 0 (A to B) or 1, of size s->size[size]. */
+void frame_template_make(struct frame_template *t, const struct frame_shape *s, unsigned direction,
+	unsigned flow, unsigned size, uint32_t magic, uint16_t stream);
+
+/* The part of the checksum that is the time's. */
+static inline uint32_t frame_time_sum(uint64_t time) {
+	return (uint32_t)(time & 0xffff) + (uint32_t)(time >> 16 & 0xffff) +
+	       (uint32_t)(time >> 32 & 0xffff) + (uint32_t)(time >> 48);
+}
+
+/* Writes the first FRAME_MIN bytes of a frame. time_sum is that of the tag's time. */
+static inline void frame_stamp(uint8_t *data, const struct frame_template *t,
+	const struct frame_tag *tag, uint32_t time_sum) {
+	uint32_t sum = t->sum + time_sum + (tag->seq & 0xffff) + (tag->seq >> 16);
+	uint16_t check;
+
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	check = (uint16_t)~sum;
+	if (check == 0)
+		check = 0xffff; // RFC 768: zero would say that there is none
+	memcpy(data, t->head, FRAME_HEAD);
+	memcpy(data + FRAME_HEAD - 2, &check, 2);
+	memcpy(data + FRAME_HEAD, tag, sizeof(*tag));
+}
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#ifndef WEIR_BENCH_FRAME_SINK_H
+#define WEIR_BENCH_FRAME_SINK_H
+
+#include <stdint.h>
+
+#include "bench/hist.h"
+
+/* What arrived of one stream: each sequence number once, twice, or not at all, in what order, how old.
+ * One thread. */
+
+enum {
+	/* Sequence numbers behind the highest one in which a second copy is known as such: two megabytes,
+	 * a second of 16 million frames. */
+	FRAME_WINDOW = 1 << 24,
+};
+
+struct frame_stream {
+	uint64_t received; /* different ones */
+	uint64_t duplicated; /* copies beside the first */
+	/* RFC 4737, type-P-reordered: an earlier sequence number than the next expected of its flow. */
+	uint64_t reordered;
+	uint64_t late; /* received, but older than `late_ticks` */
+	uint64_t unknown; /* so far behind that they may be copies; among the received */
+	uint64_t late_ticks;
+	double ns_per_tick;
+	struct hist latency; /* of the received */
+
+	uint64_t top; /* one more than the highest so far */
+	uint64_t *window; /* a bit each, FRAME_WINDOW of them */
+	uint64_t *expected; /* of each flow: one more than its highest */
+	unsigned flows; /* sequence number s belongs to flow s % flows */
+};
+
+/* 0 or -ENOMEM. */
+int frame_stream_init(
+	struct frame_stream *s, unsigned flows, uint64_t late_ticks, double ns_per_tick);
+void frame_stream_fini(struct frame_stream *s);
+
+/* A frame with this number (modulo 2^32), `ticks` after it was sent. */
+void frame_stream_take(struct frame_stream *s, uint32_t seq, uint64_t ticks);
+
+#endif

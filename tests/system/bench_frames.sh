@@ -1,0 +1,171 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026, the weir authors
+# What `weir bench frames` counts, against the counters of the kernel and of the switch.
+# timeout: 60
+# cpus: 3
+. "$(dirname "$0")/lib.sh"
+
+SECOND="--time 1s --omit 0s --repeat 1 --quiet -j"
+
+# frames ARGS...: runs the generator into $T/result.json.
+frames() {
+	weir bench frames "$@" >"$T/result.json" || { cat "$T/result.json"; return 1; }
+}
+
+# figure NAME DIRECTION-OR-ENDPOINT: the value of the last repeat.
+figure() {
+	jq --arg name "$1" --arg of "$2" '.figures[] | select(.name == $name and
+		(.labels.direction == $of or .labels.endpoint == $of)) | .values[-1]' "$T/result.json"
+}
+
+# counter NS DEVICE WHICH
+counter() {
+	ip -n "$1" -s -j link show "$2" | jq ".[0].stats64.$3.packets"
+}
+
+equal() { # WHAT A B
+	[[ $2 = "$3" ]] || { echo "$1: $2 and $3"; return 1; }
+}
+
+veth() {
+	endpoint left right
+	ip -n left link add name va type veth peer name vb netns right
+	ip -n left link set va up
+	ip -n right link set vb up
+	until_ok 5 eval 'ip -n left link show va | has "state UP"'
+}
+
+exact_over_veth() {
+	local a=if:left/va b=if:right/vb tx rx
+	# shellcheck disable=SC2086
+	frames "$a" "$b" --rate 20k --both --size imix --flows 7 --macs 3 $SECOND
+	for pair in "left va $a $b" "right vb $b $a"; do
+		# shellcheck disable=SC2086
+		set -- $pair
+		tx=$(($(figure 'frames sent' "$3 to $4") + $(figure 'learning frames sent' "$3")))
+		rx=$(figure 'frames arrived' "$3")
+		equal "sent from $3" "$tx" "$(counter "$1" "$2" tx)"
+		equal "received at $3" "$rx" "$(counter "$1" "$2" rx)"
+		equal "all told apart at $3" "$rx" $(($(figure 'frames received' "$4 to $3") +
+			$(figure 'learning frames received' "$3") + $(figure 'foreign frames' "$3")))
+	done
+}
+
+# What the generator says it held, the counters must show.
+rate_held() {
+	local before after
+	before=$(counter left va tx)
+	frames if:left/va if:right/vb --rate 5000 --time 2s --omit 0s --repeat 1 --quiet -j
+	after=$(counter left va tx)
+	if jq -e '.warnings[] | select(test("did not hold|took no more|was the limit: if:left/va"))' \
+		"$T/result.json"; then
+		echo "the generator says that it did not hold the rate here"
+		[[ $((after - before - 1)) -lt 9990 ]]
+	else
+		[[ $((after - before - 1)) -ge 9990 && $((after - before - 1)) -le 10010 ]]
+	fi
+	equal offered 10000 "$(figure 'frames offered' 'if:left/va to if:right/vb')"
+}
+
+finds_what_was_spoiled() {
+	local d="if:t1 to if:t2" relay
+	"$TESTS/system/relay.py" t1 t2 "$T/did.json" >"$T/relay.out" &
+	relay=$!
+	until_ok 5 grep -q relaying "$T/relay.out"
+	frames if:t1 if:t2 --rate 4k --frames 3400 --time 10s --omit 0s --repeat 1 --wait 1s --quiet -j
+	kill -TERM "$relay"
+	wait "$relay"
+	cat "$T/did.json"
+	equal sent 3400 "$(figure 'frames sent' "$d")"
+	equal lost "$(jq .dropped "$T/did.json")" "$(figure 'frames lost' "$d")"
+	equal duplicated "$(jq .twice "$T/did.json")" "$(figure 'frames duplicated' "$d")"
+	equal reordered "$(jq .swapped "$T/did.json")" "$(figure 'frames reordered' "$d")"
+	[[ $(jq .dropped "$T/did.json") -ge 34 && $(jq .twice "$T/did.json") -ge 11 &&
+		$(jq .swapped "$T/did.json") -ge 17 ]]
+	jq -e '.latencies[0] | .count == 3366 and .min >= 5000000 and .min < 20000000' "$T/result.json"
+}
+
+exact_through_the_switch() {
+	local a=vhost-user:$T/1.sock b=vhost-user:$T/2.sock
+	# shellcheck disable=SC2086
+	frames "$a" "$b" --rate max --size 60 --macs 5 $SECOND
+	show ports --argjson tx $(($(figure 'frames sent' "$a to $b") +
+		$(figure 'learning frames sent' "$a"))) '.[] | select(.name == "vm1").rx.frames == $tx'
+	show ports --argjson rx "$(figure 'frames arrived' "$b")" \
+		'.[] | select(.name == "vm2").tx.frames == $rx'
+	[[ $(figure 'frames received' "$a to $b") -gt 10000 ]]
+	[[ $(figure 'frames astray' "$a") = 0 && $(figure 'foreign frames' "$b") = 0 ]]
+	# Each learnt where the other is, so nothing was flooded.
+	show macs '[.[] | select(.port == "vm1")] | length == 5'
+}
+
+over_a_tap() {
+	local d="tap:weir7 to if:weir7"
+	# shellcheck disable=SC2086
+	frames tap:weir7 if:weir7 --rate 5k $SECOND
+	[[ $(figure 'frames received' "$d") = "$(figure 'frames sent' "$d")" ]]
+	[[ $(figure 'frames received' "$d") -gt 1000 ]]
+	not ip link show weir7
+}
+
+interrupted() {
+	local status=0 pid
+	"$WEIR" bench frames tap:weir8 if:left/va --rate 1000 --time 20s --omit 0s --repeat 1 --quiet -j >"$T/cut.json" &
+	pid=$!
+	until_ok 5 ip link show weir8
+	sleep 1
+	kill -INT "$pid"
+	wait "$pid" || status=$?
+	equal status 1 "$status"
+	jq -e '.complete == false and .why_incomplete == "interrupted" and
+		(.figures[] | select(.name == "frames sent").values[0] > 100)' "$T/cut.json"
+	not ip link show weir8
+}
+
+vanishes() {
+	local status=0 pid
+	weir bench frames if:left/va if:right/vb --rate 1000 --time 20s --omit 0s --repeat 1 --quiet -j \
+		>"$T/cut.json" 2>"$T/cut.err" &
+	pid=$!
+	sleep 1
+	ip -n left link del va
+	wait "$pid" || status=$?
+	equal status 1 "$status"
+	jq -e '.complete == false and (.why_incomplete | test("gone"))' "$T/cut.json"
+	says 'if:(left/va|right/vb): gone' <"$T/cut.err"
+}
+
+refusals() {
+	usage() { # PATTERN ARGS...
+		local status=0
+		weir bench frames "${@:2}" >"$T/out" 2>&1 || status=$?
+		equal status 2 "$status"
+		says "$1" <"$T/out"
+	}
+	usage 'no endpoint.*if:.*vhost-user' eth0 if:lo
+	usage 'two endpoints' if:lo
+	usage 'both endpoints' if:lo if:lo
+	usage '60 to 9018' if:lo tap:x --size 59
+	refused weir bench frames if:nosuch tap:x | says "no interface 'nosuch'"
+	refused weir bench frames if:nosuchns/a tap:x | says "no network namespace 'nosuchns'"
+	refused weir bench frames if:left/va if:right/vb --size 1515 | says 'MTU of 1500'
+}
+
+ip link set lo up
+veth
+it "frames sent and received over a veth are exactly those that the kernel counted" exact_over_veth
+it "a rate that the generator says it held is held to 0.1 %, by the kernel's counter" rate_held
+it "a relay's lost, doubled, swapped and delayed frames are found exactly" finds_what_was_spoiled
+it "what a TAP endpoint sends arrives, and the TAP goes with it" over_a_tap
+it "interrupted, it keeps what was measured, marked incomplete, and leaves nothing behind" interrupted
+it "bad endpoints and sizes are refused in one sentence" refusals
+it "an endpoint that vanishes ends it, with what was measured until then" vanishes
+
+config <<-END
+	ports:
+	  vm1: {vhost-user: $T/1.sock}
+	  vm2: {vhost-user: $T/2.sock}
+END
+switch_start
+it "frames through the switch are exactly those that its ports counted" exact_through_the_switch

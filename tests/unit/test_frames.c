@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "bench/frame_options.h"
+#include "bench/frame_shape.h"
+#include "bench/frame_sink.h"
+
+enum { LATE = 1000 };
+
+static uint32_t sum_of(const uint8_t *p, size_t n, uint32_t sum) {
+	for (size_t i = 0; i < n; i++)
+		sum += i % 2 == 0 ? (uint32_t)p[i] << 8 : p[i];
+	return sum;
+}
+
+static uint16_t folded(uint32_t sum) {
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)sum;
+}
+
+/* Checks both checksums of a frame as a receiver does: over everything they give 0xffff. */
+static void assert_checksums(const uint8_t *f, size_t len) {
+	uint32_t pseudo = sum_of(f + 26, 8, 17 + (uint32_t)(len - 34));
+
+	assert_int_equal(folded(sum_of(f + 14, 20, 0)), 0xffff);
+	assert_int_equal(folded(sum_of(f + 34, len - 34, pseudo)), 0xffff);
+	assert_int_not_equal(f[40] << 8 | f[41], 0);
+}
+
+static void checksums(void **state) {
+	static const char *const sizes[] = {"60", "61", "1514", "9018", "imix"};
+	struct frame_shape s = {.flows = 70000, .macs = 300, .who = 0x1234};
+	static uint8_t frame[FRAME_MAX];
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		assert_int_equal(frame_shape_size(&s, sizes[i], NULL), 0);
+		for (unsigned k = 0; k < 4000; k++) {
+			struct frame_tag tag = {.magic = 0x77650001,
+				.stream = 3,
+				.seq = k * 2654435761u,
+				.time = k * 0x9e3779b97f4a7c15u};
+			struct frame_template t;
+
+			frame_template_make(
+				&t, &s, k % 2, k * 17 % s.flows, k % s.sizes, tag.magic, 3);
+			memset(frame, 0, sizeof(frame));
+			frame_stamp(frame, &t, &tag, frame_time_sum(tag.time));
+			assert_int_equal(t.len, s.size[k % s.sizes]);
+			assert_checksums(frame, t.len);
+			assert_memory_equal(frame + FRAME_HEAD, &tag, sizeof(tag));
+		}
+	}
+}
+
+static void imix(void **state) {
+	unsigned count[FRAME_MIX] = {0};
+	struct frame_shape s;
+
+	assert_int_equal(frame_shape_size(&s, "imix", NULL), 0);
+	for (unsigned i = 0; i < s.period; i++)
+		count[s.pattern[i]]++;
+	assert_int_equal(s.size[0], 60);
+	assert_int_equal(s.size[1], 566);
+	assert_int_equal(s.size[2], 1514);
+	assert_int_equal(count[0], 7);
+	assert_int_equal(count[1], 4);
+	assert_int_equal(count[2], 1);
+	assert_int_equal(frame_shape_longest(&s), 1514);
+	assert_true(frame_shape_mean(&s) > 349.8 && frame_shape_mean(&s) < 349.9);
+}
+
+/* The plain way: a byte a number, the next expected of each flow. */
+static void check_against_plain(unsigned flows, const uint32_t *seq, unsigned n, uint32_t numbers) {
+	struct frame_stream *s = malloc(sizeof(*s));
+	uint8_t *seen = calloc(1, numbers);
+	uint64_t *next = calloc(flows, sizeof(*next));
+	uint64_t received = 0, duplicated = 0, reordered = 0, late = 0;
+
+	assert_int_equal(frame_stream_init(s, flows, LATE, 1), 0);
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t age = i % 2000;
+
+		frame_stream_take(s, seq[i], age);
+		if (seen[seq[i]]++) {
+			duplicated++;
+			continue;
+		}
+		received++;
+		late += age > LATE;
+		if (seq[i] < next[seq[i] % flows])
+			reordered++;
+		else
+			next[seq[i] % flows] = seq[i] + 1;
+	}
+	assert_int_equal(s->received, received);
+	assert_int_equal(s->duplicated, duplicated);
+	assert_int_equal(s->reordered, reordered);
+	assert_int_equal(s->late, late);
+	assert_int_equal(s->latency.count, received);
+	assert_int_equal(s->unknown, 0);
+	frame_stream_fini(s);
+	free(next);
+	free(seen);
+	free(s);
+}
+
+static void counting(void **state) {
+	enum { N = 200000 };
+	uint32_t *seq = malloc(N * sizeof(*seq));
+
+	for (unsigned flows = 1; flows <= 7; flows += 3) {
+		srand(flows);
+		for (uint32_t i = 0; i < N; i++) {
+			// Mostly onward, with losses, copies, swaps and jumps back of any length.
+			uint32_t back = rand() % 10 == 0 ? (uint32_t)rand() % (i + 1) : 0;
+
+			seq[i] = i + (uint32_t)(rand() % 3) - back;
+		}
+		check_against_plain(flows, seq, N, N + 3);
+	}
+	free(seq);
+}
+
+static void long_gaps(void **state) {
+	struct frame_stream *s = malloc(sizeof(*s));
+
+	assert_int_equal(frame_stream_init(s, 1, LATE, 1), 0);
+	frame_stream_take(s, 0, 1);
+	frame_stream_take(s, 3 * (uint32_t)FRAME_WINDOW, 1); // everything between is lost
+	frame_stream_take(s, 3 * (uint32_t)FRAME_WINDOW, 1);
+	assert_int_equal(s->received, 2);
+	assert_int_equal(s->duplicated, 1);
+	frame_stream_take(s, 3 * (uint32_t)FRAME_WINDOW - FRAME_WINDOW / 2, 1); // late, but known
+	assert_int_equal(s->received, 3);
+	assert_int_equal(s->reordered, 1);
+	assert_int_equal(s->unknown, 0);
+	frame_stream_take(s, 0, 1); // is it the copy of a frame, or very late?
+	assert_int_equal(s->unknown, 1);
+	frame_stream_fini(s);
+	free(s);
+}
+
+static void wrap(void **state) {
+	struct frame_stream *s = malloc(sizeof(*s));
+	uint64_t n = 0;
+
+	assert_int_equal(frame_stream_init(s, 1, LATE, 1), 0);
+	for (uint64_t seq = 0; seq < 5000000000u; seq += 1000003, n++)
+		frame_stream_take(s, (uint32_t)seq, 1);
+	assert_int_equal(s->received, n);
+	assert_int_equal(s->duplicated, 0);
+	assert_int_equal(s->reordered, 0);
+	frame_stream_fini(s);
+	free(s);
+}
+
+static void options(void **state) {
+	static const char *const bad[] = {"--rate=-1", "--rate=0", "--rate=101%", "--rate=5x",
+		"--size=59", "--size=9019", "--size=60,", "--flows=0", "--macs=65537", "--cpus=x",
+		"--cpus=99999", "--wait=5", "--nonsense", "third"};
+	char *good[] = {
+		"frames", "--rate", "1.5M", "if:a", "--size=60,imix,9018", "if:b", "--both", NULL};
+	struct frame_options o;
+	struct err e;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		char text[32], *argv[] = {"frames", "if:a", "if:b", text, NULL};
+
+		snprintf(text, sizeof(text), "%s", bad[i]);
+		assert_int_equal(frame_options_parse(&o, 4, argv, &e), -22);
+	}
+	for (int i = 0; good[i] != NULL; i++)
+		good[i] = strdup(good[i]);
+	assert_int_equal(frame_options_parse(&o, 7, good, &e), 0);
+	assert_true(o.rate_value == 1.5e6 && !o.rate_percent && o.both);
+	assert_int_equal(o.nsizes, 3);
+	assert_int_equal(o.longest, 9018);
+	for (int i = 0; good[i] != NULL; i++)
+		free(good[i]);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		{"the IPv4 and UDP checksums of every frame are right, whatever its size and tag",
+			checksums},
+		{"imix is seven frames of 60, four of 566 and one of 1514 bytes", imix},
+		{"loss, copies, order and age are counted as the plain way counts them", counting},
+		{"a gap longer than the window loses no count", long_gaps},
+		{"sequence numbers go on past 2^32", wrap},
+		{"options that mean nothing are refused", options},
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
