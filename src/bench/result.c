@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "base/err.h"
+#include "bench/search.h"
 
 enum { STARTED_MAX = 40, SENTENCE_MAX = 512 };
 
@@ -149,6 +150,28 @@ void result_interval(json_t *doc, const char *name, const char *unit, json_t *la
 	one = entry(doc, "intervals", name, unit, labels);
 	json_object_set_new(one, "times", numbers(times, n));
 	json_object_set_new(one, "values", numbers(values, n));
+}
+
+void result_search(json_t *doc, const char *name, const char *unit, json_t *labels,
+	const struct trial *trials, unsigned n, double result) {
+	json_t *one, *all;
+
+	if (doc == NULL || n == 0) {
+		json_decref(labels);
+		return;
+	}
+	one = entry(doc, "searches", name, unit, labels);
+	all = json_array();
+	for (unsigned i = 0; i < n; i++)
+		json_array_append_new(
+			all, json_pack("{s:f, s:f, s:I, s:I, s:I, s:f, s:s}", "rate",
+				     trials[i].rate, "seconds", trials[i].seconds, "offered",
+				     (json_int_t)trials[i].offered, "sent",
+				     (json_int_t)trials[i].sent, "received",
+				     (json_int_t)trials[i].received, "loss", trial_loss(&trials[i]),
+				     "verdict", trials[i].pass ? "pass" : "fail"));
+	json_object_set_new(one, "trials", all);
+	json_object_set_new(one, "result", result > 0 ? number(result) : json_null());
 }
 
 void result_warn(json_t *doc, const char *fmt, ...) {

@@ -11,6 +11,7 @@
 #include "bench/stats.h"
 
 struct err;
+struct trial;
 
 /* What an instrument found, as one JSON document; docs/bench-result.md is its description.
  *
@@ -51,6 +52,9 @@ void result_endpoints(json_t *doc, const char *name, const char *unit, json_t *l
 void result_cpu(json_t *doc, json_t *labels, json_t *hostcpu);
 void result_interval(json_t *doc, const char *name, const char *unit, json_t *labels,
 	const double *times, const double *values, unsigned n);
+/* `result`: what was found; 0: nothing, which is null in the document. */
+void result_search(json_t *doc, const char *name, const char *unit, json_t *labels,
+	const struct trial *trials, unsigned n, double result);
 
 /* What a reader must know before believing the figures. Said once, however often it is found. */
 void result_warn(json_t *doc, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "bench/search.h"
+#include "device.h"
+
+#define MILLION 1e6
+
+static const struct preset *quick(void) {
+	return search_preset("quick", NULL);
+}
+
+static void near(double v, double want, double part) {
+	if (fabs(v - want) > want * part)
+		fail_msg("%.9g is not within %g of %.9g", v, part, want);
+}
+
+static void loss_is_measured_from_the_greatest_rate_down_until_twice_none_is_lost(void **state) {
+	struct device d = {.limit = 0.65 * MILLION};
+	struct trial t[LOSS_TRIALS];
+	unsigned n;
+
+	assert_int_equal(search_loss(quick(), MILLION, device_trial, &d, t, &n, NULL), 0);
+	assert_int_equal(n, 6); /* 100, 90, 80, 70 lose; 60 and 50 do not */
+	for (unsigned i = 0; i < n; i++) {
+		near(t[i].rate, MILLION * (10 - i) / 10, 1e-9);
+		assert_int_equal(t[i].pass, i >= 4);
+	}
+	near(trial_loss(&t[0]), 0.35, 1e-6);
+	near(trial_loss(&t[3]), 0.05 / 0.7, 1e-4);
+}
+
+static void a_device_that_always_loses_is_measured_down_to_a_tenth(void **state) {
+	struct device d = {.floor_loss = 0.1};
+	struct trial t[LOSS_TRIALS];
+	unsigned n;
+
+	assert_int_equal(search_loss(quick(), MILLION, device_trial, &d, t, &n, NULL), 0);
+	assert_int_equal(n, LOSS_TRIALS);
+	near(t[LOSS_TRIALS - 1].rate, MILLION / 10, 1e-9);
+	near(trial_loss(&t[9]), 0.1, 0.05);
+}
+
+/* While a burst comes in the device forwards: only the corrected figure is its buffer. */
+static void back_to_back_finds_a_buffer_of_known_size(void **state) {
+	static const double buffers[] = {16, 1000, 20000}, shares[] = {0.1, 0.5, 0.9};
+
+	for (unsigned b = 0; b < 3; b++)
+		for (unsigned i = 0; i < 3; i++) {
+			struct device d = {.limit = 10 * MILLION * shares[i], .buffer = buffers[b]};
+			struct burst found;
+
+			assert_int_equal(search_burst(quick(), 10 * MILLION, d.limit, device_trial,
+						 &d, &found, NULL),
+				0);
+			assert_int_equal(found.times, quick()->burst_times);
+			assert_false(found.unbounded);
+			near(found.frames, buffers[b] / (1 - shares[i]), 0.001 + 1 / found.frames);
+			near(found.corrected_frames, buffers[b], 0.001 + 1 / buffers[b]);
+			near(found.seconds, found.frames / (10 * MILLION), 1e-9);
+			near(found.corrected_s, found.corrected_frames / (10 * MILLION), 1e-9);
+			assert_true(found.least == found.most);
+			assert_true(d.lowest == d.highest && d.highest == 10 * MILLION);
+		}
+}
+
+static void a_buffer_greater_than_the_longest_burst_is_said_to_be_so(void **state) {
+	struct device d = {.limit = MILLION, .buffer = 1e9};
+	struct burst found;
+
+	assert_int_equal(
+		search_burst(quick(), 10 * MILLION, MILLION, device_trial, &d, &found, NULL), 0);
+	assert_true(found.unbounded);
+	near(found.frames, 10 * MILLION * quick()->burst_s, 1e-9);
+}
+
+static void back_to_back_is_refused_where_no_buffer_fills(void **state) {
+	struct device d = {.limit = 0};
+	struct burst found;
+	struct err e = {.text = ""};
+
+	assert_int_equal(
+		search_burst(quick(), MILLION, MILLION, device_trial, &d, &found, &e), -EINVAL);
+	assert_string_equal(e.text,
+		"back-to-back frames need a throughput below the rate they come at: "
+		"it is 1e+06 of 1e+06 frames/s, so no buffer fills");
+	assert_int_equal(d.trials, 0);
+}
+
+static void recovery_is_the_time_until_the_last_loss_after_an_overload(void **state) {
+	const struct preset *p = search_preset("rfc2544", NULL);
+	struct device d = {.limit = MILLION, .recovers_s = 0.75};
+	double seconds[8] = {-1, -1, -1, -1};
+
+	assert_int_equal(
+		search_recovery(p, 2 * MILLION, MILLION, device_fall, &d, seconds, NULL), 0);
+	for (unsigned i = 0; i < p->recovery_times; i++)
+		assert_true(seconds[i] == 0.75);
+	assert_true(seconds[p->recovery_times] == -1);
+	near(d.highest, 1.1 * MILLION, 1e-9);
+	near(d.lowest, 0.55 * MILLION, 1e-9);
+	/* The medium's rate is the most that can be offered. */
+	assert_int_equal(
+		search_recovery(p, 1.05 * MILLION, MILLION, device_fall, &d, seconds, NULL), 0);
+	near(d.highest, 1.05 * MILLION, 1e-9);
+}
+
+static void an_interrupted_procedure_says_so(void **state) {
+	struct device d = {.limit = 0.5 * MILLION, .buffer = 100, .vanish_after = 2};
+	struct trial t[LOSS_TRIALS];
+	struct burst found;
+	unsigned n;
+
+	assert_int_equal(search_loss(quick(), MILLION, device_trial, &d, t, &n, NULL), -ECANCELED);
+	assert_int_equal(n, 2);
+	assert_int_equal(search_burst(quick(), MILLION, d.limit, device_trial, &d, &found, NULL),
+		-ECANCELED);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			loss_is_measured_from_the_greatest_rate_down_until_twice_none_is_lost),
+		cmocka_unit_test(a_device_that_always_loses_is_measured_down_to_a_tenth),
+		cmocka_unit_test(back_to_back_finds_a_buffer_of_known_size),
+		cmocka_unit_test(a_buffer_greater_than_the_longest_burst_is_said_to_be_so),
+		cmocka_unit_test(back_to_back_is_refused_where_no_buffer_fills),
+		cmocka_unit_test(recovery_is_the_time_until_the_last_loss_after_an_overload),
+		cmocka_unit_test(an_interrupted_procedure_says_so),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
