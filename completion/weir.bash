@@ -13,6 +13,11 @@ _weir_names() { # ports|networks
 	return 0
 }
 
+# What the help of `weir bench` [INSTRUMENT] lists: instruments, or options.
+_weir_bench() { # PATTERN WORD...
+	command weir bench "${@:2}" --help 2>/dev/null | sed -n "s/^  \\($1\\) .*/\\1/p" || true
+}
+
 _weir_keys() {
 	local key=${cur%%=*} value=${cur#*=}
 	case $cur in
@@ -61,10 +66,15 @@ _weir() {
 		compopt -o filenames
 		return
 	fi
+	if [[ ${words[-2]} = -o && ${plain[0]-} = bench ]]; then
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+		compopt -o filenames
+		return
+	fi
 	local port_keys="vhost-user tap network trunk native queues mtu link mac static-macs mac-limit isolated mode group netns"
 	local choices=
 	case "${plain[*]:0:2}" in
-	'') choices="switch apply port network show top trace capture help --api --version" ;;
+	'') choices="switch apply port network show top trace capture bench help --api --version" ;;
 	switch) choices="-c --netns --group -v" ;;
 	apply)
 		if [[ $cur = -* ]]; then
@@ -85,7 +95,10 @@ _weir() {
 	trace | capture) choices=$(_weir_names ports) ;;
 	"capture "*) choices="-w -c --snaplen" ;;
 	"trace "*) choices="eth arp ipv4 udp -j" ;;
-	help) choices="switch apply port network show top trace capture" ;;
+	bench) choices=$(_weir_bench '[a-z0-9]*') ;;
+	"bench "*) choices=$(_weir_bench '--*[a-z-]*' "${plain[1]}") ;;
+	help) choices="switch apply port network show top trace capture bench" ;;
+	"help bench") choices=$(_weir_bench '[a-z0-9]*') ;;
 	esac
 	case "${plain[*]:0:2}" in
 	"port add" | "port set")

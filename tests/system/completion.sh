@@ -40,3 +40,6 @@ it "networks are offered as values" after "weir port set vm1 network=g" green
 it "and in lists" after "weir port set vm1 trunk=blue,g" blue,green
 it "words of a key are offered" after "weir port set vm1 link=" up down
 it "options are offered" after "weir capture vm1 --" --snaplen
+it "instruments are offered" after "weir bench str" stream
+it "and their options" after "weir bench stream ns:a ns:b --re" --reverse --repeat --repeat-max
+it "a folder is offered for a result" after "weir bench stream -o $T/bi" "$T/bin"
