@@ -100,13 +100,14 @@ static int read_time(
 
 /* Takes out of argv what all instruments have. */
 static int take_common(int *argc, char **argv, struct bench *b, struct options *o, struct err *e) {
-	static const char *const names[] = {
-		"repeat", "until", "repeat-max", "time", "omit", "o", NULL};
-	const char *v[sizeof(names) / sizeof(names[0])];
+	enum { REPEATS, UNTIL, MOST, TIME, OMIT, DIRECTORY, OPTIONS };
+	static const char *const names[OPTIONS] = {
+		"repeat", "until", "repeat-max", "time", "omit", "o"};
+	const char *v[OPTIONS] = {NULL};
 
 	o->json = cli_flag(argc, argv, "j") | cli_flag(argc, argv, "json");
 	b->quiet = cli_flag(argc, argv, "quiet");
-	for (int i = 0; names[i] != NULL; i++) {
+	for (int i = 0; i < OPTIONS; i++) {
 		int bad = 0;
 
 		v[i] = cli_option(argc, argv, names[i], &bad);
@@ -114,20 +115,20 @@ static int take_common(int *argc, char **argv, struct bench *b, struct options *
 			return err_set(e, EINVAL, "%s%s wants a value",
 				names[i][1] != '\0' ? "--" : "-", names[i]);
 	}
-	if (v[2] != NULL && v[1] == NULL)
+	if (v[MOST] != NULL && v[UNTIL] == NULL)
 		return err_set(e, EINVAL, "--repeat-max goes with --until; give that too");
-	b->repeat = v[1] != NULL ? REPEAT_UNTIL : REPEAT;
+	b->repeat = v[UNTIL] != NULL ? REPEAT_UNTIL : REPEAT;
 	b->repeat_max = REPEAT_MAX;
 	b->time_ns = 10 * SECOND;
 	b->omit_ns = SECOND;
-	o->dir = v[5];
-	if (read_number("repeat", v[0], &b->repeat, e) < 0 ||
-		read_percent("until", v[1], &b->until, e) < 0 ||
-		read_number("repeat-max", v[2], &b->repeat_max, e) < 0 ||
-		read_time("time", v[3], SECOND / 100, &b->time_ns, e) < 0 ||
-		read_time("omit", v[4], 0, &b->omit_ns, e) < 0)
+	o->dir = v[DIRECTORY];
+	if (read_number("repeat", v[REPEATS], &b->repeat, e) < 0 ||
+		read_percent("until", v[UNTIL], &b->until, e) < 0 ||
+		read_number("repeat-max", v[MOST], &b->repeat_max, e) < 0 ||
+		read_time("time", v[TIME], SECOND / 100, &b->time_ns, e) < 0 ||
+		read_time("omit", v[OMIT], 0, &b->omit_ns, e) < 0)
 		return -EINVAL;
-	if (v[2] == NULL && b->repeat_max < b->repeat)
+	if (v[MOST] == NULL && b->repeat_max < b->repeat)
 		b->repeat_max = b->repeat;
 	if (b->until > 0 && b->repeat_max < b->repeat)
 		return err_set(e, EINVAL, "--repeat-max %u is less than --repeat %u", b->repeat_max,

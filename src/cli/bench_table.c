@@ -62,18 +62,40 @@ static const struct column cpu_columns[] = {
 	{NULL},
 };
 
-/* The labels as "mss=100 path=veth". */
-static json_t *labels_of(const json_t *one) {
+/* "mss=100, path=veth": the labels, but for those in `known`, which are told once for all. */
+static json_t *labels_text(const json_t *labels, const json_t *known) {
 	char text[LABELS_MAX] = "";
 	size_t n = 0;
 	const char *key;
 	json_t *v;
 
-	json_object_foreach (json_object_get(one, "labels"), key, v)
-		if (n < sizeof(text))
+	json_object_foreach ((json_t *)(uintptr_t)labels, key, v)
+		if (n < sizeof(text) && json_object_get(known, key) == NULL)
 			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s=%s",
-				n > 0 ? " " : "", key, json_string_value(v));
+				n > 0 ? ", " : "", key, json_string_value(v));
 	return json_string(text);
+}
+
+/* The labels that all figures, latencies and endpoints have, with the same value. */
+static json_t *common_labels(const json_t *doc) {
+	static const char *const lists[] = {"figures", "latencies", "endpoints"};
+	json_t *common = NULL, *one, *v;
+	const char *key;
+	void *next;
+	size_t i;
+
+	for (unsigned l = 0; l < sizeof(lists) / sizeof(lists[0]); l++)
+		json_array_foreach (json_object_get(doc, lists[l]), i, one) {
+			const json_t *labels = json_object_get(one, "labels");
+
+			if (common == NULL)
+				common = json_copy((json_t *)(uintptr_t)labels);
+			json_object_foreach_safe(common, next, key, v) {
+				if (!json_equal(v, json_object_get(labels, key)))
+					json_object_del(common, key);
+			}
+		}
+	return common;
 }
 
 static json_t *with_unit(const json_t *v, const char *unit) {
@@ -101,19 +123,19 @@ static json_t *beside_mean(const json_t *one, const char *name) {
 	return format("%.1f%%", v / (mean < 0 ? -mean : mean) * 100);
 }
 
-static json_t *row_of(const json_t *one) {
+static json_t *row_of(const json_t *one, const json_t *known) {
 	json_t *row = json_object();
 
 	json_object_set(row, "name", json_object_get(one, "name"));
-	json_object_set_new(row, "of", labels_of(one));
+	json_object_set_new(row, "of", labels_text(json_object_get(one, "labels"), known));
 	return row;
 }
 
-static json_t *figure_row(const json_t *one) {
+static json_t *figure_row(const json_t *one, const json_t *known) {
 	static const char *const names[] = {"median", "min", "max", NULL};
 	const char *unit = json_string_value(json_object_get(one, "unit"));
 	size_t n = json_array_size(json_object_get(one, "values"));
-	json_t *row = row_of(one), *ci95 = beside_mean(one, "ci95");
+	json_t *row = row_of(one, known), *ci95 = beside_mean(one, "ci95");
 
 	// One value has no spread: its least and greatest would say what the median says.
 	for (int i = 0; names[i] != NULL && (n > 1 || i == 0); i++)
@@ -131,10 +153,10 @@ static json_t *figure_row(const json_t *one) {
 	return row;
 }
 
-static json_t *latency_row(const json_t *one) {
+static json_t *latency_row(const json_t *one, const json_t *known) {
 	static const char *const points[][2] = {{"min", "min"}, {"p50", "p50"}, {"p90", "p90"},
 		{"p99", "p99"}, {"p999", "p99.9"}, {"p9999", "p99.99"}, {"max", "max"}};
-	json_t *row = row_of(one);
+	json_t *row = row_of(one, known);
 	double n = json_number_value(json_object_get(one, "count"));
 	char buf[WORD_MAX];
 
@@ -157,11 +179,11 @@ static json_t *named_value(const char *name, double v, const char *unit) {
 	return json_string(text);
 }
 
-static json_t *endpoint_row(const json_t *one) {
+static json_t *endpoint_row(const json_t *one, const json_t *known) {
 	const char *unit = json_string_value(json_object_get(one, "unit"));
 	const char *name, *least = NULL, *most = NULL;
 	double low = 0, high = 0, sum = 0;
-	json_t *row = row_of(one), *values = json_object_get(one, "values"), *v;
+	json_t *row = row_of(one, known), *values = json_object_get(one, "values"), *v;
 	size_t n = json_object_size(values);
 	char buf[WORD_MAX];
 
@@ -190,10 +212,10 @@ static json_t *endpoint_row(const json_t *one) {
 	return row;
 }
 
-static json_t *cpu_row(const json_t *one) {
+static json_t *cpu_row(const json_t *one, const json_t *known) {
 	static const char *const parts[] = {"user", "system", "softirq", "guest", "steal", NULL};
 	static const char *const costs[] = {"per_gbit", "per_mframes", NULL};
-	json_t *row = row_of(one), *busiest = json_object_get(one, "busiest");
+	json_t *row = row_of(one, known), *busiest = json_object_get(one, "busiest");
 	char text[WORD_MAX];
 
 	if (json_string_length(json_object_get(row, "of")) == 0)
@@ -223,10 +245,82 @@ static json_t *cpu_row(const json_t *one) {
 	return row;
 }
 
+/* What the mean of several entries has; the rest of an entry is of one interval only. */
+static const char *const cpu_means[] = {"busy", "per_gbit", "per_mframes", NULL};
+
+/* Adds the numbers of `one` to those of `sum`; the busiest CPU is the busiest of both. */
+static void add_cpu(json_t *sum, const json_t *one) {
+	json_t *to = json_object_get(sum, "parts"), *v;
+	const json_t *was = json_object_get(json_object_get(sum, "busiest"), "busy");
+	json_t *busiest = json_object_get(one, "busiest");
+	const char *key;
+
+	for (int i = 0; cpu_means[i] != NULL; i++) {
+		double a = json_number_value(json_object_get(sum, cpu_means[i]));
+		double b = json_number_value(json_object_get(one, cpu_means[i]));
+
+		if (json_object_get(one, cpu_means[i]) != NULL)
+			json_object_set_new(sum, cpu_means[i], json_real(a + b));
+	}
+	json_object_foreach (json_object_get(one, "parts"), key, v)
+		json_object_set_new(to, key,
+			json_real(json_number_value(json_object_get(to, key)) +
+				  json_number_value(v)));
+	if (json_number_value(json_object_get(busiest, "busy")) > json_number_value(was))
+		json_object_set(sum, "busiest", busiest);
+}
+
+static void divide_cpu(json_t *sum) {
+	double n = json_number_value(json_object_get(sum, "repeats"));
+	json_t *v;
+	const char *key;
+
+	for (int i = 0; cpu_means[i] != NULL; i++) {
+		v = json_object_get(sum, cpu_means[i]);
+		json_real_set(v, json_number_value(v) / n);
+	}
+	json_object_foreach (json_object_get(sum, "parts"), key, v)
+		json_real_set(v, json_number_value(v) / n);
+}
+
+/* The entry of `means` with these labels, made when it is missing. */
+static json_t *mean_with(json_t *means, const json_t *labels, const json_t *cpus) {
+	json_t *sum;
+	size_t i;
+
+	json_array_foreach (means, i, sum)
+		if (json_equal(json_object_get(sum, "labels"), labels))
+			return sum;
+	sum = json_pack(
+		"{s:O, s:O*, s:i, s:{}}", "labels", labels, "cpus", cpus, "repeats", 0, "parts");
+	json_array_append_new(means, sum);
+	return sum;
+}
+
+/* The document has the cost of each repeat, told apart by a label; a reader wants the mean. */
+static json_t *mean_cpu(const json_t *list) {
+	json_t *means = json_array(), *one, *sum;
+	size_t i;
+
+	json_array_foreach (list, i, one) {
+		json_t *labels = json_copy(json_object_get(one, "labels")), *n;
+
+		json_object_del(labels, "repeat");
+		sum = mean_with(means, labels, json_object_get(one, "cpus"));
+		json_decref(labels);
+		n = json_object_get(sum, "repeats");
+		json_integer_set(n, json_integer_value(n) + 1);
+		add_cpu(sum, one);
+	}
+	json_array_foreach (means, i, sum)
+		divide_cpu(sum);
+	return means;
+}
+
 static const struct part {
 	const char *name;
 	const struct column *columns;
-	json_t *(*row)(const json_t *one);
+	json_t *(*row)(const json_t *one, const json_t *known);
 } parts[] = {
 	{"figures", figure_columns, figure_row},
 	{"latencies", latency_columns, latency_row},
@@ -242,22 +336,31 @@ static void print_sentence(FILE *f, const char *before, const json_t *v) {
 }
 
 void bench_table(FILE *f, const json_t *doc) {
-	bool first = true;
+	json_t *common = common_labels(doc), *one;
+	bool first = json_object_size(common) == 0;
 	size_t i;
-	json_t *one;
 
+	if (!first) {
+		json_t *text = labels_text(common, NULL);
+
+		print_sentence(f, "of", text);
+		json_decref(text);
+	}
 	for (unsigned p = 0; p < sizeof(parts) / sizeof(parts[0]); p++) {
-		json_t *rows = json_array();
+		json_t *list = json_object_get(doc, parts[p].name), *rows = json_array();
 
-		json_array_foreach (json_object_get(doc, parts[p].name), i, one)
-			json_array_append_new(rows, parts[p].row(one));
+		list = parts[p].row == cpu_row ? mean_cpu(list) : json_incref(list);
+		json_array_foreach (list, i, one)
+			json_array_append_new(rows, parts[p].row(one, common));
 		if (json_array_size(rows) > 0) {
 			fputs(first ? "" : "\n", f);
 			output_table(f, parts[p].columns, rows);
 			first = false;
 		}
 		json_decref(rows);
+		json_decref(list);
 	}
+	json_decref(common);
 	json_array_foreach (json_object_get(doc, "warnings"), i, one)
 		print_sentence(f, "warning", one);
 	if (!json_is_true(json_object_get(doc, "complete")))

@@ -27,7 +27,7 @@ it "-j prints one document, as the schema says" json
 
 table() {
 	"${stream[@]}" --time 100ms --repeat 2 -o "$T/new" >"$T/table"
-	says '^FIGURE +OF +MEDIAN +MIN +MAX ' '^HOST CPU ' <"$T/table"
+	says '^of: .*protocol=tcp' '^FIGURE +MEDIAN +MIN +MAX ' '^HOST CPU ' <"$T/table"
 	"$TESTS/lib/valid-result" "$T/new/result.json"
 	# What the table says of the first figure is what the document says.
 	jq -r '.figures[0].name' "$T/new/result.json" | xargs -I{} grep -q '^{} ' "$T/table"

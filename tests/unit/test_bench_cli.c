@@ -185,8 +185,10 @@ static void repeats_that_stay_wide_end_at_their_limit_with_a_warning(void **stat
 static void the_table_tells_the_figure_in_short_words(void **state) {
 	assert_int_equal(bench("bench probe"), STATUS_DONE);
 	assert_string_equal(out,
-		"FIGURE  OF             MEDIAN         MIN         MAX    SD   95 %  REPEATS\n"
-		"rate    path=veth  1.03Gbit/s  1.02Gbit/s  1.10Gbit/s  3.1%  \u00b13.9%        "
+		"of: path=veth\n"
+		"\n"
+		"FIGURE      MEDIAN         MIN         MAX    SD   95 %  REPEATS\n"
+		"rate    1.03Gbit/s  1.02Gbit/s  1.10Gbit/s  3.1%  \u00b13.9%        "
 		"5\n");
 	assert_string_equal(errors, "");
 }
