@@ -6,12 +6,14 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/if_packet.h>
+#include <linux/if_tun.h>
 #include <linux/sockios.h>
 #include <linux/virtio_net.h>
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -30,6 +32,14 @@ static inline const char *netbed_missing(void) {
 	if (access("/dev/net/tun", R_OK | W_OK) != 0)
 		return "no /dev/net/tun here";
 	return NULL;
+}
+
+/* Skips a test that cannot run here. */
+static inline void netbed_need(void) {
+	if (netbed_missing() == NULL)
+		return;
+	print_message("SKIP: %s\n", netbed_missing());
+	skip();
 }
 
 static inline int netbed_here(void) {
@@ -178,6 +188,18 @@ static inline void netbed_neighbour(
 	snprintf(req.arp_dev, sizeof(req.arp_dev), "%s", name);
 	assert_return_code(ioctl(s, SIOCSARP, &req), errno);
 	close(s);
+}
+
+/* What `ip tuntap add` does: a device that stays when nobody has it open. A descriptor of it. */
+static inline int netbed_tap(int ns, const char *name, short flags) {
+	struct ifreq ifr = netbed_ifreq(name);
+	int back = netbed_enter(ns), fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+
+	netbed_back(back);
+	ifr.ifr_flags = flags;
+	assert_return_code(ioctl(fd, TUNSETIFF, &ifr), errno);
+	assert_return_code(ioctl(fd, TUNSETPERSIST, 1), errno);
+	return fd;
 }
 
 /* A bridge with two members, all up. */

@@ -104,6 +104,14 @@ static void a_chain_half_given_back_is_untouched(void **state) {
 				give_back_chain(start, more, tails);
 }
 
+/* A switch that has had `start` frames. Its place, and its lap. */
+static unsigned begun(unsigned start, bool *lap) {
+	rest();
+	pass(start, 1, 0);
+	*lap = g.r.used_wrap;
+	return place();
+}
+
 static void a_frame_half_published_is_finished(void **state) {
 	enum { PARTS = (FRAME + 12 + LEN - 1) / LEN };
 	static uint8_t head[FRAME];
@@ -111,13 +119,9 @@ static void a_frame_half_published_is_finished(void **state) {
 
 	for (unsigned start = 0; start < 3 * SIZE; start++) {
 		for (unsigned written = 0; written <= PARTS; written++) {
-			unsigned was;
 			bool lap, wrap;
+			unsigned was = begun(start, &lap);
 
-			rest();
-			pass(start, 1, 0);
-			was = place();
-			lap = g.r.used_wrap;
 			for (unsigned i = 0; i < SIZE; i++)
 				offer(LEN, VRING_DESC_F_WRITE);
 			memcpy(before, g.pdesc, sizeof(before));
@@ -139,15 +143,11 @@ static void a_frame_half_published_is_finished(void **state) {
 }
 
 static void slots_offered_again_do_not_hide_the_place(void **state) {
-	for (unsigned start = 1; start < 3 * SIZE; start++) {
+	for (unsigned start = 0; start <= 3 * SIZE; start++) {
 		for (unsigned again = 0; again <= SIZE; again++) {
-			unsigned was;
 			bool lap, wrap;
+			unsigned was = begun(start, &lap);
 
-			rest();
-			pass(start, 1, 0);
-			was = place();
-			lap = g.r.used_wrap;
 			for (unsigned i = 0; i < again; i++)
 				offer(LEN, 0);
 			assert_int_equal(recovered(&wrap), was);

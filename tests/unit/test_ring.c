@@ -1,51 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
-/* Split and packed rings against a guest that this program plays itself, in memory of its own. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "ring_guest.h"
 
-#include <cmocka.h>
-
-#include <linux/virtio_net.h>
-
-#include "ring_rig.h"
-
-enum { SIZE = 16, BUF = RIG_A + 8 * RIG_PAGE, STRIDE = 2048 };
-enum { P_AVAIL = 1 << VRING_PACKED_DESC_F_AVAIL, P_USED = 1 << VRING_PACKED_DESC_F_USED };
-
-static struct rig g;
-
-static uint64_t buf(unsigned i) {
-	return BUF + (uint64_t)i % 20 * STRIDE;
-}
-
-/* The guest makes slot `i` of either kind available: one descriptor. `lap`: packed wrap counter. */
-static void offer(unsigned i, uint64_t addr, uint32_t len, uint16_t flags, bool lap) {
-	if (g.r.packed) {
-		g.pdesc[i].addr = addr;
-		g.pdesc[i].len = len;
-		g.pdesc[i].id = (uint16_t)i;
-		g.pdesc[i].flags = flags | (lap ? P_AVAIL : P_USED);
-		return;
-	}
-	g.desc[i] = (struct vring_desc){
-		.addr = addr, .len = len, .flags = flags, .next = (uint16_t)(i + 1)};
-	if (!(flags & VRING_DESC_F_NEXT) || i == 0 || !(g.desc[i - 1].flags & VRING_DESC_F_NEXT))
-		g.avail->ring[g.avail->idx % SIZE] = (uint16_t)i;
-	g.avail->idx++;
-}
-
-/* A frame of `len` bytes in a buffer: header, MACs from `seed`, a counting payload. */
-static void write_frame(uint64_t addr, uint32_t len, uint8_t seed) {
-	uint8_t *p = rig_at(&g, addr);
-
-	memset(p, 0, 12);
-	for (uint32_t i = 0; i < len; i++)
-		p[12 + i] = (uint8_t)(seed + i);
-	p[12] &= 0xfe;
-}
+/* Frames pass split and packed rings: in, out, and who is told. */
 
 static uint8_t byte_of(const struct frame *f, uint32_t i) {
 	uint8_t c;
@@ -64,27 +21,6 @@ static void whole(const struct frame *f, uint32_t len, uint8_t seed) {
 static void no_fault(void) {
 	if (atomic_load(&g.dev.faulted))
 		fail_msg("fault: %s", g.dev.fault);
-}
-
-static void fault_says(const char *words) {
-	assert_true(atomic_load(&g.dev.faulted));
-	if (strstr(g.dev.fault, words) == NULL)
-		fail_msg("\"%s\" does not say \"%s\"", g.dev.fault, words);
-}
-
-static int split(void **state) {
-	rig_init(&g, false, SIZE, true);
-	return 0;
-}
-
-static int packed(void **state) {
-	rig_init(&g, true, SIZE, true);
-	return 0;
-}
-
-static int done(void **state) {
-	rig_fini(&g);
-	return 0;
 }
 
 static void frames_come_as_they_were_sent(void **state) {
@@ -275,22 +211,6 @@ static void frames_in_many_pieces_never_take_more_segments_than_a_batch_has(void
 	assert_int_equal(g.r.avail_wrap, g.r.used_wrap);
 }
 
-static struct frame make_frame(uint8_t *head, uint8_t *rest, uint32_t len) {
-	static struct seg seg;
-
-	for (uint32_t i = 0; i < len; i++)
-		*(i < FRAME_HEAD_FIRST ? &head[i] : &rest[i - FRAME_HEAD_FIRST]) = (uint8_t)i;
-	seg = (struct seg){
-		.base = rest, .len = len > FRAME_HEAD_FIRST ? len - FRAME_HEAD_FIRST : 0};
-	return (struct frame){.head = head,
-		.len = len,
-		.head_len = len < FRAME_HEAD_FIRST ? (uint16_t)len : FRAME_HEAD_FIRST,
-		.segs = &seg,
-		.nsegs = seg.len > 0};
-}
-
-static uint8_t head[FRAME_HEAD_FIRST], rest[FRAME_LEN_MAX];
-
 static uint32_t used_len(unsigned i) {
 	return g.r.packed ? g.pdesc[i].len : g.used->ring[i].len;
 }
@@ -418,133 +338,6 @@ static void buffers_not_used_are_as_if_never_taken(void **state) {
 	assert_int_equal(g.r.count, 5);
 }
 
-static void lies_are_faults(void **state) {
-	static const struct {
-		uint64_t addr;
-		uint32_t len;
-		uint16_t flags;
-		const char *says;
-	} lies[] = {
-		{0, 100, 0, "outside guest memory"},
-		{RIG_C + RIG_C_SIZE - 50, 100, 0, "outside guest memory"},
-		{UINT64_MAX - 20, 100, 0, "outside guest memory"},
-		{BUF, 100, VRING_DESC_F_WRITE, "writable"},
-		{RIG_C, 24, VRING_DESC_F_INDIRECT, "indirect table of 24 bytes"},
-		{RIG_C, 0, VRING_DESC_F_INDIRECT, "indirect table of 0 bytes"},
-		{RIG_C, 32, VRING_DESC_F_INDIRECT | VRING_DESC_F_NEXT, "indirect and chained"},
-		{RIG_C + RIG_C_SIZE - 16, 32, VRING_DESC_F_INDIRECT, "outside guest memory"},
-	};
-	const bool kind = g.r.packed;
-
-	for (unsigned i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
-		rig_fini(&g);
-		rig_init(&g, kind, SIZE, true);
-		*(uint64_t *)rig_at(&g, RIG_C) = BUF;
-		*(uint32_t *)rig_at(&g, RIG_C + 8) = 100;
-		((struct vring_desc *)rig_at(&g, RIG_C + RIG_C_SIZE - 16))->addr = BUF;
-		((struct vring_desc *)rig_at(&g, RIG_C + RIG_C_SIZE - 16))->flags =
-			kind ? 0 : VRING_DESC_F_NEXT;
-		((struct vring_desc *)rig_at(&g, RIG_C + RIG_C_SIZE - 16))->next = kind ? 0 : 1;
-		offer(0, lies[i].addr, lies[i].len, lies[i].flags, true);
-		if (!kind)
-			g.avail->idx = 1;
-		assert_int_equal(ring_pull(&g.r, &g.b, 64), 0);
-		fault_says(lies[i].says);
-	}
-}
-
-static void a_chain_that_loops_is_a_fault(void **state) {
-	offer(0, BUF, 12, VRING_DESC_F_NEXT, true);
-	offer(1, BUF, 100, VRING_DESC_F_NEXT, true);
-	g.desc[1].next = 0;
-	g.avail->idx = 1;
-	assert_int_equal(ring_pull(&g.r, &g.b, 64), 0);
-	fault_says("loops");
-}
-
-static void an_index_that_jumps_is_a_fault(void **state) {
-	g.avail->idx = SIZE + 1;
-	assert_int_equal(ring_pull(&g.r, &g.b, 64), 0);
-	fault_says("jumped 17 entries");
-}
-
-static void a_head_outside_the_table_is_a_fault(void **state) {
-	g.avail->ring[0] = SIZE;
-	g.avail->idx = 1;
-	assert_int_equal(ring_pull(&g.r, &g.b, 64), 0);
-	fault_says("descriptor 16 in a ring of 16");
-}
-
-static void a_packed_chain_without_end_is_a_fault(void **state) {
-	for (unsigned i = 0; i < SIZE; i++)
-		offer(i, BUF, 100, VRING_DESC_F_NEXT, true);
-	assert_int_equal(ring_pull(&g.r, &g.b, 64), 0);
-	fault_says("longer than the ring");
-}
-
-static void a_packed_ring_never_lends_more_slots_than_it_has(void **state) {
-	struct frame f = make_frame(head, rest, 100);
-	bool lap = true;
-
-	// The guest makes each slot available again before anything was published.
-	for (unsigned n = 0; n < 4 * SIZE; n++) {
-		offer(n % SIZE, buf(n), STRIDE, VRING_DESC_F_WRITE, lap);
-		ring_fill(&g.r, 1);
-		if (ring_put(&g.r, &f, 0) != DROP_NONE)
-			break;
-		assert_true(g.r.staged <= SIZE);
-		if (n % SIZE == SIZE - 1)
-			lap = !lap;
-	}
-	assert_int_equal(g.r.staged, SIZE);
-	ring_publish(&g.r);
-	assert_int_equal(g.r.last_used, g.r.last_avail);
-}
-
-static void a_packed_chain_over_slots_not_given_back_is_a_fault(void **state) {
-	offer(SIZE - 2, BUF, 100, VRING_DESC_F_WRITE, true);
-	g.r.last_avail = g.r.last_used = SIZE - 2;
-	ring_fill(&g.r, 1);
-	assert_int_equal(g.r.count, 1);
-	offer(SIZE - 1, BUF, 100, VRING_DESC_F_WRITE | VRING_DESC_F_NEXT, true);
-	for (unsigned i = 0; i < SIZE - 1; i++)
-		offer(i, BUF, 100, VRING_DESC_F_WRITE | (i < SIZE - 2 ? VRING_DESC_F_NEXT : 0),
-			false);
-	ring_fill(&g.r, 2);
-	fault_says("slots that were not given back");
-}
-
-/* Runs `n` frames through, then forgets the position as a killed switch does. */
-static void a_lost_position_is_found_again(void **state) {
-	for (unsigned n = 0; n < 3 * SIZE + 1; n++) {
-		bool lap = true, was_wrap;
-		uint16_t was;
-
-		rig_fini(&g);
-		rig_init(&g, true, SIZE, true);
-		for (unsigned k = 0; k < n; k++) {
-			write_frame(buf(k), 60, 0);
-			offer(k % SIZE, buf(k), 72, 0, lap);
-			assert_int_equal(ring_pull(&g.r, &g.b, 1), 1);
-			ring_return(&g.r);
-			if (k % SIZE == SIZE - 1)
-				lap = !lap;
-		}
-		for (unsigned k = n; k < n + n % 7; k++) { // some more wait
-			offer(k % SIZE, buf(k), 72, 0, lap);
-			if (k % SIZE == SIZE - 1)
-				lap = !lap;
-		}
-		was = g.r.last_used;
-		was_wrap = g.r.used_wrap;
-		ring_set_base(&g.r, 1 << 15);
-		packed_recover(&g.r);
-		if (g.r.last_used != was || g.r.used_wrap != was_wrap)
-			fail_msg("after %u frames: slot %u lap %d, found slot %u lap %d", n, was,
-				was_wrap, g.r.last_used, g.r.used_wrap);
-	}
-}
-
 static void the_guest_is_called_when_it_asked_for_it(void **state) {
 	g.r.callfd = 0;
 	g.r.event_idx = true;
@@ -635,24 +428,6 @@ static void what_was_judged_is_what_arrives_whatever_the_sender_writes(void **st
 	rig_fini(&to);
 }
 
-static void an_area_that_leaves_its_region_by_one_byte_is_refused(void **state) {
-	const uint8_t *b = rig_at(&g, RIG_B);
-
-	assert_true(gmem_holds(&g.dev.mem, b, RIG_B_SIZE));
-	assert_false(gmem_holds(&g.dev.mem, b, RIG_B_SIZE + 1));
-	assert_true(gmem_holds(&g.dev.mem, b + RIG_B_SIZE - 4, 4));
-	assert_false(gmem_holds(&g.dev.mem, b + RIG_B_SIZE - 4, 5));
-	assert_false(gmem_holds(&g.dev.mem, b - 1, 4));
-	assert_false(gmem_holds(&g.dev.mem, b + RIG_B_SIZE, 0));
-}
-
-#define BOTH(test)                                         \
-	{#test ", split", test, split, done, NULL}, {      \
-#test ", packed", test, packed, done, NULL \
-	}
-#define ONLY(kind, test) \
-	{ #test, test, kind, done, NULL }
-
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		BOTH(frames_come_as_they_were_sent),
@@ -670,18 +445,9 @@ int main(void) {
 		BOTH(a_long_frame_is_merged_over_buffers),
 		BOTH(without_merging_a_frame_must_fit),
 		BOTH(buffers_not_used_are_as_if_never_taken),
-		BOTH(lies_are_faults),
 		BOTH(the_guest_is_called_when_it_asked_for_it),
 		BOTH(who_is_about_to_sleep_looks_once_more),
 		BOTH(what_was_judged_is_what_arrives_whatever_the_sender_writes),
-		ONLY(split, an_area_that_leaves_its_region_by_one_byte_is_refused),
-		ONLY(split, a_chain_that_loops_is_a_fault),
-		ONLY(split, an_index_that_jumps_is_a_fault),
-		ONLY(split, a_head_outside_the_table_is_a_fault),
-		ONLY(packed, a_packed_chain_without_end_is_a_fault),
-		ONLY(packed, a_packed_ring_never_lends_more_slots_than_it_has),
-		ONLY(packed, a_packed_chain_over_slots_not_given_back_is_a_fault),
-		ONLY(packed, a_lost_position_is_found_again),
 	};
 
 	return cmocka_run_group_tests_name("ring", tests, NULL, NULL);

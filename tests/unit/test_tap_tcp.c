@@ -173,13 +173,6 @@ static void transfer(int a, int b, const struct sockaddr_storage *to, const char
 				(double)(t1.tv_nsec - t0.tv_nsec) / 1e9));
 }
 
-static void need(void) {
-	if (netbed_missing() == NULL)
-		return;
-	print_message("SKIP: %s\n", netbed_missing());
-	skip();
-}
-
 static struct port *tap_in(int ns, const char *name) {
 	struct port_spec s = {
 		.name = "p", .kind = PORT_TAP, .path = name, .queues = 1, .mtu = 1500};
@@ -274,7 +267,7 @@ static void tcp_passes_in_segments_of_64_kib_both_ways(void **state) {
 	struct road *r;
 	struct ends e;
 
-	need();
+	netbed_need();
 	r = road_new();
 	e = ends_open();
 	add_wire(r, e.pa, e.pb, 0, false);
@@ -295,7 +288,7 @@ static void tcp_is_cut_and_summed_up_for_a_device_that_takes_no_offload(void **s
 	struct road *r;
 	struct ends e;
 
-	need();
+	netbed_need();
 	r = road_new();
 	e = ends_open();
 	set_caps(e.pa, 0);
@@ -317,7 +310,7 @@ static void tagged_tcp_passes_with_its_offloads(void **state) {
 	struct ends e;
 	int mid;
 
-	need();
+	netbed_need();
 	r = road_new();
 	e = ends_open();
 	mid = netbed_new();
