@@ -86,6 +86,8 @@ bool bed_passes(struct front *f);
 uint64_t bed_drops(const char *port, const char *reason);
 /* Sleeps; longer under sanitizers. */
 void bed_rest(unsigned ms);
+void bed_rest_us(unsigned us); /* not longer */
+uint64_t bed_now_ms(void); /* CLOCK_MONOTONIC */
 unsigned bed_patience(void);
 char *bed_path(char *buf, size_t size, const char *port);
 

@@ -8,6 +8,7 @@
  * time. A receiver that is late finds its ring full, and weir says how many frames that cost. Every
  * other frame has to arrive, once and in order. */
 #include "bed.h"
+#include "process.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -113,7 +114,7 @@ static void begin(struct guest *g) {
 /* --- The operator ------------------------------------------------------------------------------ */
 
 static void weir(const char *command) {
-	const char *program = getenv("WEIR") != NULL ? getenv("WEIR") : WEIR_PROGRAM;
+	const char *program = process_program();
 	char line[1024], api[128];
 
 	snprintf(line, sizeof(line), "'%s' --api '%s' %s >/dev/null", program,

@@ -19,8 +19,6 @@
 
 #include <cmocka.h>
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -32,6 +30,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "process.h"
 #include "survivor.h"
 
 enum {
@@ -154,26 +153,13 @@ static int configure(void) {
 }
 
 static int switch_start(void) {
-	const char *program = getenv("WEIR") != NULL ? getenv("WEIR") : WEIR_PROGRAM;
 	char config[128], log[128];
-	pid_t pid;
 
 	path_of(config, sizeof(config), "weir.yaml");
 	path_of(log, sizeof(log), "log");
-	pid = fork();
-	if (pid == 0) {
-		int out = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
-
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		dup2(out, STDOUT_FILENO);
-		dup2(out, STDERR_FILENO);
-		close_range(3, ~0u, 0);
-		execl(program, program, "switch", "-c", config, (char *)NULL);
-		_exit(127);
-	}
-	bed->pid = pid;
-	atomic_store(&bed->s.clock.process[0], pid);
-	return pid < 0 ? -1 : 0;
+	bed->pid = process_start(config, log);
+	atomic_store(&bed->s.clock.process[0], bed->pid);
+	return bed->pid < 0 ? -1 : 0;
 }
 
 static void end(pid_t *pid) {
@@ -189,39 +175,6 @@ static void end(pid_t *pid) {
 		return;
 	snprintf(what, sizeof(what), "before it was killed it had ended, status 0x%x", status);
 	guest_complain(&bed->g[0][0], what);
-}
-
-static unsigned open_files(void) {
-	char path[64];
-	unsigned n = 0;
-	DIR *d;
-
-	snprintf(path, sizeof(path), "/proc/%d/fd", bed->pid);
-	d = opendir(path);
-	while (d != NULL && readdir(d) != NULL)
-		n++;
-	if (d != NULL)
-		closedir(d);
-	return n;
-}
-
-static void show_log(void) {
-	char path[128], line[512];
-	FILE *f;
-
-	path_of(path, sizeof(path), "log");
-	f = fopen(path, "r");
-	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
-		print_message("# weir: %s", line);
-	if (f != NULL)
-		fclose(f);
-}
-
-static int clean(void) {
-	char command[160];
-
-	snprintf(command, sizeof(command), "rm -rf '%s'", bed->folder);
-	return system(command);
 }
 
 /* Networks of these kinds, guests attached to all of them, and the switch. */
@@ -257,16 +210,19 @@ static void bed_hold(void) {
 }
 
 static int bed_end(void **state) {
+	char log[128];
+
 	(void)state;
 	bed_hold();
 	fair_stop(&bed->s.clock);
+	path_of(log, sizeof(log), "log");
 	if (atomic_load(&bed->s.failed))
-		show_log();
+		process_show_log(log);
 	end(&bed->pid);
 	for (unsigned i = 0; i < bed->n; i++)
 		for (unsigned s = bed->apart; s < 2; s++)
 			front_close(&bed->g[i][s].f);
-	return clean();
+	return process_clean(bed->folder);
 }
 
 /* --- Rounds ---------------------------------------------------------------------------------- */
@@ -380,9 +336,9 @@ static void account(void) {
 static void files_hold(unsigned before) {
 	uint64_t limit = now_ms() + (uint64_t)RESUME_MS * patience();
 
-	while (open_files() > before && now_ms() < limit)
+	while (process_files(bed->pid) > before && now_ms() < limit)
 		rest_us(10000);
-	assert_in_range(open_files(), 1, before);
+	assert_in_range(process_files(bed->pid), 1, before);
 }
 
 /* A process with the first guest of every network. */
@@ -472,8 +428,8 @@ static void connections_end(void **state) {
 				&bed->g[i][rand() % 2].flap, rand() % 2 == 0 || i == k % bed->n);
 		next_round();
 		note(&resumed, round_over());
-		if (k < FLAPS / 2 && open_files() > files)
-			files = open_files();
+		if (k < FLAPS / 2 && process_files(bed->pid) > files)
+			files = process_files(bed->pid);
 	}
 	account();
 	files_hold(files);
@@ -502,7 +458,7 @@ static void guests_are_killed(void **state) {
 			switch_start();
 		note(&resumed, round_over());
 		if (k % 3 > 0)
-			files = open_files();
+			files = process_files(bed->pid);
 		else if (files > 0)
 			files_hold(files);
 	}
