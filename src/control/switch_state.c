@@ -37,14 +37,21 @@ const struct config_net *state_net_by_id(const struct state *st, uint16_t id) {
 	return NULL;
 }
 
-/* Ids of `n` things: old[i] is the id that thing i has already, or -1. Ids of things that leave are
- * not given out again before they are gone. */
-static bool give_ids(uint16_t *id, const int *old, unsigned n, bool *taken, unsigned max) {
+enum { IDS_MAX = NETS_MAX };
+_Static_assert((int)IDS_MAX >= (int)PORTS_MAX, "ids of ports and of networks");
+
+/* Ids of `n` things: at[i] says which of the `nwas` of before, with ids `was`, thing i has been; -1:
+ * none. Ids of things that leave are not given out again before they are gone. */
+static bool give_ids(
+	uint16_t *id, const int *at, unsigned n, const uint16_t *was, unsigned nwas, unsigned max) {
+	bool taken[IDS_MAX] = {false};
 	unsigned next = 0;
 
+	for (unsigned i = 0; i < nwas; i++)
+		taken[was[i]] = true;
 	for (unsigned i = 0; i < n; i++) {
-		if (old[i] >= 0) {
-			id[i] = (uint16_t)old[i];
+		if (at[i] >= 0) {
+			id[i] = was[at[i]];
 			continue;
 		}
 		while (next < max && taken[next])
@@ -57,42 +64,31 @@ static bool give_ids(uint16_t *id, const int *old, unsigned n, bool *taken, unsi
 }
 
 static int port_ids(struct state *st, const struct state *before, struct err *e) {
-	bool taken[PORTS_MAX] = {false};
-	int old[PORTS_MAX];
+	const struct config *c = st->config;
+	int at[PORTS_MAX];
 
-	for (unsigned i = 0; before != NULL && i < before->config->nports; i++)
-		taken[before->port_id[i]] = true;
-	for (unsigned i = 0; i < st->config->nports; i++) {
-		int j = before != NULL ? state_port_index(before, st->config->ports[i].spec.name)
-				       : -1;
-
-		old[i] = j >= 0 ? before->port_id[j] : -1;
-	}
-	if (!give_ids(st->port_id, old, st->config->nports, taken, PORTS_MAX))
+	for (unsigned i = 0; i < c->nports; i++)
+		at[i] = before != NULL ? state_port_index(before, c->ports[i].spec.name) : -1;
+	if (!give_ids(st->port_id, at, c->nports, before != NULL ? before->port_id : NULL,
+		    before != NULL ? before->config->nports : 0, PORTS_MAX))
 		return err_set(e, ENOSPC,
 			"ports that go and ports that come are more than %d together; remove ports "
-			"first, "
-			"then add",
+			"first, then add",
 			PORTS_MAX);
 	return 0;
 }
 
 static int net_ids(struct state *st, const struct state *before, struct err *e) {
-	bool taken[NETS_MAX] = {false};
-	int old[NETS_MAX];
+	const struct config *c = st->config;
+	int at[NETS_MAX];
 
-	for (unsigned i = 0; before != NULL && i < before->config->nnets; i++)
-		taken[before->net_id[i]] = true;
-	for (unsigned i = 0; i < st->config->nnets; i++) {
-		int j = before != NULL ? state_net_index(before, st->config->nets[i].name) : -1;
-
-		old[i] = j >= 0 ? before->net_id[j] : -1;
-	}
-	if (!give_ids(st->net_id, old, st->config->nnets, taken, NETS_MAX))
+	for (unsigned i = 0; i < c->nnets; i++)
+		at[i] = before != NULL ? state_net_index(before, c->nets[i].name) : -1;
+	if (!give_ids(st->net_id, at, c->nnets, before != NULL ? before->net_id : NULL,
+		    before != NULL ? before->config->nnets : 0, NETS_MAX))
 		return err_set(e, ENOSPC,
 			"networks that go and networks that come are more than %d together; remove "
-			"networks "
-			"first, then add",
+			"networks first, then add",
 			NETS_MAX);
 	return 0;
 }
