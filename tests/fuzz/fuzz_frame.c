@@ -8,9 +8,8 @@
  * invented, heads stay in their room, what was judged does not change when the guest rewrites its
  * memory, completing a checksum writes nothing but that checksum, segments are right and together
  * carry the payload once. */
-#include <stdio.h>
-
 #include "../unit/packet.h"
+#include "must.h"
 
 struct lie {
 	uint8_t at; /* where in the room the head starts */
@@ -21,14 +20,6 @@ struct lie {
 	uint16_t hdr_len, gso_size, csum_start, csum_offset;
 };
 _Static_assert(sizeof(struct lie) == 16, "the corpus has it so");
-
-#define MUST(cond)                                                                            \
-	do {                                                                                  \
-		if (!(cond)) {                                                                \
-			fprintf(stderr, "%s:%d: must hold: %s\n", __FILE__, __LINE__, #cond); \
-			abort();                                                              \
-		}                                                                             \
-	} while (0)
 
 static uint8_t bytes[PACKET_MAX], flat[PACKET_MAX + FRAME_HEAD_MAX];
 static struct gso gso;

@@ -7,12 +7,11 @@
  * What must hold: no access outside the guest's memory (the sanitizers see to that), every pulled
  * frame refers to guest memory only and is as long as its parts, what is pushed fits, and after a
  * fault there is a sentence that says why. */
-#include <stdio.h>
-
 #include <linux/virtio_net.h>
 
 #include "../unit/ring_rig.h"
 #include "frame/offload.h"
+#include "must.h"
 
 struct script {
 	uint8_t kind; /* bit 0: packed; 1: mergeable; 2: no indirect; 3: 10-byte header; 4: event index */
@@ -20,14 +19,6 @@ struct script {
 	uint8_t steps[14];
 };
 _Static_assert(sizeof(struct script) == 16, "the corpus has it so");
-
-#define MUST(cond)                                                                            \
-	do {                                                                                  \
-		if (!(cond)) {                                                                \
-			fprintf(stderr, "%s:%d: must hold: %s\n", __FILE__, __LINE__, #cond); \
-			abort();                                                              \
-		}                                                                             \
-	} while (0)
 
 static struct rig g;
 
