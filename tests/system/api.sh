@@ -7,15 +7,7 @@
 . "$(dirname "$0")/lib.sh"
 
 endpoint a b
-config <<YAML
-networks: {blue: {vlan: 100}}
-ports:
-  a: {tap: eth0, netns: a, network: blue}
-  b: {tap: eth0, netns: b, network: blue}
-YAML
-switch_start || exit 1
-address a eth0 10.0.0.1/24
-address b eth0 10.0.0.2/24
+taps '{blue: {vlan: 100}}' a b
 
 ask() { # LINE...: sends the lines, prints the replies
 	printf '%s\n' "$@" | timeout 20 socat -t 20 - "UNIX-CONNECT:$WEIR_API"

@@ -8,17 +8,7 @@
 . "$(dirname "$0")/lib.sh"
 
 endpoint a b c
-config <<YAML
-networks: {blue: {vlan: 100}, green: {vlan: 200}}
-ports:
-  a: {tap: eth0, netns: a, network: blue}
-  b: {tap: eth0, netns: b, network: blue}
-  c: {tap: eth0, netns: c, network: blue}
-YAML
-switch_start || exit 1
-address a eth0 10.0.0.1/24
-address b eth0 10.0.0.2/24
-address c eth0 10.0.0.3/24
+taps '{blue: {vlan: 100}, green: {vlan: 200}}' a b c
 
 # A busy machine may keep the worker from its CPU for longer than the kernel's 1000 frames last.
 ip -n a link set eth0 txqueuelen 8000

@@ -173,6 +173,24 @@ in_ns() {
 	ip netns exec "$@"
 }
 
+# taps NETWORKS NS...: starts a switch with these networks (YAML) that has a TAP in each namespace, eth0,
+# a port of the same name in network blue; their addresses are 10.0.0.1/24, 10.0.0.2/24 and so on.
+taps() {
+	local networks=$1 ns n=0
+	shift
+	{
+		echo "networks: $networks"
+		echo "ports:"
+		for ns in "$@"; do
+			echo "  $ns: {tap: eth0, netns: $ns, network: blue}"
+		done
+	} | config
+	switch_start || exit 1
+	for ns in "$@"; do
+		address "$ns" eth0 "10.0.0.$((++n))/24"
+	done
+}
+
 # address NS DEVICE ADDRESS/LEN
 address() {
 	ip -n "$1" addr add "$3" dev "$2"

@@ -9,19 +9,7 @@
 
 endpoint a b c d
 in_ns d ip tuntap add eth0 mode tap
-config <<YAML
-networks: {blue: {vlan: 100}}
-ports:
-  a: {tap: eth0, netns: a, network: blue}
-  b: {tap: eth0, netns: b, network: blue}
-  c: {tap: eth0, netns: c, network: blue}
-  d: {tap: eth0, netns: d, network: blue}
-YAML
-switch_start || exit 1
-address a eth0 10.0.0.1/24
-address b eth0 10.0.0.2/24
-address c eth0 10.0.0.3/24
-address d eth0 10.0.0.4/24
+taps '{blue: {vlan: 100}}' a b c d
 ip -n a link set eth0 txqueuelen 8000
 
 # shellcheck disable=SC2016 # the words with $ are jq's
