@@ -17,10 +17,16 @@
 #include <rte_ethdev.h>
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
+#ifdef WEIR_XDP
+#include <bpf/libbpf.h>
+#include <xdp/libxdp.h>
+#endif
 
 #include "base/cpus.h"
 #include "base/err.h"
 #include "base/netns.h"
+#include "base/sock.h"
+#include "bench/bench.h"
 #include "bench/frame_port.h"
 #include "control/daemon.h"
 
@@ -38,7 +44,8 @@ enum {
 struct device {
 	uint16_t port, nrx, ntx, at; /* at: the receive queue asked next */
 	bool started;
-	char *ns;
+	bool promiscuous; /* by us, to be undone */
+	char *ns, *server; /* server: path of the socket that DPDK leaves behind */
 	struct rte_mempool *rx_pool, *tx_pool[FRAME_QUEUES_MAX];
 	uint64_t missed_before;
 };
@@ -179,7 +186,9 @@ static int set_up(struct device *d, const struct frame_port_want *w, struct err 
 		return err_set(e, -rc, "the device does not start: %s%s%s", strerror(-rc),
 			host_dpdk_error()[0] != '\0' ? "; DPDK says: " : "", host_dpdk_error());
 	d->started = true;
-	rte_eth_promiscuous_enable(d->port); // those that have no such thing take all anyway
+	// Those that have no such thing take all anyway.
+	d->promiscuous =
+		rte_eth_promiscuous_get(d->port) == 0 && rte_eth_promiscuous_enable(d->port) == 0;
 	return 0;
 }
 
@@ -202,6 +211,8 @@ static void device_close(struct frame_port *p) {
 
 	if (d->ns != NULL)
 		netns_enter(d->ns, &back, NULL);
+	if (d->promiscuous)
+		rte_eth_promiscuous_disable(d->port); // AF_XDP sets it for the interface
 	if (d->started)
 		rte_eth_dev_stop(d->port);
 	if (d->port != RTE_MAX_ETHPORTS) {
@@ -216,6 +227,9 @@ static void device_close(struct frame_port *p) {
 	rte_mempool_free(d->rx_pool);
 	for (unsigned i = 0; i < FRAME_QUEUES_MAX; i++)
 		rte_mempool_free(d->tx_pool[i]);
+	if (d->server != NULL)
+		unlink(d->server);
+	free(d->server);
 	free(d->ns);
 	free(d);
 }
@@ -236,7 +250,12 @@ static int probe(struct device *d, const char *args, struct err *e) {
 	int rc;
 
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(args, ","), args);
+	host_dpdk_watch();
 	rc = rte_dev_probe(args);
+	if (rc < 0 && bench_stopped) {
+		d->port = RTE_MAX_ETHPORTS;
+		return err_set(e, ECANCELED, "interrupted while it waited");
+	}
 	if (rc < 0 || rte_eth_dev_get_port_by_name(name, &d->port) < 0) {
 		d->port = RTE_MAX_ETHPORTS;
 		return err_set(e, rc < 0 ? -rc : ENODEV, "DPDK makes no network device of '%s'%s%s",
@@ -245,11 +264,15 @@ static int probe(struct device *d, const char *args, struct err *e) {
 	return 0;
 }
 
-static int device_open(struct frame_port *p, const char *args, const char *ns, struct err *e) {
+static int device_open(
+	struct frame_port *p, const char *args, const char *ns, const char *server, struct err *e) {
 	struct device *d = calloc(1, sizeof(*d));
 	int back, rc;
 
-	if (d == NULL || (ns != NULL && (d->ns = strdup(ns)) == NULL)) {
+	if (d == NULL || (ns != NULL && (d->ns = strdup(ns)) == NULL) ||
+		(server != NULL && (d->server = strdup(server)) == NULL)) {
+		if (d != NULL)
+			free(d->ns);
 		free(d);
 		return err_set(e, ENOMEM, "out of memory");
 	}
@@ -272,22 +295,29 @@ static int device_open(struct frame_port *p, const char *args, const char *ns, s
 }
 
 static int dpdk_open(struct frame_port *p, const char *rest, struct err *e) {
-	return device_open(p, rest, NULL, e);
+	return device_open(p, rest, NULL, NULL, e);
 }
 
 static int vhost_user_open(struct frame_port *p, const char *rest, struct err *e) {
 	const char *comma = strchr(rest, ',');
-	size_t n = comma != NULL ? (size_t)(comma - rest) : strlen(rest);
 	bool server = comma != NULL && strcmp(comma, ",server") == 0;
-	char args[512];
+	char args[512], path[128];
 
 	if (comma != NULL && !server)
 		return err_set(e, EINVAL,
 			"'%s' means nothing; behind a path there is only ',server'", comma);
-	snprintf(args, sizeof(args), "net_virtio_user%u,path=%.*s,queues=%u,queue_size=%d%s",
-		devices++, (int)n, rest, p->want.queues > 0 ? p->want.queues : 1, RING,
+	snprintf(path, sizeof(path), "%.*s",
+		(int)(comma != NULL ? (size_t)(comma - rest) : strlen(rest)), rest);
+	if (server) {
+		int rc = sock_claim(path, e);
+
+		if (rc < 0)
+			return rc;
+	}
+	snprintf(args, sizeof(args), "net_virtio_user%u,path=%s,queues=%u,queue_size=%d%s",
+		devices++, path, p->want.queues > 0 ? p->want.queues : 1, RING,
 		server ? ",server=1" : "");
-	return device_open(p, args, NULL, e);
+	return device_open(p, args, NULL, server ? path : NULL, e);
 }
 
 static int xdp_open(struct frame_port *p, const char *rest, struct err *e) {
@@ -297,9 +327,14 @@ static int xdp_open(struct frame_port *p, const char *rest, struct err *e) {
 
 	if (rc < 0)
 		return rc;
+#ifdef WEIR_XDP
+	// What they have to say of kernels without this or that is for their developers.
+	libbpf_set_print(NULL);
+	libxdp_set_print(NULL);
+#endif
 	snprintf(args, sizeof(args), "net_af_xdp%u,iface=%s,start_queue=0,queue_count=%u",
 		devices++, name, p->want.queues > 0 ? p->want.queues : 1);
-	rc = device_open(p, args, ns, e);
+	rc = device_open(p, args, ns, NULL, e);
 	free(ns);
 	return rc;
 }

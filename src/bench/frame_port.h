@@ -75,7 +75,8 @@ extern const struct frame_kind frame_packet, frame_tap, frame_vhost_user, frame_
 /* The kind of a name; NULL with a sentence. */
 const struct frame_kind *frame_kind_of(const char *name, struct err *e);
 
-/* Opens the port and waits up to ten seconds for its link to come up. 0; -EINVAL: a name that means
+/* Opens the port and waits up to ten seconds for its link to come up; as a vhost-user server it waits
+ * until the switch comes, or bench_stopped. 0; -EINVAL: a name that means
  * nothing; -ENOENT, -EPERM, -EBUSY and others, each with a sentence that begins with the name. Ports
  * whose kind has `eal` want frame_eal_start before. */
 int frame_port_open(struct frame_port **out, const char *name, const struct frame_port_want *want,

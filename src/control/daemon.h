@@ -74,7 +74,9 @@ int host_drop_privileges(const struct config *c, const struct daemon_options *o,
  * memory and devices; its other threads get `cpus`. host_switch_memory: neither hugepages nor devices. */
 int host_start_dpdk(const cpu_set_t *cpus, const char *const *options, struct err *e);
 extern const char *const host_switch_memory[];
-/* The last error DPDK told while it did not go to the log; empty: none. */
+/* While DPDK's messages do not go to the log: the first error since host_dpdk_watch, which is the one
+ * with the cause; empty: none. */
+void host_dpdk_watch(void);
 const char *host_dpdk_error(void);
 /* From now on DPDK's messages go to the log; before, only the last error is kept for a sentence. */
 void host_log_dpdk(bool verbose);

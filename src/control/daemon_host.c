@@ -160,7 +160,7 @@ int host_drop_privileges(const struct config *c, const struct daemon_options *o,
 }
 
 /* DPDK's log stream. Levels: RTE_LOG_EMERG 1 .. ERR 4, WARNING 5, NOTICE 6, INFO 7, DEBUG 8. */
-static char last_error[160];
+static char first_error[160], last_error[160];
 static bool to_log;
 
 static void log_line(const char *line, int n) {
@@ -169,8 +169,11 @@ static void log_line(const char *line, int n) {
 	if (n == 0)
 		return;
 	if (!to_log) {
-		if (level <= RTE_LOG_ERR)
-			snprintf(last_error, sizeof(last_error), "%.*s", n, line);
+		if (level > RTE_LOG_ERR)
+			return;
+		snprintf(last_error, sizeof(last_error), "%.*s", n, line);
+		if (first_error[0] == '\0')
+			memcpy(first_error, last_error, sizeof(first_error));
 		return;
 	}
 	log_msg(level <= RTE_LOG_ERR       ? LOG_L_ERROR
@@ -191,8 +194,12 @@ static ssize_t on_dpdk_text(void *cookie, const char *text, size_t n) {
 	return (ssize_t)n;
 }
 
+void host_dpdk_watch(void) {
+	first_error[0] = '\0';
+}
+
 const char *host_dpdk_error(void) {
-	return last_error;
+	return first_error;
 }
 
 void host_log_dpdk(bool verbose) {
