@@ -64,7 +64,7 @@ struct frame_run {
 	atomic_int error; /* the first negative errno of any thread */
 	atomic_int culprit; /* of which endpoint */
 	_Atomic uint64_t begin, end; /* ticks of sending; begin 0: not yet */
-	atomic_bool stop, finish; /* sending; receiving */
+	atomic_bool stop, leave, finish; /* sending; being there; receiving */
 };
 
 /* The threads; arg is a frame_sender or frame_receiver. */

@@ -58,6 +58,7 @@ void *frame_receive_thread(void *arg) {
 	uint64_t last;
 
 	frame_pin(s->cpu);
+	pthread_setname_np(pthread_self(), "sink");
 	frame_eal_thread();
 	atomic_fetch_add(&r->ready, 1);
 	last = tick_now();

@@ -10,6 +10,7 @@
  * What a port refuses stays due and gets a new time when it is tried again. */
 #include <errno.h>
 #include <math.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -153,6 +154,7 @@ void *frame_send_thread(void *arg) {
 	uint64_t begin;
 
 	frame_pin(s->cpu);
+	pthread_setname_np(pthread_self(), "generator");
 	frame_eal_thread();
 	atomic_fetch_add(&r->ready, 1);
 	while ((begin = atomic_load(&r->begin)) == 0)
@@ -161,6 +163,8 @@ void *frame_send_thread(void *arg) {
 		;
 	generate(s, begin, atomic_load(&r->end));
 	atomic_fetch_add(&r->ended, 1);
+	while (!atomic_load(&r->leave)) // what it cost is looked up while it exists
+		usleep(500);
 	return NULL;
 }
 

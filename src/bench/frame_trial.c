@@ -214,8 +214,15 @@ static int send_all(struct trial *x) {
 	end = begin + (uint64_t)((double)x->t->time_ns / 1e9 * hz);
 	atomic_store(&r->end, rc == 0 ? end : begin);
 	atomic_store(&r->begin, begin);
+	if (rc == 0 && x->t->sending != NULL)
+		x->t->sending(x->t->arg, true);
 	if (rc == 0)
 		attend(x, end, settle_s, true);
+	while (rc == 0 && atomic_load(&r->ended) < n)
+		usleep(500);
+	if (rc == 0 && x->t->sending != NULL)
+		x->t->sending(x->t->arg, false);
+	atomic_store(&r->leave, true);
 	for (unsigned i = 0; i < n; i++)
 		pthread_join(x->sending[i], NULL);
 	if (rc == 0 && atomic_load(&r->error) == 0)

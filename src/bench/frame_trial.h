@@ -40,6 +40,8 @@ struct frame_trial {
 	uint64_t late_ns; /* older frames count as late */
 	/* Called some times a second with the seconds left; NULL: nobody. */
 	void (*progress)(void *arg, double left_s);
+	/* Called at the beginning of sending and at its end, while all threads still run; NULL: nobody. */
+	void (*sending)(void *arg, bool begins);
 	void *arg;
 };
 

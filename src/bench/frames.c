@@ -4,11 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "bench/bench.h"
 #include "bench/frame_options.h"
 #include "bench/frame_trial.h"
+#include "bench/hostcpu.h"
 #include "bench/result.h"
 
 /* `weir bench frames`: trials of one rate, size after size. */
@@ -64,6 +66,8 @@ struct session {
 	const char *size; /* as given */
 	double rate; /* frames/s; 0: max */
 	unsigned repeat; /* for the progress line */
+	struct hostcpu *cpu; /* of the measurement under way */
+	json_t *cost; /* of the last one */
 	struct series series[2][FIGURES], arrival[2][ARRIVALS];
 	struct hist latency[2];
 };
@@ -179,6 +183,33 @@ static void on_progress(void *arg, double left_s) {
 		bench_progress(s->b, left_s, "size %s: measurement %u", s->size, s->repeat);
 }
 
+static void on_sending(void *arg, bool begins) {
+	struct session *s = arg;
+	static const char *const role = "frames";
+	pid_t self = getpid();
+
+	if (begins)
+		s->cpu = hostcpu_begin(&self, &role, 1);
+	else if (s->cpu != NULL)
+		s->cost = hostcpu_end(s->cpu);
+	if (!begins)
+		s->cpu = NULL;
+}
+
+/* What the host spent on what arrived. */
+static void add_cost(struct session *s, const struct frame_outcome *out) {
+	double frames = 0;
+
+	if (s->cost == NULL)
+		return;
+	for (unsigned d = 0; d < out->directions; d++)
+		frames += (double)out->direction[d].received;
+	hostcpu_per(s->cost, frames * frame_shape_mean(&s->shape) * 8, frames);
+	result_cpu(
+		s->b->doc, json_pack("{s:s, s:s}", "size", s->size, "rate", s->o->rate), s->cost);
+	s->cost = NULL;
+}
+
 static int run_trial(struct session *s, double rate, uint64_t time_ns, bool counted,
 	struct frame_outcome *out, struct err *e) {
 	const struct frame_trial t = {
@@ -189,6 +220,7 @@ static int run_trial(struct session *s, double rate, uint64_t time_ns, bool coun
 		.settle_ns = s->o->wait_ns,
 		.late_ns = s->o->late_ns,
 		.progress = on_progress,
+		.sending = counted ? on_sending : NULL,
 		.arg = s,
 	};
 
@@ -215,6 +247,7 @@ static int once(struct bench *b, unsigned i, void *arg, struct err *e) {
 			add_direction(s, d, &out->direction[d]);
 			warn_direction(s, d, &out->direction[d]);
 		}
+		add_cost(s, out);
 		for (unsigned k = 0; k < 2 && out->directions > 0; k++) {
 			add_arrivals(s, k, &out->at[k]);
 			warn_arrivals(s, k, &out->at[k]);

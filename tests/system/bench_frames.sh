@@ -90,14 +90,41 @@ exact_through_the_switch() {
 	local a=vhost-user:$T/1.sock b=vhost-user:$T/2.sock
 	# shellcheck disable=SC2086
 	frames "$a" "$b" --rate max --size 60 --macs 5 $SECOND
+	# shellcheck disable=SC2016 # jq's variables
 	show ports --argjson tx $(($(figure 'frames sent' "$a to $b") +
 		$(figure 'learning frames sent' "$a"))) '.[] | select(.name == "vm1").rx.frames == $tx'
+	# shellcheck disable=SC2016
 	show ports --argjson rx "$(figure 'frames arrived' "$b")" \
 		'.[] | select(.name == "vm2").tx.frames == $rx'
 	[[ $(figure 'frames received' "$a to $b") -gt 10000 ]]
+	jq -c .cpu "$T/result.json"
+	jq -e '.cpu[0] | .busy > 0 and .per_mframes > 0 and
+		([.threads[].name] | index("generator") and index("sink"))' "$T/result.json"
 	[[ $(figure 'frames astray' "$a") = 0 && $(figure 'foreign frames' "$b") = 0 ]]
 	# Each learnt where the other is, so nothing was flooded.
 	show macs '[.[] | select(.port == "vm1")] | length == 5'
+}
+
+over_xdp() {
+	local a=xdp:left/va b=xdp:right/vb
+	# shellcheck disable=SC2086
+	frames "$a" "$b" --rate 5k --macs 2 $SECOND 2>"$T/xdp.err"
+	not grep . "$T/xdp.err"
+	[[ $(figure 'frames received' "$a to $b") = "$(figure 'frames sent' "$a to $b")" ]]
+	[[ $(figure 'frames received' "$a to $b") -gt 1000 ]]
+	# Neither a program nor promiscuous mode is left.
+	not eval "ip -n left link show va | has -e PROMISC -e xdp"
+}
+
+as_a_server() {
+	local a=vhost-user:$T/door.sock,server b=vhost-user:$T/2.sock pid
+	"$WEIR" bench frames "$a" "$b" --rate 5k --time 1s --omit 0s --repeat 1 --quiet -j >"$T/result.json" &
+	pid=$!
+	until_ok 5 test -S "$T/door.sock"
+	weir port add vm3 vhost-user="$T/door.sock" mode=client
+	wait "$pid"
+	[[ $(figure 'frames received' "$a to $b") -gt 1000 ]]
+	not test -e "$T/door.sock"
 }
 
 over_a_tap() {
@@ -158,6 +185,7 @@ it "frames sent and received over a veth are exactly those that the kernel count
 it "a rate that the generator says it held is held to 0.1 %, by the kernel's counter" rate_held
 it "a relay's lost, doubled, swapped and delayed frames are found exactly" finds_what_was_spoiled
 it "what a TAP endpoint sends arrives, and the TAP goes with it" over_a_tap
+it "frames go by AF_XDP over a veth, which is afterwards as before" over_xdp
 it "interrupted, it keeps what was measured, marked incomplete, and leaves nothing behind" interrupted
 it "bad endpoints and sizes are refused in one sentence" refusals
 it "an endpoint that vanishes ends it, with what was measured until then" vanishes
@@ -169,3 +197,4 @@ config <<-END
 END
 switch_start
 it "frames through the switch are exactly those that its ports counted" exact_through_the_switch
+it "as a vhost-user server it waits for the switch, and removes its socket" as_a_server
