@@ -27,8 +27,8 @@ waited() {
 }
 
 starts_fast() {
-	local begin end i machine middle
-	for i in {1..9}; do
+	local begin end machine middle
+	for _ in {1..9}; do
 		rm -f "$T/notify" "$T/ready"
 		socat -u "UNIX-RECV:$T/notify" "SYSTEM:read x; date +%s%N >$T/ready" &
 		until_ok 2 test -S "$T/notify"
@@ -55,7 +55,6 @@ left() {
 it "what it made is gone with it: sockets and interfaces" left
 
 no_root() {
-	local i
 	mkdir -p "$T/nobody"
 	chmod 755 "$T"
 	chmod 777 "$T/nobody"
