@@ -34,12 +34,13 @@ static inline const char *netbed_missing(void) {
 	return NULL;
 }
 
-/* Skips a test that cannot run here. */
-static inline void netbed_need(void) {
-	if (netbed_missing() == NULL)
-		return;
-	print_message("SKIP: %s\n", netbed_missing());
-	skip();
+/* The bed of a test that can run here; else the test is skipped. */
+static inline void *netbed_need(void **state) {
+	if (netbed_missing() != NULL) {
+		print_message("SKIP: %s\n", netbed_missing());
+		skip();
+	}
+	return *state;
 }
 
 static inline int netbed_here(void) {

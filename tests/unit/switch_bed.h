@@ -53,11 +53,6 @@ static inline int teardown(void **state) {
 	return 0;
 }
 
-static inline struct bed *need(void **state) {
-	netbed_need();
-	return *state;
-}
-
 static inline struct config *config_of(const struct bed *bed, const char *yaml) {
 	char text[4096];
 	size_t n = 0;

@@ -50,11 +50,6 @@ static inline int teardown(void **state) {
 	return 0;
 }
 
-static inline struct bed *need(void **state) {
-	netbed_need();
-	return *state;
-}
-
 static inline struct port_spec spec_of(const struct bed *bed, uint16_t queues) {
 	return (struct port_spec){.name = "host0",
 		.kind = PORT_TAP,

@@ -8,7 +8,7 @@
 /* A switch that is started and changed while it runs. */
 
 static void frames_pass_between_the_ports_of_a_started_switch(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 
 	start(bed, two);
 	assert_true(carries(bed, "ta", "tb"));
@@ -17,7 +17,7 @@ static void frames_pass_between_the_ports_of_a_started_switch(void **state) {
 }
 
 static void a_start_that_fails_leaves_no_interface_behind(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 	struct config *c = config_of(bed, "ports:\n  a: {tap: ta, @}\n  b: {tap: lo, @}\n");
 	struct err e = {""};
 
@@ -29,7 +29,7 @@ static void a_start_that_fails_leaves_no_interface_behind(void **state) {
 }
 
 static void an_apply_adds_and_removes_ports_while_others_go_on(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 	int index;
 
 	start(bed, two);
@@ -42,7 +42,7 @@ static void an_apply_adds_and_removes_ports_while_others_go_on(void **state) {
 }
 
 static void ids_stay_and_are_given_again_only_when_their_port_is_gone(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 	int a, b;
 
 	start(bed, two);
@@ -58,7 +58,7 @@ static void ids_stay_and_are_given_again_only_when_their_port_is_gone(void **sta
 }
 
 static void a_port_moves_to_another_network_in_place_and_its_macs_are_forgotten(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 	int index;
 
 	start(bed,
@@ -77,7 +77,7 @@ static void a_port_moves_to_another_network_in_place_and_its_macs_are_forgotten(
 }
 
 static void an_apply_that_fails_leaves_everything_as_it_was(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 	static const char was[] = "networks: {blue: {vlan: 1}}\nports:\n"
 				  "  a: {tap: ta, @, network: blue, mtu: 1400}\n"
 				  "  b: {tap: tb, @, network: blue, mac: 02:00:00:00:00:0b}\n";
@@ -111,7 +111,7 @@ static void an_apply_that_fails_leaves_everything_as_it_was(void **state) {
 }
 
 static void what_a_dry_run_can_tell_it_refuses_and_it_touches_nothing(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 	json_t *before, *after;
 	struct err e = {""};
 
@@ -148,7 +148,7 @@ static void what_a_dry_run_can_tell_it_refuses_and_it_touches_nothing(void **sta
 }
 
 static void a_port_takes_over_the_interface_of_one_that_leaves(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 
 	start(bed, two);
 	apply(bed, "ports:\n  a: {tap: tb, @}\n  c: {tap: ta, @, queues: 2}\n");
@@ -159,7 +159,7 @@ static void a_port_takes_over_the_interface_of_one_that_leaves(void **state) {
 }
 
 static void a_port_whose_successor_cannot_open_is_opened_again(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 	struct err e = {""};
 	json_t *p;
 
@@ -189,7 +189,7 @@ static bool two_cpus(int cpu[2]) {
 }
 
 static void workers_move_to_other_cpus_while_frames_flow(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 	char yaml[300];
 	json_int_t queues = 0;
 	cpu_set_t here, was;
@@ -230,7 +230,7 @@ static void workers_move_to_other_cpus_while_frames_flow(void **state) {
 }
 
 static void a_mac_table_of_another_size_knows_what_the_old_one_knew(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 	char yaml[300];
 
 	snprintf(yaml, sizeof(yaml),
@@ -245,7 +245,7 @@ static void a_mac_table_of_another_size_knows_what_the_old_one_knew(void **state
 }
 
 static void a_pinned_mac_moves_with_an_apply(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 
 	start(bed, "ports:\n  a: {tap: ta, @, mac: 02:00:00:00:00:0b}\n  b: {tap: tb, @}\n");
 	assert_true(has_mac(bed, "02:00:00:00:00:0b", "a", true));
@@ -256,7 +256,7 @@ static void a_pinned_mac_moves_with_an_apply(void **state) {
 }
 
 static void the_loop_survives_ports_that_come_and_go_many_times(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 
 	start(bed, two);
 	for (int i = 0; i < 30; i++) {

@@ -5,7 +5,7 @@
 /* What a running switch says of itself. */
 
 static void what_needs_a_restart_is_told_and_not_taken_for_done(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 
 	start(bed, two);
 	for (int i = 0; i < 2; i++) {
@@ -25,7 +25,7 @@ static void what_needs_a_restart_is_told_and_not_taken_for_done(void **state) {
 }
 
 static void drops_are_counted_by_reason_and_port_and_outlive_the_port(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 	json_t *list, *r;
 	json_int_t n = 0;
 	size_t i;
@@ -59,7 +59,7 @@ static void drops_are_counted_by_reason_and_port_and_outlive_the_port(void **sta
 }
 
 static void networks_are_shown_with_their_members(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 	json_t *list, *want;
 
 	start(bed, "networks: {blue: {vlan: 100}, plain: {}}\nports:\n  a: {tap: ta, @, network: "
@@ -78,7 +78,7 @@ static void networks_are_shown_with_their_members(void **state) {
 static void a_trace_speaks_of_ports_and_networks_by_name(void **state) {
 	static const uint8_t frame[60] = {
 		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 8, 6};
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 	json_t *map, *out;
 	struct err e = {""};
 	char *text;

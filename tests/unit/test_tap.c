@@ -89,7 +89,7 @@ static struct frame frame_of(uint8_t *bytes, uint32_t len, uint16_t head, struct
 }
 
 static void frames_of_the_kernel_come_in_whole_and_in_order(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 	static const uint32_t len[] = {14, 60, 127, 128, 129, 600, 1514};
 	uint8_t bytes[1514], copy[1514];
 	int s;
@@ -118,7 +118,7 @@ static void frames_of_the_kernel_come_in_whole_and_in_order(void **state) {
 }
 
 static void a_batch_takes_what_is_there_and_keeps_it_until_the_next(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 	uint8_t bytes[1514], copy[1514];
 	unsigned n = 0;
 	int s;
@@ -154,7 +154,7 @@ static void a_batch_takes_what_is_there_and_keeps_it_until_the_next(void **state
 }
 
 static void frames_go_out_from_private_head_and_payload(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 	uint8_t bytes[1514];
 	struct seg segs[2];
 	int s;
@@ -178,7 +178,7 @@ static void frames_go_out_from_private_head_and_payload(void **state) {
 }
 
 static void a_tag_is_put_behind_the_macs(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 	uint8_t bytes[300];
 	struct seg segs[2];
 	struct frame f;
@@ -198,7 +198,7 @@ static void a_tag_is_put_behind_the_macs(void **state) {
 }
 
 static void a_partial_checksum_passes_through_and_moves_with_the_tag(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 	uint8_t bytes[300];
 	struct seg segs[2];
 	int s;
@@ -225,7 +225,7 @@ static void a_partial_checksum_passes_through_and_moves_with_the_tag(void **stat
 }
 
 static void a_checksum_the_device_cannot_take_is_completed(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 	uint8_t bytes[301];
 	struct sockaddr_in in = netbed_in("10.1.0.2", 0x2010);
 	struct seg segs[2];
@@ -256,7 +256,7 @@ static void a_checksum_the_device_cannot_take_is_completed(void **state) {
 }
 
 static void the_kernel_leaves_udp_checksums_to_us(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 	struct sockaddr_in to = netbed_in("10.1.0.9", 9);
 	char data[400] = "x";
 	struct frame *f = &bed->b.f[0];
@@ -279,7 +279,7 @@ static void the_kernel_leaves_udp_checksums_to_us(void **state) {
 }
 
 static void frames_longer_than_the_mtu_are_named_both_ways(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 	uint8_t bytes[1519];
 	struct seg segs[2];
 	struct frame f;
@@ -304,7 +304,7 @@ static void frames_longer_than_the_mtu_are_named_both_ways(void **state) {
 }
 
 static void a_frame_cut_short_is_named(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 	struct tap_queue *tq;
 	uint8_t bytes[TAP_VNET_HDR + 13] = {0};
 	int pair[2];
@@ -322,7 +322,7 @@ static void a_frame_cut_short_is_named(void **state) {
 }
 
 static void payload_that_vanishes_costs_the_frame_and_nothing_else(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 	uint8_t bytes[300], *gone = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct seg segs[2];
 	struct frame f;
@@ -340,7 +340,7 @@ static void payload_that_vanishes_costs_the_frame_and_nothing_else(void **state)
 }
 
 static void the_descriptor_is_readable_while_a_frame_waits(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 	const struct port_ops *ops;
 	struct pollfd p = {.events = POLLIN};
 	uint8_t bytes[60];
@@ -362,7 +362,7 @@ static void the_descriptor_is_readable_while_a_frame_waits(void **state) {
 }
 
 static void a_queue_found_empty_is_left_alone_for_a_while(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 	const struct port_ops *ops;
 	struct tap_queue *tq;
 	uint8_t bytes[60];
@@ -394,7 +394,7 @@ static void a_queue_found_empty_is_left_alone_for_a_while(void **state) {
 }
 
 static void several_queues_carry_flows_each_on_its_own(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 	struct sockaddr_in to = netbed_in("10.1.0.9", 0);
 	unsigned used = 0, all = 0;
 	int udp;

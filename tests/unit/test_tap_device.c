@@ -13,7 +13,7 @@
 /* The device a TAP port stands on: made, found, refused, changed by others. */
 
 static void mtu_and_link_change_in_place(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 	struct port_spec s = spec_of(bed, 1);
 	struct port_status st;
 	struct err e;
@@ -45,7 +45,7 @@ static void mtu_and_link_change_in_place(void **state) {
 }
 
 static void a_device_weir_made_goes_and_one_that_was_there_stays(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 	struct port_status st;
 
 	open_port(bed, 2);
@@ -64,7 +64,7 @@ static void a_device_weir_made_goes_and_one_that_was_there_stays(void **state) {
 }
 
 static void an_existing_multi_queue_device_takes_one_queue_or_more(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 
 	close(netbed_tap(bed->ns, "weir0", IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE));
 	for (uint16_t queues = 1; queues <= 3; queues++) {
@@ -104,7 +104,7 @@ static pid_t hold(struct bed *bed, int fd) {
 }
 
 static void errors_say_what_is_wrong_and_what_helps(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 	struct port_spec s = spec_of(bed, 1);
 	char words[80];
 	pid_t owner;
@@ -149,7 +149,7 @@ static bool told(sd_event *loop, const int *count, int n) {
 }
 
 static void the_control_thread_hears_of_what_others_do_to_the_device(void **state) {
-	struct bed *bed = need(state);
+	struct bed *bed = netbed_need(state);
 	struct port_status st;
 	struct port_env env = {.changed = changes};
 	char cmd[128];

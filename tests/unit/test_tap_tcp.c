@@ -267,7 +267,7 @@ static void tcp_passes_in_segments_of_64_kib_both_ways(void **state) {
 	struct road *r;
 	struct ends e;
 
-	netbed_need();
+	netbed_need(state);
 	r = road_new();
 	e = ends_open();
 	add_wire(r, e.pa, e.pb, 0, false);
@@ -288,7 +288,7 @@ static void tcp_is_cut_and_summed_up_for_a_device_that_takes_no_offload(void **s
 	struct road *r;
 	struct ends e;
 
-	netbed_need();
+	netbed_need(state);
 	r = road_new();
 	e = ends_open();
 	set_caps(e.pa, 0);
@@ -310,7 +310,7 @@ static void tagged_tcp_passes_with_its_offloads(void **state) {
 	struct ends e;
 	int mid;
 
-	netbed_need();
+	netbed_need(state);
 	r = road_new();
 	e = ends_open();
 	mid = netbed_new();
