@@ -27,7 +27,7 @@ enum {
 	UDP_BATCH = 32, // datagrams a system call
 	STACK = 256 << 10,
 	CHUNK_MIN = 1448,
-	CHUNKS_A_S = 250 // at most so many writes when there is a rate
+	CHUNKS_A_S = 1000 // at most so many writes when there is a rate
 };
 #define CATCH_UP_NS   (100 * NS_PER_MS)
 #define SLEEP_MAX_NS  (50 * NS_PER_MS) // so that the end is seen
@@ -75,13 +75,13 @@ static uint64_t pace_due(const struct pace *p, uint64_t now) {
 /* How many are due now, at most `most`; when none, sleeps until one is, or for a while. *skipped is what
  * is too late to be made up for. */
 static uint64_t pace_take(struct pace *p, uint64_t least, uint64_t most, uint64_t *skipped) {
-	uint64_t now = clock_ns(), due = pace_due(p, now), behind, allowed, at;
+	uint64_t now = clock_ns(), due = pace_due(p, now) + least, behind, allowed, at;
 
 	*skipped = 0;
 	if (due < p->units + least) {
-		at = p->start + (uint64_t)((double)(p->units + least) / p->per_ns) + 1;
+		at = p->start + (uint64_t)((double)p->units / p->per_ns) + 1;
 		clock_sleep_until(at < now + SLEEP_MAX_NS ? at : now + SLEEP_MAX_NS);
-		due = pace_due(p, clock_ns());
+		due = pace_due(p, clock_ns()) + least;
 	}
 	if (due < p->units + least)
 		return 0;
