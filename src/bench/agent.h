@@ -95,6 +95,6 @@ struct job_kind {
 	void (*drop)(void *job);
 };
 
-extern const struct job_kind job_stream;
+extern const struct job_kind job_stream, job_rr;
 
 #endif

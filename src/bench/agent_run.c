@@ -29,12 +29,13 @@ enum {
 	REQUEST_MAX = 64 << 10, // bytes of a line
 	HELLO_MS = 10000, // for who has connected to say hello
 	WRITE_MS = 2000, // for the coordinator to read
+	LINGER_MS = 500, // after the last word to somebody who speaks something else
 	IDLE_MS = 1000 // waiting without a job
 };
 #define TIME_MAX (25 * 3600 * NS_PER_S) // of one measurement: a day and its warm-up
 #define TIME_MIN (10 * NS_PER_MS)
 
-static const struct job_kind *const kinds[] = {&job_stream};
+static const struct job_kind *const kinds[] = {&job_stream, &job_rr};
 enum { NKINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
 struct run {
@@ -158,7 +159,7 @@ static json_t *do_prepare(struct run *r, const json_t *msg, struct err *e) {
 		r->next_tick = clock_ns();
 		return answer;
 	}
-	err_set(e, EINVAL, "no such job; there are: stream");
+	err_set(e, EINVAL, "no such job; there are: stream, rr");
 	return NULL;
 }
 
@@ -254,6 +255,19 @@ static int due(struct run *r) {
 	return next <= now ? 0 : (int)((next - now) / NS_PER_MS) + 1;
 }
 
+/* Whoever is told off is still sending: closed now, the connection would be reset, and the sentence lost
+ * on its way. */
+static void linger(int fd) {
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	uint64_t end = clock_ns() + LINGER_MS * NS_PER_MS;
+	char waste[4096];
+	ssize_t n = 1;
+
+	shutdown(fd, SHUT_WR);
+	while (n > 0 && clock_ns() < end && poll(&p, 1, LINGER_MS) > 0)
+		n = read(fd, waste, sizeof(waste));
+}
+
 /* A line that cannot be read ends it, after a word about why. */
 static void broken(struct run *r, int ret) {
 	if (ret == -EMSGSIZE)
@@ -262,6 +276,7 @@ static void broken(struct run *r, int ret) {
 		send_line(r, json_pack("{s:s}", "error",
 				     "this is a weir bench agent: it wants a JSON object a line"));
 	r->failed = ret;
+	linger(r->lines.fd);
 }
 
 int agent_run(int fd, const char *device) {

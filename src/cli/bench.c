@@ -19,6 +19,7 @@
 
 static const struct instrument *const instruments[] = {
 	&bench_stream,
+	&bench_rr,
 	&bench_frames,
 	NULL,
 };

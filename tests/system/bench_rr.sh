@@ -1,0 +1,176 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026, the weir authors
+#
+# `weir bench rr`: against sockperf, the kernel's counters and a path of known faults.
+# timeout: 90
+# cpus: 2
+# alone: yes
+# shellcheck disable=SC2317 # functions are called by `it`
+. "$(dirname "$0")/lib.sh"
+
+endpoint a b
+ip link add va netns a type veth peer name vb netns b
+address a va 10.9.0.1/24
+address b vb 10.9.0.2/24
+until_ok 5 ping_ok a 10.9.0.2
+
+# rr OPTIONS...: one repeat from a to b, as JSON in $T/r.json
+rr() {
+	weir bench rr ns:a ns:b --repeat 1 --omit 0s --quiet -j "$@" >"$T/r.json"
+}
+
+figure() { # NAME: its median
+	jq -e --arg n "$1" '.figures[] | select(.name == $n).median' "$T/r.json"
+}
+
+within() { # FRACTION A B
+	awk -v f="$1" -v a="$2" -v b="$3" 'BEGIN { d = a - b; exit !((d < 0 ? -d : d) <= f * b) }' ||
+		{ echo "$2 is not within $1 of $3"; return 1; }
+}
+
+holds() { # EXPRESSION of awk
+	awk "BEGIN { exit !($1) }" || { echo "not so: $1"; return 1; }
+}
+
+median() {
+	sort -g | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
+}
+
+# The median round trip, rounds alternating; more of them when the machine is noisy.
+as_sockperf() { # --tcp or --udp
+	local i theirs=() ratio
+	[[ $1 = --udp ]] || theirs=(--tcp)
+	rm -f "$T/ratios"
+	in_ns b sockperf server "${theirs[@]}" -i 10.9.0.2 -p 11111 >/dev/null 2>&1 &
+	until_ok 5 eval 'in_ns b ss -Hltun | has :11111'
+	for ((i = 1; i <= 12; i++)); do
+		in_ns a sockperf ping-pong "${theirs[@]}" -i 10.9.0.2 -p 11111 -t 1 -m 14 --full-rtt \
+			>"$T/sockperf" 2>&1
+		rr "$1" --request 14 --response 14 --time 400ms
+		awk -v s="$(figure "latency p50")" '/percentile 50.000/ { print s * 1e6 / $NF }' "$T/sockperf" \
+			>>"$T/ratios"
+		ratio=$(median <"$T/ratios")
+		if [[ $i -ge 5 ]] && holds "$ratio >= 0.95 && $ratio <= 1.05" >/dev/null; then
+			echo "# $1: $ratio of sockperf in $i rounds" >&3
+			kill $! && return
+		fi
+	done
+	kill $!
+	echo "$ratio of sockperf after 12 rounds" && return 1
+}
+if [[ -z ${WEIR_SANITIZED-} ]]; then
+	exec 3>&1
+	it "a TCP round trip takes what sockperf's ping-pong finds, within 5 %" as_sockperf --tcp
+	it "a UDP round trip takes what sockperf's ping-pong finds, within 5 %" as_sockperf --udp
+	exec 3>&-
+fi
+
+# Datagrams of the server's own count, but for the handshake.
+transactions_are_the_kernels() {
+	local before after
+	before=$(in_ns b nstat -asz UdpInDatagrams | awk '/UdpIn/ { print $2 }')
+	rr --udp --flows 3 --time 300ms
+	after=$(in_ns b nstat -asz UdpInDatagrams | awk '/UdpIn/ { print $2 }')
+	# A few begin in the moment before counting does.
+	within 0.01 "$(jq '.latencies[0].count' "$T/r.json")" $((after - before - 3))
+}
+it "transactions are as many as the datagrams the kernel counted" transactions_are_the_kernels
+
+connections_are_the_kernels() {
+	local before after
+	before=$(in_ns b nstat -asz TcpPassiveOpens | awk '/TcpPassive/ { print $2 }')
+	rr --connect --flows 4 --time 300ms
+	after=$(in_ns b nstat -asz TcpPassiveOpens | awk '/TcpPassive/ { print $2 }')
+	within 0.02 "$(jq '.latencies[0].count' "$T/r.json")" $((after - before - 1))
+	holds "$(figure refused) == 0 && $(figure lost) == 0"
+}
+it "with --connect there are as many connections as transactions" connections_are_the_kernels
+
+many_flows() {
+	rr --flows 200 --time 300ms --request 100 --response 2000
+	holds "$(figure transactions) > 2000"
+	rr --flows 200 --time 300ms --udp
+	holds "$(figure transactions) > 2000 && $(figure lost) == 0"
+}
+it "200 flows ask at once" many_flows
+
+rate_is_kept() {
+	rr --rate 2000 --time 500ms "$@"
+	within 0.01 "$(figure transactions)" 2000
+	within 0.01 "$(figure offered)" 2000
+	jq -e '.latencies[0].mode == "open"' "$T/r.json"
+}
+it "a rate of TCP transactions is kept within 1 %" rate_is_kept --flows 8
+it "a rate of UDP transactions is kept within 1 %" rate_is_kept --udp --flows 8
+it "a rate of connections is kept within 1 %" rate_is_kept --connect --flows 32
+
+# A server that stands still for 0.3 s of 1 s: of the requests that fall due meanwhile, none is spared.
+# Closed loop, one request waits; open loop, three in ten wait 0.15 s on average.
+stall() {
+	local pid
+	rr --time 1s --interval 100ms "$@" &
+	sleep 0.5
+	pid=$(pgrep -f 'weir bench rr' | tail -n 1)
+	kill -STOP "$pid"
+	sleep 0.3
+	kill -CONT "$pid"
+	wait $!
+}
+stalls_show() {
+	stall --flows 4
+	holds "$(figure "latency p90") < 0.1"
+	stall --flows 4 --rate 1000
+	holds "$(figure "latency p90") > 0.1 && $(figure "latency max") > 0.25"
+}
+it "a server that stands still cannot hide it from an open loop" stalls_show
+
+faults_are_found() {
+	"$TESTS/system/faulty_path.py" a ta b tb 10 20 >"$T/relay" 2>&1 &
+	until_ok 5 grep -q ready "$T/relay"
+	address a ta 10.8.0.1/24
+	address b tb 10.8.0.2/24
+	until_ok 5 ping_ok a 10.8.0.2
+	rr --to 10.8.0.2 --time 500ms
+	holds "$(figure "latency p50") > 0.040 && $(figure "latency p50") < 0.050"
+	# Requests of 600 bytes are large enough to be dropped, each tenth.
+	rr --to 10.8.0.2 --udp --flows 10 --rate 500 --request 600 --timeout 200ms --time 1s
+	within 0.1 "$(figure lost)" 50
+	holds "$(figure "latency p50") > 0.040 && $(figure "latency p50") < 0.050"
+	# As many again are answered, for a lost one does not keep a flow for longer than its timeout.
+	rr --to 10.8.0.2 --udp --request 600 --timeout 60ms --time 1s
+	holds "$(figure lost) >= 1 && $(figure transactions) > 12"
+	kill $!
+}
+it "injected loss of 10 % and delay of 20 ms each way are found as such" faults_are_found
+
+server_is_killed() {
+	local since server status=0
+	(exec ip netns exec b "$WEIR" bench serve --listen 10.9.0.2 >"$T/serve" 2>&1) &
+	server=$!
+	until_ok 5 grep -q listening "$T/serve"
+	{
+		in_ns a "$WEIR" bench rr if:va 10.9.0.2 --repeat 1 --omit 0s --time 20s --interval 100ms -j \
+			>"$T/r.json" 2>"$T/r.err" || status=$?
+		echo $status >"$T/status"
+	} &
+	until_ok 5 pgrep -P "$server"
+	sleep 1
+	since=$(date +%s%N)
+	kill -KILL "$server"
+	until_ok 4 test -e "$T/status"
+	holds "$(date +%s%N) - $since < 1500000000 * $patience"
+	[[ $(<"$T/status") = 1 ]]
+	jq -e '.complete == false' "$T/r.json"
+	holds "$(figure transactions) > 100"
+}
+it "a killed server is noticed within 1 s, and what was measured is kept and marked" server_is_killed
+
+nothing_left() {
+	local ns
+	not pgrep -f 'weir bench'
+	for ns in a b; do
+		[[ -z $(in_ns "$ns" ss -Htuan state all exclude time-wait) ]] || { in_ns "$ns" ss -tuan; return 1; }
+	done
+}
+it "no process and no socket is left" nothing_left
