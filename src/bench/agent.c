@@ -28,6 +28,7 @@
 
 #include "base/err.h"
 #include "bench/clock.h"
+#include "bench/guest.h"
 #include "bench/lines.h"
 
 enum {
@@ -44,6 +45,12 @@ struct agent {
 	bool gone;
 	uint64_t heard, got; // last sign of life; bytes it said it had received
 };
+
+/* How long may an agent be quiet? The stream to a VM closes when QEMU ends; a silent one is emulated by
+ * CPUs that have other work. */
+static uint64_t patience_ns(const struct agent *a) {
+	return (a->ep.kind == ENDPOINT_VM ? AGENT_PATIENCE_MS : AGENT_SILENCE_MS) * NS_PER_MS;
+}
 
 static int gone(struct agent *a, struct err *e) {
 	a->gone = true;
@@ -184,6 +191,18 @@ static int open_host(const struct endpoint *ep, struct err *e) {
 	return fd;
 }
 
+static int open_vm(const struct endpoint *ep, struct err *e) {
+	int fd = guest_stream(ep->name);
+
+	if (fd < 0)
+		return err_set(e, ENOENT,
+			"endpoint %s: no such VM; `weir bench paths` makes them, and nobody else "
+			"does",
+			ep->text);
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return fd >= 0 ? fd : err_set(e, errno, "endpoint %s: %s", ep->text, strerror(errno));
+}
+
 static int open_stream(struct agent *a, struct err *e) {
 	switch (a->ep.kind) {
 	case ENDPOINT_NS:
@@ -191,6 +210,8 @@ static int open_stream(struct agent *a, struct err *e) {
 		return open_child(a, e);
 	case ENDPOINT_HOST:
 		return open_host(&a->ep, e);
+	case ENDPOINT_VM:
+		return open_vm(&a->ep, e);
 	default:
 		return err_set(e, EINVAL,
 			"endpoint %s is not for this instrument, which takes ns:NAME, if:NAME and "
@@ -237,6 +258,9 @@ void agent_close(struct agent *a) {
 
 	if (a == NULL)
 		return;
+	// The stream to a VM stays open: nothing may be left on it for the next to find.
+	if (a->ep.kind == ENDPOINT_VM && a->hello != NULL && !a->gone)
+		json_decref(agent_ask(a, "drop", NULL, NULL));
 	if (a->lines.fd >= 0)
 		close(a->lines.fd); // of which a child ends
 	lines_fini(&a->lines);
@@ -276,7 +300,7 @@ json_t *agent_ask(struct agent *a, const char *what, json_t *args, struct err *e
 	if (args == NULL)
 		args = json_object();
 	json_object_set_new(args, "do", json_string(what));
-	ret = a->gone ? -EPIPE : lines_write(&a->lines, args, AGENT_SILENCE_MS);
+	ret = a->gone ? -EPIPE : lines_write(&a->lines, args, (int)(patience_ns(a) / NS_PER_MS));
 	json_decref(args);
 	while (ret == 0 && answer == NULL && clock_ns() < end) {
 		ret = lines_read(&a->lines, &msg, 100);
@@ -328,8 +352,7 @@ static int look(struct agent *const *a, unsigned n) {
 			a[j]->heard = now; // somebody sends
 	}
 	for (unsigned i = 0; i < n; i++)
-		if (json_array_size(a[i]->events) == 0 &&
-			now > a[i]->heard + AGENT_SILENCE_MS * NS_PER_MS)
+		if (json_array_size(a[i]->events) == 0 && now > a[i]->heard + patience_ns(a[i]))
 			return (int)i;
 	return -1;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "bench/endpoint.h"
+#include "bench/guest.h"
 #include "bench/serve.h"
 #include "cli/cli.h"
 
@@ -54,6 +56,8 @@ static int run_agent(const struct command *c, int argc, char **argv) {
 	const char *port = cli_option(&argc, argv, "port", &bad);
 	struct err e;
 
+	if (cli_flag(&argc, argv, "init") && getpid() == 1)
+		guest_init();
 	if (bad || port == NULL)
 		return cli_usage(c, "which device? give --port /dev/virtio-ports/NAME");
 	if (argc > 1)
@@ -63,11 +67,12 @@ static int run_agent(const struct command *c, int argc, char **argv) {
 
 const struct command cmd_bench_agent = {
 	"bench agent",
-	"--port DEVICE",
+	"--port DEVICE | --init",
 	"Be measured, told by a 'weir bench' at the other end of a serial port",
 	"\n"
 	"For virtual machines: control then never rides on the path that is measured.\n"
 	"\n"
-	"  --port DEVICE   a virtio-serial port, /dev/virtio-ports/NAME\n",
+	"  --port DEVICE   a virtio-serial port, /dev/virtio-ports/NAME\n"
+	"  --init          as process 1 of a VM that 'weir bench paths' made\n",
 	run_agent,
 };

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/err.h"
+#include "bench/path.h"
+
+/* No VM at all: network namespaces on a bridge, what containers have. The reference: what the kernel
+ * itself takes, without a guest's. */
+
+static int possible(struct err *e) {
+	return path_has("ip", "iproute2", e);
+}
+
+static int setup(struct path_bed *b, struct err *e) {
+	char address[24];
+
+	if (path_ip(e, "link add br0 type bridge forward_delay 0\nlink set br0 up\n") < 0)
+		return -EIO;
+	for (unsigned i = 1; i <= b->n; i++)
+		if (path_ip(e,
+			    "netns add vm%u\n"
+			    "link add eth%u type veth peer name eth0 netns vm%u\n"
+			    "link set eth%u master br0 up\n"
+			    "netns exec vm%u ip addr add %s dev eth0\n"
+			    "netns exec vm%u ip link set eth0 up\n",
+			    i, i, i, i, i, path_address(i - 1, address, sizeof(address)), i) < 0)
+			return -EIO;
+	return 0;
+}
+
+const struct path path_veth = {
+	"veth", "namespaces instead of VMs, veth, Linux bridge", possible, setup, NULL};

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "bench/path.h"
+
+/* This weir as the switch: over vhost-user, and over TAPs that two redirecting filters join to those of
+ * QEMU (docs/tap.md). */
+
+#define CONFIG "/run/weir.yaml"
+#define API    "/run/weir-api.sock"
+
+static int possible(struct err *e) {
+	return 0;
+}
+
+static int tap_possible(struct err *e) {
+	if (access("/dev/net/tun", R_OK | W_OK) < 0)
+		return err_set(e, errno, "/dev/net/tun: %s", strerror(errno));
+	if (path_has("tc", "iproute2", e) < 0)
+		return -ENOENT;
+	return path_has("ip", "iproute2", e);
+}
+
+/* Ports "vm1: {KIND: STEM1}" and so on. */
+static int start(struct path_bed *b, const char *kind, const char *stem, struct err *e) {
+	char *argv[] = {"/proc/self/exe", "switch", "-c", CONFIG, NULL};
+	FILE *f = fopen(CONFIG, "we");
+
+	if (f == NULL)
+		return err_set(e, errno, "%s: %s", CONFIG, strerror(errno));
+	fprintf(f, "api: %s\nports:\n", API);
+	for (unsigned i = 1; i <= b->n; i++)
+		fprintf(f, "  vm%u: {%s: %s%u}\n", i, kind, stem, i);
+	if (fclose(f) != 0)
+		return err_set(e, errno, "%s: %s", CONFIG, strerror(errno));
+	if (path_spawn(b, "switch", argv, e) < 0)
+		return -EAGAIN;
+	return path_await(b, API, e);
+}
+
+static int vhost_setup(struct path_bed *b, struct err *e) {
+	return start(b, "vhost-user", "/run/vhost", e);
+}
+
+static int vhost_nic(struct path_bed *b, unsigned i, struct guest_spec *s, struct err *e) {
+	guest_arg(s, "-chardev");
+	guest_arg(s, "socket,id=c0,path=/run/vhost%u,reconnect=1", i + 1);
+	guest_arg(s, "-netdev");
+	guest_arg(s, "vhost-user,id=n0,chardev=c0");
+	guest_arg(s, "-device");
+	guest_arg(s, "virtio-net-pci,netdev=n0,mac=%s,romfile=%s", s->nics[0].mac,
+		b->intx ? ",vectors=0" : "");
+	return 0;
+}
+
+static int tap_setup(struct path_bed *b, struct err *e) {
+	for (unsigned i = 1; i <= b->n; i++) {
+		static const char *const names[] = {"tap", "weir"};
+
+		for (int k = 0; k < 2; k++)
+			if (path_ip(e,
+				    "tuntap add %s%u mode tap\nlink set %s%u addrgenmode none up\n",
+				    names[k], i, names[k], i) < 0 ||
+				path_tc(e, "qdisc add dev %s%u clsact\n", names[k], i) < 0)
+				return -EIO;
+		for (int k = 0; k < 2; k++)
+			if (path_tc(e,
+				    "filter add dev %s%u ingress protocol all prio 1 u32 match u32 "
+				    "0 0 "
+				    "action mirred egress redirect dev %s%u\n",
+				    names[k], i, names[1 - k], i) < 0)
+				return -EIO;
+	}
+	return start(b, "tap", "weir", e);
+}
+
+static int tap_nic(struct path_bed *b, unsigned i, struct guest_spec *s, struct err *e) {
+	char tap[16];
+
+	snprintf(tap, sizeof(tap), "tap%u", i + 1);
+	path_tap_nic(s, tap, "virtio-net-pci", "");
+	return 0;
+}
+
+const struct path path_weir = {"weir", "weir over vhost-user", possible, vhost_setup, vhost_nic};
+const struct path path_weir_tap = {
+	"weir-tap", "weir over TAP, virtio-net in QEMU", tap_possible, tap_setup, tap_nic};

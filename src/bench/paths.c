@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "bench/options.h"
+#include "bench/paths.h"
+#include "bench/result.h"
+
+/* `weir bench paths`: one path after the other, each in a child process (path.h says why), which hands
+ * back a document of its own in a memfd. The documents become one here, ordered by figure, so that the
+ * paths stand below each other. A path that fails costs its own figures and makes the result
+ * incomplete. */
+
+static const struct path *const table[] = {
+	&path_veth,
+	&path_bridge,
+	&path_bridge_vhost,
+	&path_e1000,
+	&path_macvtap,
+	&path_weir,
+	&path_weir_tap,
+	&path_af_xdp,
+	&path_vf,
+	&path_passthrough,
+};
+enum { NPATHS = sizeof(table) / sizeof(table[0]) };
+
+enum { LOOK_MS = 20, END_MS = 10000, VMS_DEFAULT = 4 };
+
+static const char *const lists[] = {"figures", "latencies", "endpoints", "cpu"};
+enum { NLISTS = sizeof(lists) / sizeof(lists[0]) };
+
+/* The child's life. */
+static void child(struct bench *b, const struct path *p, const struct paths_plan *plan, int out) {
+	struct err e = {.text = ""};
+	struct bench own = *b;
+	int ret;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	own.doc = json_pack("{s:[], s:[], s:[], s:[], s:[], s:[], s:[]}", "figures", "latencies",
+		"endpoints", "cpu", "intervals", "searches", "warnings");
+	ret = paths_measure(&own, p, plan, &e);
+	json_object_set_new(own.doc, "status", json_integer(ret));
+	json_object_set_new(own.doc, "text", json_string(e.text));
+	_exit(json_dumpfd(own.doc, out, 0) < 0);
+}
+
+/* Waits; when interrupted the child has some seconds to hand over what it has. */
+static int wait_for(pid_t pid) {
+	int status = 0, left = END_MS;
+	bool told = false;
+	pid_t got;
+
+	while ((got = waitpid(pid, &status, WNOHANG)) == 0 || (got < 0 && errno == EINTR)) {
+		usleep(LOOK_MS * 1000);
+		if (!bench_stopped)
+			continue;
+		if (!told)
+			kill(pid, SIGINT);
+		told = true;
+		left -= LOOK_MS;
+		if (left <= 0)
+			kill(pid, SIGKILL);
+	}
+	return status;
+}
+
+/* The document of one path; NULL with a sentence. */
+static json_t *measure(
+	struct bench *b, const struct path *p, const struct paths_plan *plan, struct err *e) {
+	int out = memfd_create("weir-path", MFD_CLOEXEC), status;
+	json_t *doc = NULL;
+	pid_t pid, self = getpid();
+
+	fflush(NULL); // else the child prints it too
+	pid = out >= 0 ? fork() : -1;
+	if (pid == 0) {
+		if (getppid() == self)
+			child(b, p, plan, out);
+		_exit(1);
+	}
+	if (pid < 0) {
+		err_set(e, errno, "path %s: %s", p->name, strerror(errno));
+	} else {
+		status = wait_for(pid);
+		lseek(out, 0, SEEK_SET);
+		doc = json_loadfd(out, 0, NULL);
+		if (doc == NULL)
+			err_set(e, EIO, "path %s: its process ended, %s %d", p->name,
+				WIFSIGNALED(status) ? "signal" : "status",
+				WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+	}
+	if (out >= 0)
+		close(out);
+	return doc;
+}
+
+static bool same_kind(const json_t *a, const json_t *b) {
+	json_t *x = json_deep_copy(json_object_get(a, "labels"));
+	json_t *y = json_deep_copy(json_object_get(b, "labels"));
+	bool same;
+
+	json_object_del(x, "path");
+	json_object_del(y, "path");
+	same = json_equal(json_object_get(a, "name"), json_object_get(b, "name")) &&
+	       json_equal(x, y);
+	json_decref(x);
+	json_decref(y);
+	return same;
+}
+
+/* Behind the last entry that differs in nothing but the path. */
+static void insert(json_t *list, json_t *one) {
+	size_t at = json_array_size(list);
+
+	for (size_t i = json_array_size(list); i > 0; i--)
+		if (same_kind(json_array_get(list, i - 1), one)) {
+			at = i;
+			break;
+		}
+	json_array_insert(list, at, one);
+}
+
+static void take_over(struct bench *b, const struct path *p, const json_t *from) {
+	json_int_t status = json_integer_value(json_object_get(from, "status"));
+	json_t *one;
+	size_t i;
+
+	for (int l = 0; l < NLISTS; l++)
+		json_array_foreach (json_object_get(from, lists[l]), i, one)
+			insert(json_object_get(b->doc, lists[l]), one);
+	json_array_foreach (json_object_get(from, "warnings"), i, one)
+		result_warn(b->doc, "path %s: %s", p->name, json_string_value(one));
+	if (status < 0 && status != -ECANCELED)
+		result_incomplete(b->doc, "path %s: %s", p->name,
+			json_string_value(json_object_get(from, "text")));
+}
+
+/* Which paths, by their names with commas between; all when not given. */
+static int choose(const char *text, bool *chosen, struct err *e) {
+	char names[256] = "", list[256], *rest = list, *name;
+
+	if (text == NULL || strlen(text) >= sizeof(list)) {
+		memset(chosen, 1, NPATHS);
+		return text == NULL ? 0 : err_set(e, EINVAL, "--paths: that is too long");
+	}
+	strcpy(list, text);
+	while ((name = strsep(&rest, ",")) != NULL) {
+		bool found = false;
+		size_t n = 0;
+
+		names[0] = '\0';
+		for (int i = 0; i < NPATHS; i++) {
+			bool is = strcmp(table[i]->name, name) == 0;
+
+			chosen[i] |= is;
+			found |= is;
+			n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%s",
+				i > 0 ? ", " : "", table[i]->name);
+		}
+		if (!found)
+			return err_set(
+				e, EINVAL, "no such path '%.40s'; there are: %s", name, names);
+	}
+	return 0;
+}
+
+/* Leaves only what is possible, and says why about the rest. *vms: does one of them need VMs? */
+static int sift(struct bench *b, bool *chosen, bool *vms, struct err *e) {
+	struct err why;
+	int n = 0;
+
+	*vms = false;
+	for (int i = 0; i < NPATHS; i++) {
+		if (chosen[i] && table[i]->possible(&why) < 0) {
+			chosen[i] = false;
+			result_warn(b->doc, "path %s (%s) is not possible here: %s", table[i]->name,
+				table[i]->brief, why.text);
+		}
+		n += chosen[i];
+		*vms |= chosen[i] && table[i]->nic != NULL;
+	}
+	return n > 0 ? 0 : err_set(e, ENODEV, "none of these paths is possible here: %s", why.text);
+}
+
+static int measure_all(
+	struct bench *b, const bool *chosen, struct paths_plan *plan, struct err *e) {
+	for (int i = 0; i < NPATHS; i++) {
+		const char *accel;
+		json_t *doc;
+
+		if (!chosen[i])
+			continue;
+		if (bench_stopped)
+			return err_set(e, ECANCELED, "interrupted");
+		doc = measure(b, table[i], plan, e);
+		if (doc == NULL) {
+			result_incomplete(b->doc, "%s", e->text);
+			continue;
+		}
+		take_over(b, table[i], doc);
+		accel = json_string_value(json_object_get(doc, "accel"));
+		if (accel != NULL && strncmp(accel, "tcg", 3) == 0)
+			result_warn(b->doc,
+				"the VMs are emulated: figures of paths with VMs compare with each "
+				"other, not with those of real hardware");
+		if (accel != NULL && strcmp(accel, plan->accel) != 0)
+			plan->accel = guest_accel_next(plan->accel); // so that it is tried once
+		json_decref(doc);
+	}
+	return bench_stopped ? err_set(e, ECANCELED, "interrupted") : 0;
+}
+
+static int run(struct bench *b, int argc, char **argv, struct err *e) {
+	const char *paths = NULL, *kernel = NULL;
+	struct paths_plan plan = {.accel = guest_accel()};
+	struct guest_image *image = NULL;
+	bool chosen[NPATHS] = {false}, vms;
+	uint64_t n = VMS_DEFAULT;
+	const struct option_spec options[] = {
+		{"paths", OPTION_TEXT, &paths},
+		{"vms", OPTION_COUNT, &n, 2, PATH_GUESTS_MAX},
+		{"kernel", OPTION_TEXT, &kernel},
+		{"rate", OPTION_RATE, &plan.rate, 8000, UINT64_C(1000000000000)},
+		{NULL},
+	};
+	int ret;
+
+	if (options_take(options, &argc, argv, e) < 0)
+		return -EINVAL;
+	if (argc > 1)
+		return err_set(
+			e, EINVAL, "'%s' is too much; paths are chosen with --paths", argv[1]);
+	if (n % 2 != 0)
+		return err_set(e, EINVAL,
+			"--vms %u: they are measured in pairs; give an even number", (unsigned)n);
+	if (choose(paths, chosen, e) < 0)
+		return -EINVAL;
+	if (geteuid() != 0)
+		return err_set(e, EPERM, "only root can make network namespaces, TAPs and bridges");
+	ret = sift(b, chosen, &vms, e);
+	if (ret < 0)
+		return ret;
+	plan.n = (unsigned)n;
+	if (vms) {
+		if (path_has(guest_program(), "qemu-system-x86", e) < 0)
+			return -ENOENT;
+		image = guest_image_new(kernel, e);
+		if (image == NULL)
+			return -ENOENT;
+		plan.image = image;
+	}
+	ret = measure_all(b, chosen, &plan, e);
+	guest_image_free(image);
+	return ret;
+}
+
+const struct instrument bench_paths = {
+	.name = "paths",
+	.args = "[OPTIONS]",
+	.brief = "Compare the ways between VMs that this host can make",
+	.help = "\n"
+		"For each way (path) this makes it, boots small VMs on it, measures a TCP stream "
+		"with a "
+		"maximum\n"
+		"segment size of 1448 and of 100 bytes, 1-byte transactions, all pairs of VMs at "
+		"once, "
+		"and what\n"
+		"that costs this host; and removes it. Everything happens in namespaces of its "
+		"own, the "
+		"host's\n"
+		"network is not touched. Root only; needs QEMU and iproute2. A path that is not "
+		"possible "
+		"here is\n"
+		"listed with the reason.\n"
+		"\n"
+		"  --paths LIST    veth (no VM: the reference), bridge, bridge-vhost, e1000, "
+		"macvtap,\n"
+		"                  weir, weir-tap, af-xdp, vf, passthrough; default: all\n"
+		"  --vms N         an even number of 2 to 64 (4)\n"
+		"  --rate 1Gbit    also compares host CPU at this same rate\n"
+		"  --kernel FILE   what the VMs boot: a vmlinuz or vmlinux with its modules in "
+		"modules/ "
+		"beside it\n"
+		"                  or in ../lib/modules; default: the kernel of this host\n"
+		"\n"
+		"WEIR_VM_ACCEL is QEMU's -accel; default: KVM when VMs boot with it, else "
+		"emulation.\n"
+		"\n",
+	.run = run,
+};

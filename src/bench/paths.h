@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#ifndef WEIR_BENCH_PATHS_H
+#define WEIR_BENCH_PATHS_H
+
+#include <stdint.h>
+
+#include "bench/bench.h"
+#include "bench/path.h"
+
+/* Between the parts of `weir bench paths`. */
+
+struct paths_plan {
+	unsigned n; /* VMs */
+	uint64_t rate; /* bit/s at which host CPU is compared; 0: not */
+	const struct guest_image *image;
+	const char *accel;
+};
+
+/* Makes the path in this process, which is a child for this purpose alone, measures it and fills b->doc.
+ * b->doc also gets "accel", the one that guests ran with. As instrument.run. */
+int paths_measure(
+	struct bench *b, const struct path *path, const struct paths_plan *plan, struct err *e);
+
+/* The part of it on a path that is up: guests[] (plan->n, NULL without VMs) are booted. */
+int paths_figures(struct bench *b, const struct path *path, const struct paths_plan *plan,
+	const struct path_bed *bed, struct guest *const *guests, struct err *e);
+
+#endif

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#include <errno.h>
+#include <math.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "bench/hostcpu.h"
+#include "bench/paths.h"
+#include "bench/result.h"
+
+/* What is measured on a path: the instruments run as a user would run them, between the first two VMs
+ * or between all pairs at once, into documents of their own, from which the figures are taken that tell
+ * paths apart. The host's CPU is this host's, all of it, with QEMU and the switch told apart. */
+
+enum { VALUE_LEN = 24, ARGS_MAX = 12, ROLES_MAX = PATH_GUESTS_MAX + PATH_PROCESSES_MAX };
+
+struct test {
+	const char *name; /* label "test" */
+	const struct instrument *with;
+	const char *option, *value; /* and its option; value NULL: the rate of the plan */
+	const char *figure; /* which of its figures counts */
+	const char *unit;
+	bool pairs; /* all pairs at once */
+};
+
+static const struct test tests[] = {
+	{"stream", &bench_stream, "--mss", "1448", "throughput", "bit/s", false},
+	{"stream", &bench_stream, "--mss", "100", "throughput", "bit/s", false},
+	{"stream at a rate", &bench_stream, "--rate", NULL, "throughput", "bit/s", false},
+	{"all pairs", &bench_stream, "--mss", "1448", "throughput", "bit/s", true},
+};
+enum { NTESTS = sizeof(tests) / sizeof(tests[0]) };
+
+struct seen {
+	struct series value, cpu, own, cost, skew;
+};
+
+struct figures {
+	const struct path *path;
+	const struct paths_plan *plan;
+	const struct path_bed *bed;
+	struct guest *const *guests;
+	char rate[VALUE_LEN];
+	struct seen seen[NTESTS];
+};
+
+static const char *value_of(const struct figures *f, const struct test *t) {
+	return t->value != NULL ? t->value : f->rate;
+}
+
+static bool wanted(const struct figures *f, const struct test *t) {
+	return (t->value != NULL || f->plan->rate > 0) && (!t->pairs || f->plan->n > 2);
+}
+
+static json_t *labels(const struct figures *f, const struct test *t) {
+	json_t *l = json_pack("{s:s, s:s, s:s}", "path", f->path->name, "test", t->name,
+		t->option + 2, value_of(f, t));
+	char n[16];
+
+	if (t->pairs) {
+		snprintf(n, sizeof(n), "%u", f->plan->n / 2);
+		json_object_set_new(l, "pairs", json_string(n));
+	}
+	return l;
+}
+
+static struct hostcpu *watch(const struct figures *f) {
+	const char *roles[ROLES_MAX];
+	pid_t pids[ROLES_MAX];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < f->plan->n && f->guests[i] != NULL; i++) {
+		pids[n] = guest_pid(f->guests[i]);
+		roles[n++] = "vm";
+	}
+	for (unsigned i = 0; i < f->bed->nprocesses; i++) {
+		pids[n] = f->bed->process[i].pid;
+		roles[n++] = f->bed->process[i].role;
+	}
+	return hostcpu_begin(pids, roles, n);
+}
+
+static double find_figure(const json_t *doc, const char *name) {
+	json_t *one;
+	size_t i;
+
+	json_array_foreach (json_object_get(doc, "figures"), i, one)
+		if (strcmp(json_string_value(json_object_get(one, "name")), name) == 0)
+			return json_number_value(json_object_get(one, "median"));
+	return NAN;
+}
+
+/* Runs the instrument once between two of the ends, numbered from 0. */
+static int run_once(struct bench *b, const struct figures *f, const struct test *t, unsigned from,
+	unsigned to, json_t **doc, struct err *e) {
+	const char *kind = f->path->nic != NULL ? "vm" : "ns";
+	char a[32], z[32], option[32], value[VALUE_LEN];
+	char *argv[] = {(char *)t->with->name, a, z, option, value, NULL};
+	struct bench own = *b;
+	int ret;
+
+	snprintf(a, sizeof(a), "%s:vm%u", kind, from + 1);
+	snprintf(z, sizeof(z), "%s:vm%u", kind, to + 1);
+	snprintf(option, sizeof(option), "%s", t->option);
+	snprintf(value, sizeof(value), "%s", value_of(f, t));
+	own.doc = result_new(t->with->name, 5, argv);
+	own.repeat = 1;
+	own.until = 0;
+	own.quiet = true;
+	ret = t->with->run(&own, 5, argv, e);
+	*doc = own.doc;
+	return ret;
+}
+
+static int run_two(struct bench *b, const struct figures *f, const struct test *t, double *value,
+	struct err *e) {
+	json_t *doc;
+	int ret = run_once(b, f, t, 0, 1, &doc, e);
+
+	*value = find_figure(doc, t->figure);
+	json_decref(doc);
+	return ret;
+}
+
+/* What QEMU and the switch took of it, without the kernel's part and without what else runs here; NaN
+ * when there is neither. */
+static double own_cpu(const json_t *cpu) {
+	json_t *threads = json_object_get(cpu, "threads"), *one;
+	double sum = 0;
+	size_t i;
+
+	json_array_foreach (threads, i, one)
+		sum += json_number_value(json_object_get(one, "busy"));
+	return json_array_size(threads) > 0 ? sum : NAN;
+}
+
+static void keep_cpu(struct bench *b, const struct figures *f, const struct test *t,
+	unsigned repeat, double value, json_t *cpu, struct seen *seen) {
+	double own = own_cpu(cpu);
+	char number[16];
+	json_t *l = labels(f, t);
+
+	// Traffic flows all the time but for the moment in which it is set up.
+	hostcpu_per(cpu, value * json_number_value(json_object_get(cpu, "seconds")), 0);
+	series_add(&seen->cpu, json_number_value(json_object_get(cpu, "busy")));
+	series_add(&seen->cost, json_number_value(json_object_get(cpu, "per_gbit")));
+	if (!isnan(own))
+		series_add(&seen->own, own);
+	snprintf(number, sizeof(number), "%u", repeat + 1);
+	json_object_set_new(l, "repeat", json_string(number));
+	result_cpu(b->doc, l, cpu);
+}
+
+struct told { /* through a pipe, by the process of a pair */
+	double value;
+	int status;
+	struct err e;
+};
+
+static void pair_child(
+	struct bench *b, const struct figures *f, const struct test *t, unsigned pair, int out) {
+	struct told told = {.value = NAN};
+	json_t *doc;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	told.status = run_once(b, f, t, 2 * pair, 2 * pair + 1, &doc, &told.e);
+	told.value = find_figure(doc, t->figure);
+	_exit(write(out, &told, sizeof(told)) != (ssize_t)sizeof(told));
+}
+
+/* All pairs at once, a process each. values[] of all; *sum of them. */
+static int run_pairs(struct bench *b, const struct figures *f, const struct test *t, double *values,
+	double *sum, struct err *e) {
+	unsigned n = f->plan->n / 2;
+	int pipes[PATH_GUESTS_MAX / 2], ret = 0;
+	pid_t pids[PATH_GUESTS_MAX / 2];
+
+	for (unsigned i = 0; i < n; i++) {
+		int p[2];
+
+		if (pipe(p) < 0)
+			p[0] = p[1] = -1;
+		pids[i] = fork();
+		if (pids[i] == 0)
+			pair_child(b, f, t, i, p[1]);
+		close(p[1]);
+		pipes[i] = p[0];
+	}
+	*sum = 0;
+	for (unsigned i = 0; i < n; i++) {
+		struct told told = {.value = NAN, .status = -EIO, .e = {"its process ended"}};
+		ssize_t got;
+
+		do
+			got = read(pipes[i], &told, sizeof(told));
+		while (got < 0 && errno == EINTR);
+		close(pipes[i]);
+		while (pids[i] > 0 && waitpid(pids[i], NULL, 0) < 0 && errno == EINTR)
+			;
+		if (told.status < 0 && ret == 0) {
+			ret = told.status;
+			*e = told.e;
+		}
+		values[i] = told.value;
+		*sum += told.value;
+	}
+	return ret;
+}
+
+static void keep_pairs(struct bench *b, const struct figures *f, const struct test *t,
+	unsigned repeat, const double *values, struct seen *seen) {
+	char text[PATH_GUESTS_MAX / 2][40], number[16], *names[PATH_GUESTS_MAX / 2];
+	unsigned n = f->plan->n / 2;
+	json_t *l = labels(f, t);
+
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(text[i], sizeof(text[i]), "vm%u to vm%u", 2 * i + 1, 2 * i + 2);
+		names[i] = text[i];
+	}
+	snprintf(number, sizeof(number), "%u", repeat + 1);
+	json_object_set_new(l, "repeat", json_string(number));
+	result_endpoints(b->doc, t->figure, t->unit, l, names, values, n);
+	series_add(&seen->skew, spread_skew(values, n));
+}
+
+static int once(struct bench *b, unsigned repeat, void *arg, struct err *e) {
+	struct figures *f = arg;
+
+	for (int i = 0; i < NTESTS; i++) {
+		const struct test *t = &tests[i];
+		double value = NAN, values[PATH_GUESTS_MAX / 2];
+		struct hostcpu *watched;
+		json_t *cpu;
+		int ret;
+
+		if (!wanted(f, t))
+			continue;
+		bench_progress(b, -1, "path %s: %s %s, repeat %u", f->path->name, t->name,
+			value_of(f, t), repeat + 1);
+		watched = watch(f);
+		ret = t->pairs ? run_pairs(b, f, t, values, &value, e)
+			       : run_two(b, f, t, &value, e);
+		cpu = watched != NULL ? hostcpu_end(watched) : NULL;
+		// What an interrupted measurement has found so far is a figure too.
+		if (!isnan(value)) {
+			series_add(&f->seen[i].value, value);
+			if (t->pairs)
+				keep_pairs(b, f, t, repeat, values, &f->seen[i]);
+			if (cpu != NULL)
+				keep_cpu(b, f, t, repeat, value, json_incref(cpu), &f->seen[i]);
+		}
+		json_decref(cpu);
+		if (ret < 0)
+			return ret;
+		if (isnan(value))
+			return err_set(e, EIO, "%s found nothing", t->name);
+	}
+	return 0;
+}
+
+int paths_figures(struct bench *b, const struct path *path, const struct paths_plan *plan,
+	const struct path_bed *bed, struct guest *const *guests, struct err *e) {
+	struct figures *f = calloc(1, sizeof(*f));
+	int ret;
+
+	if (f == NULL)
+		return err_set(e, ENOMEM, "no memory");
+	f->path = path;
+	f->plan = plan;
+	f->bed = bed;
+	f->guests = guests;
+	snprintf(f->rate, sizeof(f->rate), "%llubit", (unsigned long long)plan->rate);
+	ret = bench_repeat(b, once, NULL, f, e);
+	for (int i = 0; i < NTESTS; i++) {
+		const struct test *t = &tests[i];
+		struct seen *s = &f->seen[i];
+
+		result_figure(b->doc, t->figure, t->unit, "more", labels(f, t), &s->value);
+		result_figure(b->doc, "host CPUs busy", "", "less", labels(f, t), &s->cpu);
+		result_figure(b->doc, "CPUs of VMs and switch", "", "less", labels(f, t), &s->own);
+		result_figure(b->doc, "host CPU a Gbit", "s", "less", labels(f, t), &s->cost);
+		result_figure(b->doc, "skew", "", "less", labels(f, t), &s->skew);
+	}
+	free(f);
+	return ret;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "bench/paths.h"
+#include "bench/result.h"
+
+/* A path from its making to its end, in a process of its own. */
+
+/* A KVM guest boots in two seconds; where /dev/kvm is there and guests hang, nobody waits for long. */
+enum { BOOT_KVM_MS = 15000, BOOT_MS = 60000, BOOT_EACH_MS = 5000 };
+
+/* The namespaces in which everything happens. */
+static int enter(struct err *e) {
+	if (unshare(CLONE_NEWNET | CLONE_NEWNS) < 0 ||
+		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		mount("tmpfs", "/run", "tmpfs", MS_NOSUID, "mode=0755") < 0 ||
+		mkdir("/run/netns", 0755) < 0 || mount("sysfs", "/sys", "sysfs", 0, NULL) < 0)
+		return err_set(e, errno, "cannot make namespaces: %s", strerror(errno));
+	return path_ip(e, "link set lo up\n");
+}
+
+static void end_guests(struct guest **guests, unsigned n) {
+	for (unsigned i = 0; i < n; i++) {
+		guest_end(guests[i]);
+		guests[i] = NULL;
+	}
+}
+
+static int start_guest(const struct path *p, const struct paths_plan *plan, struct path_bed *bed,
+	unsigned i, struct guest **guest, struct err *e) {
+	struct guest_spec spec = {.nnics = 1};
+	int ret;
+
+	snprintf(spec.name, sizeof(spec.name), "vm%u", i + 1);
+	path_mac(i, spec.nics[0].mac, sizeof(spec.nics[0].mac));
+	path_address(i, spec.nics[0].address, sizeof(spec.nics[0].address));
+	ret = p->nic(bed, i, &spec, e);
+	if (ret < 0)
+		return ret;
+	*guest = guest_start(plan->image, &spec, bed->accel, e);
+	return *guest != NULL ? 0 : -EAGAIN;
+}
+
+/* All boot together. */
+static int boot(const struct path *p, const struct paths_plan *plan, struct path_bed *bed,
+	struct guest **guests, struct err *e) {
+	int ret = 0, limit = BOOT_MS + BOOT_EACH_MS * (int)plan->n;
+
+	bed->intx = guest_needs_intx(bed->accel);
+	if (guest_accel_next(bed->accel) != NULL)
+		limit = BOOT_KVM_MS;
+	for (unsigned i = 0; i < plan->n && ret == 0; i++)
+		ret = start_guest(p, plan, bed, i, &guests[i], e);
+	for (unsigned i = 0; i < plan->n && ret == 0; i++)
+		ret = guest_wait(guests[i], limit, e);
+	if (ret < 0)
+		end_guests(guests, plan->n);
+	return ret;
+}
+
+static int boot_somehow(struct bench *b, const struct path *p, const struct paths_plan *plan,
+	struct path_bed *bed, struct guest **guests, struct err *e) {
+	int ret;
+
+	bench_progress(b, -1, "path %s: %u VMs boot", p->name, plan->n);
+	ret = boot(p, plan, bed, guests, e);
+	if (ret < 0 && ret != -ECANCELED && guest_accel_next(bed->accel) != NULL) {
+		bed->accel = guest_accel_next(bed->accel);
+		result_warn(b->doc, "VMs do not boot with KVM here (%s)", e->text);
+		ret = boot(p, plan, bed, guests, e);
+	}
+	json_object_set_new(b->doc, "accel", json_string(bed->accel));
+	return ret;
+}
+
+int paths_measure(
+	struct bench *b, const struct path *path, const struct paths_plan *plan, struct err *e) {
+	struct path_bed bed = {.n = plan->n, .accel = plan->accel};
+	struct guest *guests[PATH_GUESTS_MAX] = {NULL};
+	int ret;
+
+	ret = enter(e);
+	if (ret < 0)
+		return ret;
+	ret = path->setup(&bed, e);
+	if (ret == 0 && path->nic != NULL)
+		ret = boot_somehow(b, path, plan, &bed, guests, e);
+	if (ret == 0)
+		ret = paths_figures(b, path, plan, &bed, guests, e);
+	end_guests(guests, plan->n);
+	return ret; // processes and descriptors go with this process
+}

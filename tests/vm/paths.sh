@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026, the weir authors
+#
+# `weir bench paths`: VMs made on the spot, on paths that are made and removed.
+# timeout: 180
+# cpus: 2
+# shellcheck source=SCRIPTDIR/lib.sh
+. "$(dirname "$0")/lib.sh"
+export WEIR_VM_ACCEL=$vm_accel
+
+paths() {
+	weir bench paths --kernel "$vm_image/vmlinux" --time 500ms --omit 200ms --repeat 1 --quiet "$@"
+}
+
+# figure NAME TEST PATH: its median.
+figure() {
+	jq -e --arg n "$1" --arg t "$2" --arg p "$3" \
+		'[.figures[] | select(.name == $n and .labels.test == $t and .labels.path == $p).median][0]' \
+		"$T/paths.json"
+}
+between() { # LOW VALUE HIGH
+	echo "$1 <= $2 <= $3 ?"
+	jq -ne "$2 >= $1 and $2 <= $3" >/dev/null
+}
+
+measured() {
+	paths --paths bridge,e1000,weir,veth --vms 2 --rate 20Mbit -j >"$T/paths.json"
+	jq -e '.complete' "$T/paths.json"
+	jq -e '[.figures[].labels.path] | unique == ["bridge", "e1000", "veth", "weir"]' "$T/paths.json"
+}
+vm_it "a bridge, an e1000, weir over vhost-user and namespaces are measured with two VMs" measured
+plausible() {
+	local p
+	for p in bridge e1000 weir; do
+		between 20e6 "$(figure throughput stream $p)" 100e9
+		# A rate that all can carry; to within a write or two of 128 KiB in half a second.
+		between 16e6 "$(figure throughput 'stream at a rate' $p)" 24e6
+		between 0.01 "$(figure 'CPUs of VMs and switch' 'stream at a rate' $p)" "$(nproc)"
+	done
+	between 500e6 "$(figure throughput stream veth)" 1000e9
+	between 0.01 "$(figure 'host CPUs busy' stream veth)" "$(nproc)"
+}
+vm_it "each of them carries the rate that was asked for, and more when none was" plausible
+
+reasons() {
+	paths --paths passthrough,vf,veth --vms 2 -j >"$T/paths.json"
+	[[ -e /sys/kernel/iommu_groups/0 ]] ||
+		jq -e '.warnings | any(test("passthrough.* not possible here: .*IOMMU"))' "$T/paths.json"
+	jq -e '[.figures[].labels.path] | unique == ["veth"]' "$T/paths.json"
+}
+vm_it "a path that is not possible here is listed with the reason" reasons
+
+skew() {
+	paths --paths veth --vms 6 -j >"$T/paths.json"
+	jq -e '.endpoints[0].values | length == 3 and all(.[]; . > 1e6)' "$T/paths.json"
+	jq -e '.endpoints[0].skew as $s | .endpoints[0].values | [.[]] |
+		((max - min) / (add / 3) - $s) | fabs < 1e-6' "$T/paths.json"
+}
+vm_it "three pairs at once have a skew" skew
+
+# Starts the bridge path with much time, and waits until traffic flows; its pid is in bench_pid.
+begin() {
+	"$WEIR" bench paths --kernel "$vm_image/vmlinux" --time 60s --omit 200ms --repeat 1 --quiet --paths bridge --vms 2 \
+		-j >"$T/cut.json" 2>"$T/cut.err" &
+	bench_pid=$!
+	until_ok 40 flowing
+}
+flowing() {
+	local pid
+	pid=$(pgrep -n qemu)
+	awk '$1 == "tap1:" { exit $2 < 100000 }' "/proc/$pid/net/dev" && grep -q tap1 "/proc/$pid/net/dev"
+}
+nothing_left() {
+	not pgrep qemu
+	not ip link show br0
+	[[ -z $(ls -A /run/netns) ]]
+}
+
+dies() {
+	local status=0 from
+	begin
+	from=${EPOCHREALTIME/.}
+	kill -KILL "$(pgrep -n qemu)"
+	wait "$bench_pid" || status=$?
+	note "over after $(((${EPOCHREALTIME/.} - from) / 1000)) ms"
+	[[ $status = 1 && $((${EPOCHREALTIME/.} - from)) -lt 3000000 ]]
+	jq -e '.complete == false and (.why_incomplete | test("path bridge: .*vm:vm[12]"))' "$T/cut.json"
+	nothing_left
+}
+vm_it "a VM that dies is named in an incomplete result, at once, and nothing is left" dies
+interrupted() {
+	local status=0
+	begin
+	sleep 1 # past the warm-up
+	kill -INT "$bench_pid"
+	wait "$bench_pid" || status=$?
+	[[ $status = 1 ]]
+	jq -e '.complete == false and .why_incomplete == "interrupted"
+		and (.figures | any(.name == "throughput" and .median > 1e6))' "$T/cut.json"
+	nothing_left
+}
+vm_it "what was interrupted keeps what it has measured, and nothing is left" interrupted
+killed() {
+	begin
+	kill -KILL "$bench_pid"
+	wait "$bench_pid" || true
+	until_ok 2 nothing_left
+}
+vm_it "when weir is killed the VMs go with it" killed
+
+not_a_kernel() {
+	refused weir bench paths --kernel /etc/passwd --paths bridge | says 'no Linux kernel'
+	refused weir bench paths --kernel /nowhere/vmlinuz --paths bridge | says '/nowhere/vmlinuz: No such file'
+}
+vm_it "a file that is no kernel is refused" not_a_kernel
+
