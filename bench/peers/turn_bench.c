@@ -26,12 +26,17 @@ enum { RING = 1024, STRIDE = 2368, ROUNDS = 101, STAGES = 5 };
 
 static const char *const names[STAGES] = {"pull", "parse", "verdict", "push", "notify"};
 
+/* What vring_used and vring_avail begin with; their entries follow. */
+struct ring_head {
+	uint16_t flags, idx;
+};
+
 /* One of a guest's rings, with its buffers. */
 struct guest_ring {
 	struct vring_desc desc[RING];
-	struct vring_used used;
+	struct ring_head used;
 	struct vring_used_elem used_ring[RING + 1];
-	struct vring_avail avail;
+	struct ring_head avail;
 	uint16_t avail_ring[RING + 1];
 	uint8_t buffer[RING][STRIDE];
 };
@@ -58,8 +63,8 @@ static void ring_make(
 		r->avail_ring[i] = (uint16_t)i;
 	}
 	v->desc = r->desc;
-	v->avail = &r->avail;
-	v->used = &r->used;
+	v->avail = (struct vring_avail *)&r->avail;
+	v->used = (struct vring_used *)&r->used;
 	v->mem = &g->dev.mem;
 	v->dev = &g->dev;
 	v->size = RING;
