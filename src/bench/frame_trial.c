@@ -132,7 +132,7 @@ static int prepare(struct trial *x) {
 		x->receiver[i].cpu = w->sink_cpus != NULL ? w->sink_cpus[i] : -1;
 	}
 	for (unsigned i = 0; i < 2; i++) {
-		struct frame_receiver *s = &x->receiver[i % w->sinks];
+		struct frame_receiver *s = &x->receiver[w->sinks == 2 ? i : 0];
 
 		s->index[s->ports] = i;
 		s->port[s->ports++] = x->bed->port[i];

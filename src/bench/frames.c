@@ -323,14 +323,14 @@ static int measure_size(struct session *s, struct err *e) {
 static int run(struct bench *b, int argc, char **argv, struct err *e) {
 	struct frame_options o;
 	struct frame_bed_want want;
-	struct session *s = calloc(1, sizeof(*s));
-	int rc = s != NULL ? frame_options_parse(&o, argc, argv, e)
-			   : err_set(e, ENOMEM, "out of memory");
+	struct session *s;
+	int rc = frame_options_parse(&o, argc, argv, e);
 
-	if (rc < 0) {
-		free(s);
+	if (rc < 0)
 		return rc;
-	}
+	s = calloc(1, sizeof(*s));
+	if (s == NULL)
+		return err_set(e, ENOMEM, "out of memory");
 	s->b = b;
 	s->o = &o;
 	s->shape.flows = o.flows;

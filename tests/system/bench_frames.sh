@@ -89,7 +89,8 @@ finds_what_was_spoiled() {
 exact_through_the_switch() {
 	local a=vhost-user:$T/1.sock b=vhost-user:$T/2.sock
 	# shellcheck disable=SC2086
-	frames "$a" "$b" --rate max --size 60 --macs 5 $SECOND
+	frames "$a" "$b" --rate max --size 60 --macs 5 --wait 1s $SECOND
+	echo "sent $(figure 'frames sent' "$a to $b")"
 	# shellcheck disable=SC2016 # jq's variables
 	show ports --argjson tx $(($(figure 'frames sent' "$a to $b") +
 		$(figure 'learning frames sent' "$a"))) '.[] | select(.name == "vm1").rx.frames == $tx'
@@ -114,6 +115,33 @@ over_xdp() {
 	[[ $(figure 'frames received' "$a to $b") -gt 1000 ]]
 	# Neither a program nor promiscuous mode is left.
 	not eval "ip -n left link show va | has -e PROMISC -e xdp"
+}
+
+# testpmd between two vhost ports counts the same frames as the generator between two guests.
+exact_through_testpmd() {
+	local a=vhost-user:$T/v0 b=vhost-user:$T/v1 pid
+	mkfifo "$T/orders"
+	dpdk-testpmd --lcores "0@${WEIR_CPUS%%,*},1@${WEIR_CPUS##*,}" --no-huge -m 256 --no-pci --no-shconf \
+		--no-telemetry --vdev "net_vhost0,iface=$T/v0" --vdev "net_vhost1,iface=$T/v1" -- -i \
+		--nb-cores=1 --total-num-mbufs=8192 --no-mlockall <"$T/orders" >"$T/testpmd.log" 2>&1 &
+	pid=$!
+	exec 7>"$T/orders"
+	until_ok 15 grep -q 'testpmd>' "$T/testpmd.log"
+	echo start >&7
+	# shellcheck disable=SC2086
+	frames "$a" "$b" --rate 20k --both --wait 1s $SECOND
+	printf 'stop\nquit\n' >&7
+	exec 7>&-
+	wait "$pid"
+	sed -n '/Forward statistics/,/++++/p' "$T/testpmd.log"
+	for i in 0 1; do
+		local to=("$a" "$b" "$a")
+		equal "received by port $i" "$(sed -n "/statistics for port $i/,/---\$/s/.*RX-packets: \([0-9]*\).*/\1/p" \
+			"$T/testpmd.log")" $(($(figure 'frames sent' "${to[i]} to ${to[i + 1]}") +
+			$(figure 'learning frames sent' "${to[i]}")))
+		equal "sent by port $i" "$(sed -n "/statistics for port $i/,/---\$/s/.*TX-packets: \([0-9]*\).*/\1/p" \
+			"$T/testpmd.log")" "$(figure 'frames arrived' "${to[i]}")"
+	done
 }
 
 as_a_server() {
@@ -189,6 +217,12 @@ it "frames go by AF_XDP over a veth, which is afterwards as before" over_xdp
 it "interrupted, it keeps what was measured, marked incomplete, and leaves nothing behind" interrupted
 it "bad endpoints and sizes are refused in one sentence" refusals
 it "an endpoint that vanishes ends it, with what was measured until then" vanishes
+
+if command -v dpdk-testpmd >/dev/null; then
+	it "frames through testpmd are exactly those that it counted" exact_through_testpmd
+else
+	skip "frames through testpmd are exactly those that it counted" "dpdk-testpmd is not installed"
+fi
 
 config <<-END
 	ports:
