@@ -93,17 +93,23 @@ struct stream {
 	char failed_text[128];
 };
 
+/* false: no memory, and the array is as it was. */
+static bool grow(double **array, unsigned room) {
+	double *grown = realloc(*array, room * sizeof(**array));
+
+	if (grown == NULL)
+		return false;
+	*array = grown;
+	return true;
+}
+
 static void track_add(struct track *t, double at, const json_t *v) {
+	unsigned room = t->room > 0 ? t->room * 2 : 64;
+
 	if (!json_is_number(v))
 		return;
 	if (t->n == t->room) {
-		unsigned room = t->room > 0 ? t->room * 2 : 64;
-		double *times = realloc(t->at, room * sizeof(double));
-		double *values = realloc(t->v, room * sizeof(double));
-
-		t->at = times != NULL ? times : t->at;
-		t->v = values != NULL ? values : t->v;
-		if (times == NULL || values == NULL)
+		if (!grow(&t->at, room) || !grow(&t->v, room))
 			return;
 		t->room = room;
 	}

@@ -43,10 +43,11 @@ const struct command cmd_bench_serve = {
 	"  --listen ADDRESS  listen there; default: the loopback addresses alone. Nobody is asked "
 	"who "
 	"he is:\n"
-	"                    whoever reaches the port may load this host and its network, though "
-	"do "
-	"nothing\n"
-	"                    else. Listen where only those can reach it who may.\n"
+	"                    whoever reaches the port may load this host and its network, and have "
+	"it connect\n"
+	"                    to others, though do nothing else. Listen where only those can reach "
+	"it "
+	"who may.\n"
 	"  --port N          9479; 0: any that is free\n",
 	run_serve,
 };
