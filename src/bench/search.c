@@ -260,8 +260,17 @@ void search_fini(struct search *s) {
 	s->n = 0;
 }
 
+static bool nothing_arrived(const struct search *s) {
+	for (unsigned i = 0; i < s->n; i++)
+		if (s->trials[i].received > 0)
+			return false;
+	return s->n > 0;
+}
+
 bool search_remark(const struct search *s, char *text, size_t size) {
-	if (s->generator)
+	if (nothing_arrived(s))
+		snprintf(text, size, "nothing arrived: not one frame of %u trials", s->n);
+	else if (s->generator)
 		snprintf(text, size,
 			"the generator was the limit: at %.6g frames/s it could not send all it "
 			"was asked "

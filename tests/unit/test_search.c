@@ -245,6 +245,17 @@ static void a_device_that_loses_at_all_rates_has_no_throughput(void **state) {
 	search_fini(&s);
 }
 
+static void a_path_that_carries_nothing_is_said_to_be_one(void **state) {
+	struct device d = {.floor_loss = 1};
+	struct search s = searched(&d, "quick", MILLION);
+	char text[256];
+
+	assert_int_equal(s.end, SEARCH_NONE);
+	assert_true(search_remark(&s, text, sizeof(text)));
+	assert_ptr_equal(strstr(text, "nothing arrived: not one frame of "), text);
+	search_fini(&s);
+}
+
 static void a_generator_that_cannot_reach_the_rate_is_named_as_the_limit(void **state) {
 	struct device d = {.limit = 5 * MILLION, .generator = 2 * MILLION, .seed = {5}};
 	struct search s = searched(&d, "quick", 10 * MILLION);
@@ -360,6 +371,7 @@ int main(void) {
 		cmocka_unit_test(a_spoiled_trial_is_tried_again_by_tst009_and_not_by_rfc2544),
 		cmocka_unit_test(trials_and_seconds_stay_within_what_the_preset_says),
 		cmocka_unit_test(a_device_that_loses_at_all_rates_has_no_throughput),
+		cmocka_unit_test(a_path_that_carries_nothing_is_said_to_be_one),
 		cmocka_unit_test(a_generator_that_cannot_reach_the_rate_is_named_as_the_limit),
 		cmocka_unit_test(a_limit_above_the_greatest_rate_is_said_to_be_there),
 		cmocka_unit_test(an_interrupted_search_keeps_its_trials),
