@@ -33,8 +33,10 @@ struct test {
 static const struct test tests[] = {
 	{"stream", &bench_stream, "--mss", "1448", "throughput", "bit/s", false},
 	{"stream", &bench_stream, "--mss", "100", "throughput", "bit/s", false},
+	{"rr", &bench_rr, "--request", "1", "transactions", "1/s", false},
 	{"stream at a rate", &bench_stream, "--rate", NULL, "throughput", "bit/s", false},
 	{"all pairs", &bench_stream, "--mss", "1448", "throughput", "bit/s", true},
+	{"all pairs", &bench_rr, "--request", "1", "transactions", "1/s", true},
 };
 enum { NTESTS = sizeof(tests) / sizeof(tests[0]) };
 
@@ -119,12 +121,30 @@ static int run_once(struct bench *b, const struct figures *f, const struct test 
 	return ret;
 }
 
-static int run_two(struct bench *b, const struct figures *f, const struct test *t, double *value,
-	struct err *e) {
+/* The latencies of an instrument that has some, told apart by the path. */
+static void keep_latencies(struct bench *b, const struct figures *f, const struct test *t,
+	unsigned repeat, const json_t *doc) {
+	char number[16];
+	json_t *one;
+	size_t i;
+
+	snprintf(number, sizeof(number), "%u", repeat + 1);
+	json_array_foreach (json_object_get(doc, "latencies"), i, one) {
+		json_t *l = labels(f, t);
+
+		json_object_set_new(l, "repeat", json_string(number));
+		json_object_set_new(one, "labels", l);
+		json_array_append(json_object_get(b->doc, "latencies"), one);
+	}
+}
+
+static int run_two(struct bench *b, const struct figures *f, const struct test *t, unsigned repeat,
+	double *value, struct err *e) {
 	json_t *doc;
 	int ret = run_once(b, f, t, 0, 1, &doc, e);
 
 	*value = find_figure(doc, t->figure);
+	keep_latencies(b, f, t, repeat, doc);
 	json_decref(doc);
 	return ret;
 }
@@ -148,9 +168,11 @@ static void keep_cpu(struct bench *b, const struct figures *f, const struct test
 	json_t *l = labels(f, t);
 
 	// Traffic flows all the time but for the moment in which it is set up.
-	hostcpu_per(cpu, value * json_number_value(json_object_get(cpu, "seconds")), 0);
+	if (strcmp(t->unit, "bit/s") == 0) {
+		hostcpu_per(cpu, value * json_number_value(json_object_get(cpu, "seconds")), 0);
+		series_add(&seen->cost, json_number_value(json_object_get(cpu, "per_gbit")));
+	}
 	series_add(&seen->cpu, json_number_value(json_object_get(cpu, "busy")));
-	series_add(&seen->cost, json_number_value(json_object_get(cpu, "per_gbit")));
 	if (!isnan(own))
 		series_add(&seen->own, own);
 	snprintf(number, sizeof(number), "%u", repeat + 1);
@@ -246,7 +268,7 @@ static int once(struct bench *b, unsigned repeat, void *arg, struct err *e) {
 			value_of(f, t), repeat + 1);
 		watched = watch(f);
 		ret = t->pairs ? run_pairs(b, f, t, values, &value, e)
-			       : run_two(b, f, t, &value, e);
+			       : run_two(b, f, t, repeat, &value, e);
 		cpu = watched != NULL ? hostcpu_end(watched) : NULL;
 		// What an interrupted measurement has found so far is a figure too.
 		if (!isnan(value)) {

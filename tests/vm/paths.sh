@@ -38,6 +38,12 @@ plausible() {
 		between 16e6 "$(figure throughput 'stream at a rate' $p)" 24e6
 		between 0.01 "$(figure 'CPUs of VMs and switch' 'stream at a rate' $p)" "$(nproc)"
 	done
+	for p in bridge e1000 weir veth; do
+		between 50 "$(figure transactions rr $p)" 1e6
+		# One at a time: as many in a second as latencies fit into it.
+		between 0.7 "$(jq --arg p $p '(.figures[] | select(.name == "transactions" and .labels.path == $p)
+			.median) * (.latencies[] | select(.labels.path == $p).mean) / 1e9' "$T/paths.json")" 1.1
+	done
 	between 500e6 "$(figure throughput stream veth)" 1000e9
 	between 0.01 "$(figure 'host CPUs busy' stream veth)" "$(nproc)"
 }
@@ -114,4 +120,3 @@ not_a_kernel() {
 	refused weir bench paths --kernel /nowhere/vmlinuz --paths bridge | says '/nowhere/vmlinuz: No such file'
 }
 vm_it "a file that is no kernel is refused" not_a_kernel
-
