@@ -21,6 +21,7 @@ static const struct instrument *const instruments[] = {
 	&bench_stream,
 	&bench_rr,
 	&bench_frames,
+	&bench_rfc2544,
 	&bench_paths,
 	NULL,
 };

@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026, the weir authors
+# What `weir bench rfc2544` finds, against a token bucket of known rate.
+# timeout: 60
+# cpus: 3
+. "$(dirname "$0")/lib.sh"
+
+# A path of two veths and a bridge, whose way out to `right` is the bucket: 16 Mbit/s of frames of 1000
+# bytes (as the kernel counts, without FCS) are 2000 frames/s. What it holds back is 10 frames and 2 in
+# the bucket: in a trial of 1 s that is half a percent.
+RATE=2000 SIZE=1000 BURST=2000 QUEUE=10000
+
+bed() {
+	endpoint left right
+	ip link add name br0 type bridge && ip link set br0 up
+	for side in left right; do
+		ip link add "p$side" type veth peer name v0 netns "$side"
+		ip link set "p$side" master br0 up
+		ip -n "$side" link set v0 up
+	done
+	tc qdisc add dev pright root tbf rate $((RATE * SIZE * 8))bit burst $BURST limit $QUEUE
+	until_ok 5 eval 'ip -n left link show v0 | has "state UP"'
+}
+
+# rfc2544 ARGS...: into $T/result.json.
+rfc2544() {
+	weir bench rfc2544 if:left/v0 if:right/v0 --size $SIZE --quiet -j "$@" >"$T/result.json" ||
+		{ cat "$T/result.json"; return 1; }
+}
+
+# figure NAME: the value of the first repeat.
+figure() {
+	jq --arg name "$1" '.figures[] | select(.name == $name) | .values[0]' "$T/result.json"
+}
+
+between() { # WHAT LEAST VALUE MOST
+	jq -en --argjson v "${3:-null}" "\$v >= $2 and \$v <= $4" >/dev/null ||
+		{ echo "$1 is ${3:-missing}, not $2 to $4"; jq -c '.warnings, .searches[0]' "$T/result.json"; return 1; }
+}
+
+# Half a percent and a queue of 5 ms can only be seen with CPUs of one's own.
+quiet() {
+	local before after
+	read -r _ _ _ _ before _ </proc/stat
+	sleep 0.5
+	read -r _ _ _ _ after _ </proc/stat
+	[[ $(((after - before) * 2)) -ge 270 ]] # of 100 a second and CPU: 2.7 CPUs were idle
+}
+
+# Where CPUs are taken away all the same, the instrument says so: then, and only then, once more.
+measure() {
+	for _ in 1 2; do
+		rfc2544 --max-rate 9k --repeat 1 --omit 100ms
+		jq -c '[.seconds, .warnings]' "$T/result.json"
+		jq -e 'any(.warnings[]; test("count: what was found is too low"))' "$T/result.json" ||
+			break
+	done
+}
+
+finds_the_rate() {
+	measure
+	between throughput $((RATE * 99 / 100)) "$(figure throughput)" $((RATE * 101 / 100))
+	between 'least rate that failed' "$(figure throughput)" "$(figure 'least rate that failed')" \
+		$((RATE * 1015 / 1000))
+	jq -e '.searches[0].trials | (length >= 4) and any(.verdict == "pass") and
+		all(.loss == (.offered - .received) / .offered)' "$T/result.json"
+}
+
+refusals() {
+	usage() { # PATTERN ARGS...
+		local status=0
+		weir bench rfc2544 "${@:2}" >"$T/out" 2>&1 || status=$?
+		[[ $status = 2 ]]
+		says "$1" <"$T/out"
+	}
+	usage "no preset is called 'ndr'; there are: rfc2544" if:a if:b --preset ndr
+	usage "none called 'speed'; there are throughput" if:a if:b --procedure latency,speed
+	usage '^[^ ]*: .*--max-rate wants frames/s' if:a if:b --max-rate fast
+	usage 'two endpoints; 1 were' if:a
+	usage "no such option '--rate'" if:a if:b --rate 10
+}
+
+ip link set lo up
+bed
+if until_ok 10 quiet; then
+	it "throughput through a token bucket is found within 1 % of its rate" finds_the_rate
+else
+	skip "throughput through a token bucket is found within 1 % of its rate" "fewer than 3 CPUs are idle here"
+fi
+it "presets, procedures and rates that are none are refused in one sentence" refusals
