@@ -48,7 +48,7 @@ as_sockperf() { # --tcp or --udp
 	local i theirs=() ratio
 	[[ $1 = --udp ]] || theirs=(--tcp)
 	rm -f "$T/ratios" "$T/theirs"
-	in_ns b sockperf server "${theirs[@]}" -i 10.9.0.2 -p 11111 >/dev/null 2>&1 &
+	(exec ip netns exec b sockperf server "${theirs[@]}" -i 10.9.0.2 -p 11111 >/dev/null 2>&1) &
 	until_ok 5 eval 'in_ns b ss -Hltun | has :11111'
 	for ((i = 1; i <= 10; i++)); do
 		in_ns a sockperf ping-pong "${theirs[@]}" -i 10.9.0.2 -p 11111 -t 1 -m 14 --full-rtt \
