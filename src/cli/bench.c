@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/units.h"
 #include "bench/conditions.h"
+#include "bench/report.h"
 #include "bench/result.h"
 #include "cli/output.h"
 
@@ -27,6 +28,7 @@ static const struct instrument *const instruments[] = {
 };
 
 static const struct command *const tools[] = {
+	&cmd_bench_report,
 	&cmd_bench_serve,
 	&cmd_bench_agent,
 	NULL,
@@ -174,7 +176,8 @@ static int deliver(const struct bench *b, const struct options *o) {
 		output_json(stdout, b->doc);
 	else
 		bench_table(stdout, b->doc);
-	if (o->dir != NULL && result_write(b->doc, o->dir, &e) < 0)
+	if (o->dir != NULL &&
+		(result_write(b->doc, o->dir, &e) < 0 || report_pages(b->doc, o->dir, &e) < 0))
 		return cli_fail("%s", e.text);
 	return STATUS_DONE;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
+#include "bench/csv.h"
 #include "cli/bench.h"
 
 #include <setjmp.h>
@@ -287,6 +288,12 @@ static void the_result_is_written_into_a_directory_that_is_made(void **state) {
 	snprintf(path, sizeof(path), "%s/new/result.json", base);
 	doc = json_load_file(path, 0, NULL);
 	remove(path);
+	snprintf(path, sizeof(path), "%s/new/index.html", base);
+	assert_int_equal(remove(path), 0);
+	for (unsigned i = 0; i < CSV_TABLES; i++) {
+		snprintf(path, sizeof(path), "%s/new/%s", base, csv_name(i));
+		remove(path);
+	}
 	snprintf(path, sizeof(path), "%s/new", base);
 	rmdir(path);
 	assert_int_equal(rmdir(base), 0); // and nothing else was in it

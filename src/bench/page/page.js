@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * The page: sections from the document that stands in it. Names in the document come from users: they
+ * become text nodes and nothing else. */
+
+const TITLES = {
+	stream: 'Bulk transfer', rr: 'Requests and responses', frames: 'Frames', rfc2544: 'RFC 2544',
+	fair: 'Fairness between endpoints', paths: 'Paths to the wire',
+};
+const CONDITIONS = {
+	host: 'Host', kernel: 'Kernel', cpu: 'CPU', cpus: 'CPUs', governor: 'Governor',
+	isolated: 'Isolated CPUs', smt: 'SMT', numa_nodes: 'NUMA nodes', hugepages: 'Huge pages',
+	virtualised: 'Virtualised', load: 'CPUs busy before', others: 'Other busy processes', versions: 'Versions',
+};
+const TILES_MAX = 6; // more headlines than that head nothing
+const BARS_TOGETHER = 8; // figures of one unit share a plot up to here
+const TOGETHER_RATIO = 50; // unless the smaller could not be seen beside the greater
+
+const page = document.getElementById('page');
+const plots = []; // {canvas, make}
+
+function el(tag, props, ...children) {
+	const e = Object.assign(document.createElement(tag), props);
+	e.append(...children.filter(c => c !== null && c !== undefined));
+	return e;
+}
+
+function figure(kind, title, caption, height, make) {
+	const canvas = el('canvas', {role: 'img', ariaLabel: title});
+	canvas.dataset.kind = kind;
+	plots.push({canvas, make});
+	const box = el('div', {className: 'plot'}, canvas);
+	box.style.height = height + 'px';
+	return el('figure', {}, el('h3', {}, title), el('figcaption', {}, caption || '\u00a0'), box);
+}
+
+/* Columns: [title, text of a row, is it a number]. */
+function table(columns, rows) {
+	const cell = (tag, text, number) => text instanceof Node
+		? el(tag, {className: number ? 'n' : 't'}, text)
+		: el(tag, {className: number ? 'n' : 't'}, String(text));
+	const used = columns.filter(([, text], i) => i === 0 || rows.some(r => !['', '–'].includes(text(r))));
+	return el('div', {className: 'scroll'}, el('table', {},
+		el('thead', {}, el('tr', {}, ...used.map(([t, , n]) => cell('th', t, n)))),
+		el('tbody', {}, ...rows.map(r => el('tr', {}, ...used.map(([, text, n]) => cell('td', text(r), n)))))));
+}
+
+function groups(entries, key) {
+	const found = new Map();
+	for (const e of entries)
+		found.set(key(e), [...(found.get(key(e)) || []), e]);
+	return [...found.values()];
+}
+
+const labelText = e => Object.entries(e.labels || {}).map(([k, v]) => k + '\u00a0' + v).join(', ');
+const joined = (...texts) => texts.filter(t => t).join(' · ');
+
+/* Height of a plot of lying bars with these labels. */
+const barsHeight = texts => 72 + texts.map(t => Math.max(34, 16 * wrap(t).length + 8)).reduce((a, b) => a + b, 0);
+
+/* ---- head ---- */
+
+function duration(s) {
+	if (!isNumber(s) || s < 120)
+		return human(s, 's', 3);
+	return s < 7200 ? Math.floor(s / 60) + ' min ' + Math.round(s % 60) + ' s'
+		: Math.floor(s / 3600) + ' h ' + Math.round(s % 3600 / 60) + ' min';
+}
+
+function shellWord(w) {
+	return /^[\w@%+=:,./-]+$/.test(w) ? w : "'" + String(w).replaceAll("'", "'\\''") + "'";
+}
+
+function head(doc) {
+	const name = TITLES[doc.instrument] || doc.instrument || 'Result';
+	const host = (doc.conditions || {}).host;
+	const started = doc.started ? String(doc.started).replace('T', ' ').replace('Z', ' UTC') : null;
+	document.title = name + ' · weir bench';
+	page.append(el('header', {},
+		el('p', {className: 'over'}, 'weir bench ' + (doc.instrument || '')),
+		el('h1', {}, name),
+		list(doc.command).length > 0
+			? el('p', {className: 'command'}, doc.command.map(shellWord).join(' ')) : null,
+		el('p', {className: 'soft'}, joined(started, host && 'on ' + host,
+			isNumber(doc.seconds) ? 'took ' + duration(doc.seconds) : null))));
+}
+
+function notes(doc) {
+	const box = el('section', {className: 'notes', id: 'notes'});
+	const note = (bold, text) => box.append(el('p', {className: 'note'}, el('b', {}, bold), text));
+	if (doc.complete === false)
+		note('Incomplete: ', doc.why_incomplete || 'the measurement ended early');
+	for (const w of list(doc.warnings))
+		note('Mind: ', w);
+	if (box.childNodes.length > 0)
+		page.append(box);
+}
+
+function conditionText(key, v) {
+	if (v === null || v === undefined)
+		return 'not known';
+	if (key === 'others' && Array.isArray(v))
+		return v.map(o => o.name + ' (' + human(o.busy, '') + ' CPU)').join(', ') || 'none';
+	if (typeof v === 'boolean')
+		return v ? 'yes' : 'no';
+	if (Array.isArray(v))
+		return v.map(x => conditionText('', x)).join(', ') || 'none';
+	if (typeof v === 'object')
+		return Object.entries(v).filter(([, x]) => x !== null)
+			.map(([k, x]) => k.replaceAll('_', ' ') + '\u00a0' + conditionText('', x)).join(', ') || 'none';
+	return isNumber(v) ? digits(v, 4) : String(v) || 'none';
+}
+
+function conditions(doc) {
+	const all = Object.entries(doc.conditions || {});
+	if (all.length === 0)
+		return;
+	page.append(el('h2', {}, 'Conditions'), el('section', {className: 'card', id: 'conditions'},
+		el('dl', {}, ...all.map(([k, v]) => el('div', {}, el('dt', {}, CONDITIONS[k] || k.replaceAll('_', ' ')),
+			el('dd', {}, conditionText(k, v)))))));
+}
+
+/* ---- figures ---- */
+
+function spread(f) {
+	const half = isNumber(f.ci95) && f.mean ? f.ci95 / Math.abs(f.mean) : null;
+	return half === null ? '–' : '±\u00a0' + percent(half, 2);
+}
+
+function tiles(figures) {
+	const {texts} = tell(figures);
+	return el('div', {className: 'tiles'}, ...figures.map((f, i) => el('div', {className: 'card tile'},
+		el('span', {}, texts[i]), el('b', {}, human(f.median, f.unit, 3)),
+		el('span', {}, list(f.values).length > 1
+			? human(f.min, f.unit, 3) + ' to ' + human(f.max, f.unit, 3) : times(list(f.values).length)))));
+}
+
+const BETTER = {more: 'more is better', less: 'less is better'};
+
+function figuresTable(figures) {
+	return table([
+		['Figure', f => f.name],
+		['Of', labelText],
+		['Median', f => human(f.median, f.unit), true],
+		['Least', f => human(f.min, f.unit), true],
+		['Greatest', f => human(f.max, f.unit), true],
+		['95 % interval', spread, true],
+		['Repeats', f => list(f.values).length, true],
+		['', f => BETTER[f.better] || ''],
+	], figures);
+}
+
+/* Figures of one unit stand in one plot, unless they are many or too different in size. */
+function plotted(figures) {
+	const parts = [];
+	for (const g of groups(figures, f => f.unit || f.name)) {
+		const sizes = g.map(f => Math.abs(f.median)).filter(x => x > 0);
+		if (g.length <= BARS_TOGETHER && Math.max(...sizes) <= TOGETHER_RATIO * Math.min(...sizes))
+			parts.push(g);
+		else
+			parts.push(...groups(g, f => f.name));
+	}
+	return parts;
+}
+
+function figures(doc) {
+	const all = list(doc.figures);
+	page.append(el('h2', {}, 'Figures'));
+	if (all.length === 0) {
+		page.append(el('p', {className: 'soft'}, 'There are none: nothing was measured to its end.'));
+		return;
+	}
+	if (all.length <= TILES_MAX)
+		page.append(tiles(all));
+	page.append(el('section', {className: 'card', id: 'figures', style: 'margin-top: 16px'}, figuresTable(all)));
+	page.append(el('section', {className: 'grid'}, ...plotted(all.filter(f => isNumber(f.median))).map(g => {
+		const {texts, common} = tell(g);
+		const names = [...new Set(g.map(f => f.name))];
+		const better = new Set(g.map(f => f.better));
+		return figure('figures', names.slice(0, 4).join(', ') + (names.length > 4 ? ', …' : ''),
+			joined(common, 'median, and from least to greatest', better.size === 1 && BETTER[g[0].better]),
+			barsHeight(texts), () => figuresPlot(g, texts));
+	})));
+}
+
+/* ---- the rest ---- */
+
+function latencies(doc) {
+	const all = list(doc.latencies).filter(l => l.count > 0);
+	if (all.length === 0)
+		return;
+	const quantile = (title, key) => [title, l => nanoseconds(l[key]), true];
+	page.append(el('h2', {}, 'Latency'), el('section', {className: 'grid'},
+		...groups(all, l => l.name).map(g => {
+			const {texts, common} = tell(g);
+			const modes = [...new Set(g.map(l => l.mode))].join(' and ');
+			const f = figure('latencies', g[0].name, joined(common, modes && modes + ' loop',
+				isNumber(g[0].error) && 'within ' + percent(g[0].error, 2)), 340, () => latenciesPlot(g, texts));
+			f.className = 'wide';
+			return f;
+		})), el('section', {className: 'card', id: 'latencies', style: 'margin-top: 16px'}, table([
+		['Latency', l => l.name], ['Of', labelText], ['Loop', l => l.mode || ''],
+		['Count', l => human(l.count, ''), true], quantile('Least', 'min'), quantile('Mean', 'mean'),
+		...QUANTILES.map(([key]) => quantile(key, key)), quantile('Greatest', 'max'),
+	], all)));
+}
+
+function endpoints(doc) {
+	const all = list(doc.endpoints);
+	if (all.length === 0)
+		return;
+	page.append(el('h2', {}, 'Endpoints beside each other'), el('section', {className: 'grid'}, ...all.map(e =>
+		figure('endpoints', joined(e.name, labelText(e)), 'skew ' + percent(e.skew) + ', variation ' +
+			percent(e.cv) + ', Jain ' + (isNumber(e.jain) ? e.jain.toFixed(4) : '–'), 220, () => endpointsPlot(e)))));
+	page.append(el('p', {className: 'soft'}, 'Skew is the greatest less the least, over the mean (dashed). ' +
+		"Jain's index is 1 when all are equal, and 0.9992 with a spread of 10 %: never read it alone."));
+	if (all.length > 1)
+		page.append(el('section', {className: 'card'}, table([
+			['Of', e => joined(e.name, labelText(e))],
+			['Endpoints', e => Object.keys(e.values || {}).length, true],
+			['Skew', e => percent(e.skew), true], ['Variation', e => percent(e.cv), true],
+			['Jain', e => isNumber(e.jain) ? e.jain.toFixed(4) : '–', true]], all)));
+}
+
+function intervals(doc) {
+	const all = list(doc.intervals);
+	if (all.length === 0)
+		return;
+	page.append(el('h2', {}, 'Over time'), el('section', {className: 'grid'},
+		...groups(all, s => s.name + '\n' + s.unit).map(g => {
+			const {texts, common} = tell(g);
+			return figure('intervals', g[0].name, common, 260, () => intervalsPlot(g, texts));
+		})));
+}
+
+function threadsTable(cpu, texts) {
+	const rows = cpu.flatMap((c, i) => list(c.threads).map(t => ({...t, of: texts[i]})));
+	return rows.length === 0 ? null : el('details', {}, el('summary', {}, 'Threads'), table([
+		['Thread', t => t.name], ['Of', t => t.of], ['Role', t => t.role || ''], ['Thread id', t => t.tid, true],
+		['Busy', t => percent(t.busy), true], ['Waited for a CPU', t => percent(t.waited), true]], rows));
+}
+
+function cpu(doc) {
+	const all = list(doc.cpu);
+	if (all.length === 0)
+		return;
+	const {texts, common} = tell(all);
+	const rows = all.map((c, i) => ({...c, text: texts[i]}));
+	const cost = key => c => isNumber(c[key]) ? human(c[key], 's') : '–';
+	const f = figure('cpu', 'CPUs of this host, by what they did',
+		joined(common, isNumber(all[0].cpus) && 'of ' + all[0].cpus + ' online'), barsHeight(texts),
+		() => cpuPlot(all, texts));
+	page.append(el('h2', {}, 'Host CPU'), f, el('section', {className: 'card', id: 'cpu'}, table([
+		['Of', c => c.text], ['CPUs busy', c => human(c.busy, ''), true],
+		['Busiest', c => c.busiest ? 'CPU ' + c.busiest.cpu + ': ' + percent(c.busiest.busy) : '–', true],
+		['CPU time per Gbit', cost('per_gbit'), true],
+		['CPU time per million frames', cost('per_mframes'), true],
+	], rows), threadsTable(all, texts)));
+}
+
+function searches(doc) {
+	const all = list(doc.searches);
+	if (all.length === 0)
+		return;
+	const verdict = t => el('span', {className: t.verdict === 'pass' ? 'pass' : 'fail'}, t.verdict || '–');
+	const frames = key => [key[0].toUpperCase() + key.slice(1), t => human(t[key], '', 6), true];
+	page.append(el('h2', {}, 'Searches'), el('section', {className: 'grid'}, ...all.map(s => {
+		const f = figure('searches', joined(s.name, labelText(s)), 'found ' + human(s.result, s.unit) + ' in ' +
+			list(s.trials).length + ' trials', 260, () => searchPlot(s));
+		const rows = list(s.trials).map((t, i) => ({...t, trial: i + 1}));
+		f.append(el('details', {}, el('summary', {}, 'Trials'), table([
+			['Trial', t => t.trial, true], ['Rate', t => human(t.rate, s.unit), true],
+			['Took', t => human(t.seconds, 's', 3), true], frames('offered'), frames('sent'), frames('received'),
+			['Loss', t => percent(t.loss), true], ['', verdict]], rows)));
+		return f;
+	})));
+}
+
+/* ---- drawing ---- */
+
+function draw() {
+	common();
+	for (const p of plots) {
+		if (p.chart)
+			p.chart.destroy();
+		p.chart = new Chart(p.canvas, p.make());
+	}
+}
+
+function section(part, doc) {
+	try {
+		part(doc);
+	} catch (problem) {
+		console.error(problem);
+		page.append(el('p', {className: 'note'}, 'A part of the result (' + part.name +
+			') could not be shown: ' + problem.message));
+	}
+}
+
+/* On paper everything is dark on white, whatever the screen is. */
+function onPaper(yes) {
+	document.documentElement.classList.toggle('paper', yes);
+	draw();
+}
+
+const result = JSON.parse(document.getElementById('result').textContent) || {};
+for (const part of [head, notes, conditions, figures, latencies, endpoints, intervals, cpu, searches])
+	section(part, result);
+draw();
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', draw);
+addEventListener('beforeprint', () => onPaper(true));
+addEventListener('afterprint', () => onPaper(false));

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Numbers for people, and the plots: each function below makes the configuration of one chart from
+ * entries of the document. Data stay in the document's units; axes and tips scale them. */
+'use strict';
+
+const PARTS = ['user', 'nice', 'system', 'irq', 'softirq', 'steal', 'guest'];
+const QUANTILES = [['p50', 0.5], ['p90', 0.9], ['p99', 0.99], ['p99.9', 0.999], ['p99.99', 0.9999]];
+const LINES_WITH_LEGEND = 16; // more would be taller than the plot
+const POINTS_SHOWN = 60; // more points of a line are a smear
+const LOG_FROM = 20; // a tail this many times the median needs a logarithmic axis
+
+const isNumber = x => typeof x === 'number' && isFinite(x);
+const list = x => Array.isArray(x) ? x : [];
+
+/* ---- numbers ---- */
+
+/* What a number is divided by, and the prefix that says so. Seconds go down, everything else up. */
+function prefixOf(value, unit) {
+	const a = Math.abs(value);
+	const steps = unit === 's'
+		? [[1, ''], [1e-3, 'm'], [1e-6, 'µ'], [1e-9, 'n']]
+		: [[1e12, 'T'], [1e9, 'G'], [1e6, 'M'], [1e3, 'k'], [1, '']];
+	const fits = steps.find(([step]) => a >= step * 0.99995);
+	if (unit === '' && a < 1e5)
+		return [1, ''];
+	return a === 0 ? [1, ''] : fits || steps[steps.length - 1];
+}
+
+function digits(x, n) {
+	if (Number.isInteger(x) && Math.abs(x) < 1e5)
+		return String(x);
+	return Math.abs(x) >= 10 ** n ? x.toFixed(0) : x.toPrecision(n);
+}
+
+function unitText(prefix, unit) {
+	if (unit === '1/s')
+		return prefix + '/s';
+	return prefix + unit;
+}
+
+function human(value, unit, n = 4) {
+	if (!isNumber(value))
+		return '–';
+	const [step, prefix] = prefixOf(value, unit);
+	const text = unitText(prefix, unit);
+	return digits(value / step, n) + (text === '' ? '' : '\u00a0' + text);
+}
+
+const percent = (x, n = 3) => isNumber(x) ? digits(x * 100, n) + '\u00a0%' : '–';
+const nanoseconds = x => isNumber(x) ? human(x / 1e9, 's', 3) : '–';
+
+/* ---- names ---- */
+
+/* How entries of one plot are told apart: by name where names differ, and by the labels that do.
+ * Gives a text an entry, all different, and what they have in common. */
+function tell(entries) {
+	const labels = entries.map(e => e.labels || {});
+	const keys = [...new Set(labels.flatMap(Object.keys))];
+	const differs = key => labels.some(l => l[key] !== labels[0][key]);
+	const pair = (l, key) => key + '\u00a0' + l[key];
+	const named = entries.some(e => e.name !== entries[0].name);
+	const seen = new Map();
+	const texts = entries.map((e, i) => {
+		const words = keys.filter(k => differs(k) && k in labels[i]).map(k => pair(labels[i], k));
+		if (named && e.name !== undefined)
+			words.unshift(e.name);
+		const text = words.join(', ') || e.name || 'all';
+		seen.set(text, (seen.get(text) || 0) + 1);
+		return seen.get(text) > 1 ? text + ' #' + seen.get(text) : text;
+	});
+	return {texts, common: keys.filter(k => !differs(k)).map(k => pair(labels[0], k)).join(', ')};
+}
+
+/* Lines of a label beside an axis; what is too long for any axis is cut, the table has it whole. */
+function wrap(text) {
+	const lines = [''];
+	for (const word of text.split(/(?<=, )|(?<= )/)) {
+		if (lines[lines.length - 1].length + word.length > 24 && lines[lines.length - 1] !== '')
+			lines.push('');
+		lines[lines.length - 1] += word.length > 30 ? word.slice(0, 29) + '…' : word;
+	}
+	return lines.slice(0, 3).map(l => l.trim());
+}
+
+/* ---- axes and colours ---- */
+
+const css = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const colour = i => css('--c' + (i % 8 + 1));
+
+function valueAxis(greatest, unit, more = {}) {
+	const [step, prefix] = prefixOf(greatest, unit);
+	const text = unitText(prefix, unit);
+	return {
+		beginAtZero: true,
+		title: {display: text !== '', text},
+		ticks: {callback: v => String(Number((v / step).toPrecision(6))), maxTicksLimit: 8},
+		...more,
+	};
+}
+
+const maximum = values => values.filter(isNumber).reduce((a, b) => Math.max(a, b), 0);
+
+function common() {
+	Chart.defaults.animation = false;
+	Chart.defaults.maintainAspectRatio = false;
+	Chart.defaults.color = css('--soft');
+	Chart.defaults.borderColor = css('--line');
+	Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
+	Chart.defaults.font.size = 12;
+	Chart.defaults.plugins.legend.labels.usePointStyle = true;
+	Chart.defaults.plugins.legend.labels.boxHeight = 7;
+}
+
+/* ---- plots ---- */
+
+/* Medians as bars, from the least to the greatest repeat as a thin bar over each. */
+function figuresPlot(figures, texts) {
+	const unit = figures[0].unit;
+	const top = maximum(figures.flatMap(f => [f.median, f.max]));
+	return {
+		type: 'bar',
+		data: {
+			labels: texts.map(wrap),
+			datasets: [{
+				label: 'median', data: figures.map(f => f.median), grouped: false, order: 1,
+				backgroundColor: colour(0), borderRadius: 3, maxBarThickness: 24,
+			}, {
+				label: 'least to greatest', data: figures.map(f => [f.min, f.max]), grouped: false,
+				order: 0, backgroundColor: css('--ink'), barThickness: 3, minBarLength: 2,
+			}],
+		},
+		options: {
+			indexAxis: 'y',
+			interaction: {mode: 'index', axis: 'y', intersect: false},
+			scales: {x: valueAxis(top, unit), y: {grid: {display: false}, ticks: {autoSkip: false}}},
+			plugins: {tooltip: {callbacks: {
+				title: at => texts[at[0].dataIndex],
+				label: at => figureTip(figures[at.dataIndex], at.datasetIndex),
+			}}},
+		},
+	};
+}
+
+function figureTip(f, dataset) {
+	if (dataset === 0)
+		return 'median ' + human(f.median, f.unit);
+	return human(f.min, f.unit) + ' to ' + human(f.max, f.unit) + ', ' + times(list(f.values).length);
+}
+
+const times = n => n === 1 ? 'one repeat' : n + ' repeats';
+
+/* A series over time a line. */
+function intervalsPlot(series, texts) {
+	const points = series.map(s => list(s.times).map((x, i) => ({x, y: list(s.values)[i]})));
+	const unit = series[0].unit;
+	return {
+		type: 'line',
+		data: {datasets: series.map((s, i) => ({
+			label: texts[i], data: points[i], borderColor: colour(i), backgroundColor: colour(i),
+			borderWidth: 1.8, pointRadius: points[i].length > POINTS_SHOWN ? 0 : 2, spanGaps: true,
+		}))},
+		options: {
+			interaction: {mode: 'nearest', axis: 'x', intersect: false},
+			scales: {
+				x: {type: 'linear', title: {display: true, text: 's'}},
+				y: valueAxis(maximum(series.flatMap(s => list(s.values))), unit),
+			},
+			plugins: {
+				legend: {display: series.length > 1 && series.length <= LINES_WITH_LEGEND},
+				tooltip: {callbacks: {
+					title: at => human(at[0].parsed.x, 's'),
+					label: at => at.dataset.label + ': ' + human(at.parsed.y, unit),
+				}},
+			},
+		},
+	};
+}
+
+/* Points {x: 1/(1-p), y: ns} of a distribution: below y lies the fraction p. A bucket stands at its
+ * middle; how wide it is follows from the error the histogram states. The last point is the greatest. */
+function distribution(l) {
+	const sub = isNumber(l.error) && l.error > 0 ? 0.5 / l.error : Infinity;
+	const width = from => from < sub ? 1 : 2 ** Math.floor(Math.log2(from)) / sub;
+	const points = [{x: 1, y: l.min}];
+	let below = 0;
+	for (const [from, n] of list(l.buckets)) {
+		below += n;
+		if (below < l.count)
+			points.push({x: l.count / (l.count - below),
+				y: Math.min(l.max, Math.max(l.min, from + (width(from) - 1) / 2))});
+	}
+	if (points.length === 1)
+		for (const [key, p] of QUANTILES)
+			if (isNumber(l[key]) && l.count * (1 - p) >= 1)
+				points.push({x: 1 / (1 - p), y: l[key]});
+	points.push({x: Math.max(l.count, 1), y: l.max});
+	return points;
+}
+
+function percentileTick(x) {
+	if (x === 2)
+		return '50\u00a0%';
+	const nines = Math.round(Math.log10(x));
+	return (nines === 0 ? '0' : nines === 1 ? '90' : '99' + (nines > 2 ? '.' + '9'.repeat(nines - 2) : '')) +
+		'\u00a0%';
+}
+
+function latenciesPlot(latencies, texts) {
+	const tail = Math.max(...latencies.map(l => l.max / Math.max(l.p50, 1)));
+	const most = Math.max(10, ...latencies.map(l => l.count));
+	const ticks = [1, 2];
+	for (let x = 10; x <= most; x *= 10)
+		ticks.push(x);
+	const y = {title: {display: true, text: 'latency'}, ticks: {callback: v => nanoseconds(v)}};
+	return {
+		type: 'line',
+		data: {datasets: latencies.map((l, i) => ({
+			label: texts[i], data: distribution(l), borderColor: colour(i), backgroundColor: colour(i),
+			borderWidth: 1.8, pointRadius: 0,
+		}))},
+		options: {
+			interaction: {mode: 'nearest', axis: 'x', intersect: false},
+			scales: {
+				x: {
+					type: 'logarithmic', min: 1, max: most,
+					title: {display: true, text: 'of all, this part was faster'},
+					afterBuildTicks: axis => { axis.ticks = ticks.map(value => ({value})); },
+					ticks: {callback: percentileTick, autoSkip: false, maxRotation: 60},
+				},
+				y: tail > LOG_FROM
+					? {...y, type: 'logarithmic', ticks: {callback: logTick}}
+					: {...y, beginAtZero: true},
+			},
+			plugins: {
+				legend: {display: latencies.length > 1 && latencies.length <= LINES_WITH_LEGEND},
+				tooltip: {callbacks: {
+					title: at => percent(1 - 1 / at[0].parsed.x, 5),
+					label: at => at.dataset.label + ': ' + nanoseconds(at.parsed.y),
+				}},
+			},
+		},
+	};
+}
+
+function logTick(v) {
+	const first = Math.round(v / 10 ** Math.floor(Math.log10(v) + 1e-9));
+	return [1, 2, 5].includes(first) ? nanoseconds(v) : '';
+}
+
+/* A bar an endpoint, and their mean. */
+function endpointsPlot(entry) {
+	const names = Object.keys(entry.values || {});
+	const values = names.map(n => entry.values[n]);
+	const mean = values.reduce((a, b) => a + b, 0) / values.length;
+	return {
+		type: 'bar',
+		data: {
+			labels: names.map(n => n.length > 20 ? n.slice(0, 19) + '…' : n),
+			datasets: [{
+				label: 'endpoint', data: values, backgroundColor: colour(0), borderRadius: 2,
+				maxBarThickness: 46, order: 1,
+			}, {
+				type: 'line', label: 'mean', data: values.map(() => mean), borderColor: css('--c2'),
+				backgroundColor: css('--c2'), borderDash: [5, 4], borderWidth: 1.5, pointRadius: 0, order: 0,
+			}],
+		},
+		options: {
+			interaction: {mode: 'index', intersect: false},
+			scales: {
+				x: {grid: {display: false}},
+				y: valueAxis(maximum(values), entry.unit),
+			},
+			plugins: {
+				legend: {display: false},
+				tooltip: {callbacks: {
+					title: at => names[at[0].dataIndex],
+					label: at => at.dataset.label + ' ' + human(at.parsed.y, entry.unit),
+				}},
+			},
+		},
+	};
+}
+
+/* CPUs busy, by what they did. */
+function cpuPlot(cpu, texts) {
+	const used = PARTS.filter(p => cpu.some(c => c.parts && c.parts[p] > 0));
+	return {
+		type: 'bar',
+		data: {
+			labels: texts.map(wrap),
+			datasets: used.map(p => ({
+				label: p, data: cpu.map(c => (c.parts || {})[p]), stack: 'cpu', maxBarThickness: 24,
+				backgroundColor: colour(PARTS.indexOf(p)),
+			})),
+		},
+		options: {
+			indexAxis: 'y',
+			interaction: {mode: 'index', axis: 'y', intersect: false},
+			scales: {
+				x: {stacked: true, beginAtZero: true, title: {display: true, text: 'CPUs busy'}},
+				y: {stacked: true, grid: {display: false}, ticks: {autoSkip: false}},
+			},
+			plugins: {tooltip: {callbacks: {
+				title: at => texts[at[0].dataIndex],
+				label: at => at.dataset.label + ' ' + human(at.parsed.x, ''),
+			}}},
+		},
+	};
+}
+
+/* The rates a search tried, one after the other, and what became of them. */
+function searchPlot(search) {
+	const trials = list(search.trials);
+	const all = trials.map((t, i) => ({x: i + 1, y: t.rate}));
+	const of = verdict => all.filter((p, i) => trials[i].verdict === verdict);
+	const marks = {type: 'scatter', borderWidth: 2, pointRadius: 6, pointHoverRadius: 8};
+	const datasets = [
+		{...marks, label: 'pass', data: of('pass'), pointStyle: 'circle', order: 0,
+			borderColor: css('--good'), backgroundColor: css('--good')},
+		{...marks, label: 'fail', data: of('fail'), pointStyle: 'crossRot', order: 0,
+			borderColor: css('--bad'), backgroundColor: css('--bad')},
+		{label: 'trials', data: all, borderColor: css('--soft'), backgroundColor: css('--soft'),
+			borderWidth: 1, pointRadius: 0, pointHitRadius: 0, order: 2},
+	];
+	if (isNumber(search.result) && all.length > 0)
+		datasets.push({label: 'result', order: 1, pointRadius: 0, pointHitRadius: 0, borderWidth: 1.5,
+			data: [{x: 1, y: search.result}, {x: all.length, y: search.result}],
+			borderColor: css('--c1'), backgroundColor: css('--c1'), borderDash: [6, 4]});
+	return {
+		type: 'line',
+		data: {datasets},
+		options: {
+			scales: {
+				x: {type: 'linear', title: {display: true, text: 'trial'}, ticks: {precision: 0}, offset: true},
+				y: valueAxis(maximum(all.map(p => p.y)), search.unit),
+			},
+			plugins: {tooltip: {callbacks: {
+				title: at => 'trial ' + at[0].parsed.x,
+				label: at => at.dataset.label + ' at ' + human(at.parsed.y, search.unit) + ', loss ' +
+					percent((trials[at.parsed.x - 1] || {}).loss),
+			}}},
+		},
+	};
+}

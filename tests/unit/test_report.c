@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "bench/csv.h"
+#include "bench/report.h"
+
+static char *csv(unsigned table, const json_t *doc) {
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	csv_write(f, table, doc);
+	fclose(f);
+	return text;
+}
+
+static void a_field_is_quoted_when_it_holds_what_parts_fields(void **state) {
+	static const struct {
+		const char *text, *field;
+	} cases[] = {{"", ""}, {"vm1", "vm1"}, {"a,b", "\"a,b\""},
+		{"say \"x\"", "\"say \"\"x\"\"\""}, {"two\nlines", "\"two\nlines\""},
+		{" edge", "\" edge\""}};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *text = NULL;
+		size_t len;
+		FILE *f = open_memstream(&text, &len);
+
+		csv_field(f, cases[i].text);
+		fclose(f);
+		assert_string_equal(text, cases[i].field);
+		free(text);
+	}
+}
+
+static void each_label_of_a_kind_has_a_column(void **state) {
+	json_t *doc = json_pack("{s:[{s:s,s:s,s:{s:s},s:[f,f],s:f},{s:s,s:{s:s}}]}", "figures",
+		"name", "rate", "unit", "bit/s", "labels", "path", "a,b", "values", 1.5, 2.0,
+		"median", 1.75, "name", "cost", "labels", "mss", "100");
+	char *text = csv(0, doc);
+
+	assert_string_equal(text,
+		"name,unit,better,median,mean,min,max,sd,ci95,values,label.path,label.mss\r\n"
+		"rate,bit/s,,1.75,,,,,,1.5 2,\"a,b\",\r\n"
+		"cost,,,,,,,,,,,100\r\n");
+	free(text);
+	json_decref(doc);
+}
+
+static void series_buckets_and_endpoints_have_a_line_a_value(void **state) {
+	json_t *doc = json_pack("{s:[{s:s,s:[i,i],s:[f,f]}],s:[{s:s,s:[[i,i]]}],s:[{s:s,s:{s:f}}]}",
+		"intervals", "name", "r", "times", 1, 2, "values", 0.1, 4.0, "latencies", "name",
+		"l", "buckets", 128, 7, "endpoints", "name", "e", "values", "vm1", 3.5);
+	char *intervals = csv(6, doc), *buckets = csv(2, doc), *endpoints = csv(3, doc);
+
+	assert_string_equal(intervals, "name,unit,time,value\r\nr,,1,0.1\r\nr,,2,4\r\n");
+	assert_string_equal(buckets, "name,mode,from_ns,count\r\nl,,128,7\r\n");
+	assert_string_equal(
+		endpoints, "name,unit,skew,cv,jain,endpoint,value\r\ne,,,,,vm1,3.5\r\n");
+	free(intervals);
+	free(buckets);
+	free(endpoints);
+	json_decref(doc);
+}
+
+static void no_name_in_a_document_ends_its_script(void **state) {
+	const char *name = "</script><!--<script>\u2028@CSS@";
+	json_t *doc = json_pack("{s:s}", "instrument", name), *back;
+	size_t len;
+	char *page = report_page(doc, &len);
+	char *begin = strstr(page, "id=\"result\">") + strlen("id=\"result\">");
+	char *end = strstr(begin, "</script>");
+
+	assert_int_equal(strlen(page), len);
+	*end = '\0';
+	assert_null(strchr(begin, '<'));
+	assert_null(strstr(begin, "\u2028"));
+	back = json_loads(begin, 0, NULL);
+	assert_string_equal(json_string_value(json_object_get(back, "instrument")), name);
+	assert_non_null(strstr(end + 1, "Chart.js v3"));
+	assert_non_null(strstr(end + 1, "function figuresPlot"));
+	json_decref(back);
+	json_decref(doc);
+	free(page);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_field_is_quoted_when_it_holds_what_parts_fields),
+		cmocka_unit_test(each_label_of_a_kind_has_a_column),
+		cmocka_unit_test(series_buckets_and_endpoints_have_a_line_a_value),
+		cmocka_unit_test(no_name_in_a_document_ends_its_script),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
