@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026, the weir authors
 # What `weir bench rfc2544` finds, against a token bucket of known rate.
-# timeout: 60
-# cpus: 3
+# timeout: 90
+# alone: yes
 . "$(dirname "$0")/lib.sh"
 
 # A path of two veths and a bridge, whose way out to `right` is the bucket: 16 Mbit/s of frames of 1000
@@ -39,32 +39,14 @@ between() { # WHAT LEAST VALUE MOST
 		{ echo "$1 is ${3:-missing}, not $2 to $4"; jq -c '.warnings, .searches[0]' "$T/result.json"; return 1; }
 }
 
-# Half a percent and a queue of 5 ms can only be seen with CPUs of one's own.
-quiet() {
-	local before after
-	read -r _ _ _ _ before _ </proc/stat
-	sleep 0.5
-	read -r _ _ _ _ after _ </proc/stat
-	[[ $(((after - before) * 2)) -ge 270 ]] # of 100 a second and CPU: 2.7 CPUs were idle
-}
-
-# Where CPUs are taken away all the same, the instrument says so: then, and only then, once more.
-measure() {
-	for _ in 1 2; do
-		rfc2544 --max-rate 9k --repeat 1 --omit 100ms
-		jq -c '[.seconds, .warnings]' "$T/result.json"
-		jq -e 'any(.warnings[]; test("count: what was found is too low"))' "$T/result.json" ||
-			break
-	done
-}
-
-finds_the_rate() {
-	measure
-	between throughput $((RATE * 99 / 100)) "$(figure throughput)" $((RATE * 101 / 100))
-	between 'least rate that failed' "$(figure throughput)" "$(figure 'least rate that failed')" \
-		$((RATE * 1015 / 1000))
-	jq -e '.searches[0].trials | (length >= 4) and any(.verdict == "pass") and
-		all(.loss == (.offered - .received) / .offered)' "$T/result.json"
+finds_the_rate() { # by && throughout: in a list of alternatives the shell's -e is off
+	rfc2544 --max-rate 9k --repeat 1 --omit 100ms &&
+		jq -c '[.seconds, .warnings]' "$T/result.json" &&
+		between throughput $((RATE * 99 / 100)) "$(figure throughput)" $((RATE * 101 / 100)) &&
+		between 'least rate that failed' "$(figure throughput)" "$(figure 'least rate that failed')" \
+			$((RATE * 1015 / 1000)) &&
+		jq -e '.searches[0].trials | (length >= 4) and any(.verdict == "pass") and
+			all(.loss == (.offered - .received) / .offered)' "$T/result.json"
 }
 
 refusals() {
@@ -83,9 +65,11 @@ refusals() {
 
 ip link set lo up
 bed
-if until_ok 10 quiet; then
-	it "throughput through a token bucket is found within 1 % of its rate" finds_the_rate
-else
-	skip "throughput through a token bucket is found within 1 % of its rate" "fewer than 3 CPUs are idle here"
-fi
+# Half a percent and a queue of 5 ms are seen on CPUs of one's own only: a machine that takes them away now
+# and then does not do it each time, a search that is wrong is wrong each time. A sanitized build is too slow.
+thrice() {
+	"$@" || "$@" || "$@"
+}
+[[ -n ${WEIR_SANITIZED-} ]] ||
+	it "throughput through a token bucket is found within 1 % of its rate" thrice finds_the_rate
 it "presets, procedures and rates that are none are refused in one sentence" refusals
