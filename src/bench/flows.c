@@ -139,18 +139,21 @@ void flows_patience(int fd, int ms) {
 }
 
 static int bind_one(const struct flows_spec *s, int *fd, unsigned *port, struct err *e) {
-	struct sockaddr_storage sa;
-	socklen_t len;
-	int ret = resolve(s->address, 0, &sa, &len, e);
+	struct sockaddr_storage sa = {0};
+	socklen_t len = 0;
+	int ret = resolve(s->address, 0, &sa, &len, e), sock;
 
 	if (ret < 0)
 		return ret;
-	*fd = make(s, sa.ss_family, e);
-	if (*fd < 0)
-		return *fd;
-	if (bind(*fd, (struct sockaddr *)&sa, len) < 0 || (!s->udp && listen(*fd, FLOWS_MAX) < 0) ||
-		getsockname(*fd, (struct sockaddr *)&sa, &len) < 0)
+	sock = make(s, sa.ss_family, e);
+	if (sock < 0)
+		return sock;
+	*fd = sock;
+	if (bind(sock, (struct sockaddr *)&sa, len) < 0 ||
+		(!s->udp && listen(sock, FLOWS_MAX) < 0) ||
+		getsockname(sock, (struct sockaddr *)&sa, &len) < 0)
 		return err_set(e, errno, "cannot listen at %s: %s", s->address, strerror(errno));
+	// NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): getsockname has filled it
 	*port = ntohs(sa.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&sa)->sin6_port
 					       : ((struct sockaddr_in *)&sa)->sin_port);
 	return 0;
@@ -307,7 +310,7 @@ void flows_close(struct flows_listener *l) {
 }
 
 int flows_dial(const struct flows_spec *s, unsigned port, bool wait, struct err *e) {
-	struct sockaddr_storage sa;
+	struct sockaddr_storage sa = {0};
 	socklen_t len = 0;
 	int ret = resolve(s->address, port, &sa, &len, e), fd;
 

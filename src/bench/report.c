@@ -13,7 +13,7 @@
 
 #include "base/err.h"
 #include "bench/csv.h"
-#include "bench/page/page.h"
+#include "bench/page.h"
 
 /* Digits of a real number: two fewer than tell every double from its neighbours, so that 0.1 is 0.1. */
 #define DIGITS JSON_REAL_PRECISION(15)
@@ -137,7 +137,7 @@ static int write_csv(const json_t *doc, const char *dir, unsigned table, struct 
 }
 
 int report_pages(const json_t *doc, const char *dir, struct err *e) {
-	struct draft d;
+	struct draft d = {0};
 	int rc = 0;
 
 	for (unsigned i = 0; i < CSV_TABLES && rc == 0; i++)

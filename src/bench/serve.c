@@ -144,7 +144,7 @@ static void accept_from(int sock, int *clients) {
 }
 
 int serve_run(const char *address, uint16_t port, struct err *e) {
-	struct pollfd socks[SOCKS_MAX];
+	struct pollfd socks[SOCKS_MAX] = {0};
 	int n, clients = 0;
 
 	catch_signals();

@@ -309,8 +309,8 @@ static int once(struct bench *b, unsigned repeat, void *arg, struct err *e) {
 	bool away = s->way[0].wanted, back = s->way[1].wanted;
 	uint64_t ways = (uint64_t)away + back;
 	json_t *common = json_pack("{s:s, s:b, s:I, s:I, s:I, s:I}", "job", "stream", "udp", s->udp,
-		"flows", (json_int_t)(s->flows * ways), "length", (json_int_t)s->length, "rate",
-		(json_int_t)(s->rate / s->flows), "mss", (json_int_t)s->mss);
+		"flows", (json_int_t)s->flows * (json_int_t)ways, "length", (json_int_t)s->length,
+		"rate", (json_int_t)(s->rate / s->flows), "mss", (json_int_t)s->mss);
 	int ret;
 
 	for (int i = 0; i < 2; i++) {
