@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors
  *
- * Frames of DPDK devices; a vhost-user path and an AF_XDP interface are names for two of them.
+ * Frames of DPDK devices; a vhost-user path is a name for one of them.
  *
  * Buffers to send come from a pool of the queue's own, which a driver gives them back to when they
  * went out. What an engine wrote stays in them, so that only what differs from frame to frame is
@@ -17,14 +17,9 @@
 #include <rte_ethdev.h>
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
-#ifdef WEIR_XDP
-#include <bpf/libbpf.h>
-#include <xdp/libxdp.h>
-#endif
 
 #include "base/cpus.h"
 #include "base/err.h"
-#include "base/netns.h"
 #include "base/sock.h"
 #include "bench/bench.h"
 #include "bench/frame_port.h"
@@ -45,7 +40,7 @@ struct device {
 	uint16_t port, nrx, ntx, at; /* at: the receive queue asked next */
 	bool started;
 	bool promiscuous; /* by us, to be undone */
-	char *ns, *server; /* server: path of the socket that DPDK leaves behind */
+	char *server; /* path of the socket that DPDK leaves behind */
 	struct rte_mempool *rx_pool, *tx_pool[FRAME_QUEUES_MAX];
 	uint64_t missed_before;
 };
@@ -207,12 +202,9 @@ static uint64_t count_missed(const struct device *d) {
 
 static void device_close(struct frame_port *p) {
 	struct device *d = p->own;
-	int back = -1;
 
-	if (d->ns != NULL)
-		netns_enter(d->ns, &back, NULL);
 	if (d->promiscuous)
-		rte_eth_promiscuous_disable(d->port); // AF_XDP sets it for the interface
+		rte_eth_promiscuous_disable(d->port);
 	if (d->started)
 		rte_eth_dev_stop(d->port);
 	if (d->port != RTE_MAX_ETHPORTS) {
@@ -223,14 +215,12 @@ static void device_close(struct frame_port *p) {
 		if (known)
 			rte_dev_remove(info.device);
 	}
-	netns_leave(back);
 	rte_mempool_free(d->rx_pool);
 	for (unsigned i = 0; i < FRAME_QUEUES_MAX; i++)
 		rte_mempool_free(d->tx_pool[i]);
 	if (d->server != NULL)
 		unlink(d->server);
 	free(d->server);
-	free(d->ns);
 	free(d);
 }
 
@@ -264,27 +254,19 @@ static int probe(struct device *d, const char *args, struct err *e) {
 	return 0;
 }
 
-static int device_open(
-	struct frame_port *p, const char *args, const char *ns, const char *server, struct err *e) {
+static int device_open(struct frame_port *p, const char *args, const char *server, struct err *e) {
 	struct device *d = calloc(1, sizeof(*d));
-	int back, rc;
+	int rc;
 
-	if (d == NULL || (ns != NULL && (d->ns = strdup(ns)) == NULL) ||
-		(server != NULL && (d->server = strdup(server)) == NULL)) {
-		if (d != NULL)
-			free(d->ns);
+	if (d == NULL || (server != NULL && (d->server = strdup(server)) == NULL)) {
 		free(d);
 		return err_set(e, ENOMEM, "out of memory");
 	}
 	p->own = d;
 	d->port = RTE_MAX_ETHPORTS;
-	rc = netns_enter(ns, &back, e);
-	if (rc == 0) {
-		rc = probe(d, args, e);
-		if (rc == 0)
-			rc = set_up(d, &p->want, e);
-		netns_leave(back);
-	}
+	rc = probe(d, args, e);
+	if (rc == 0)
+		rc = set_up(d, &p->want, e);
 	if (rc == 0)
 		rc = wait_link(d, e);
 	if (rc < 0)
@@ -295,7 +277,7 @@ static int device_open(
 }
 
 static int dpdk_open(struct frame_port *p, const char *rest, struct err *e) {
-	return device_open(p, rest, NULL, NULL, e);
+	return device_open(p, rest, NULL, e);
 }
 
 static int vhost_user_open(struct frame_port *p, const char *rest, struct err *e) {
@@ -317,26 +299,7 @@ static int vhost_user_open(struct frame_port *p, const char *rest, struct err *e
 	snprintf(args, sizeof(args), "net_virtio_user%u,path=%s,queues=%u,queue_size=%d%s",
 		devices++, path, p->want.queues > 0 ? p->want.queues : 1, RING,
 		server ? ",server=1" : "");
-	return device_open(p, args, NULL, server ? path : NULL, e);
-}
-
-static int xdp_open(struct frame_port *p, const char *rest, struct err *e) {
-	const char *name;
-	char args[128], *ns;
-	int rc = frame_split_ns(rest, &ns, &name, e);
-
-	if (rc < 0)
-		return rc;
-#ifdef WEIR_XDP
-	// What they have to say of kernels without this or that is for their developers.
-	libbpf_set_print(NULL);
-	libxdp_set_print(NULL);
-#endif
-	snprintf(args, sizeof(args), "net_af_xdp%u,iface=%s,start_queue=0,queue_count=%u",
-		devices++, name, p->want.queues > 0 ? p->want.queues : 1);
-	rc = device_open(p, args, ns, NULL, e);
-	free(ns);
-	return rc;
+	return device_open(p, args, server ? path : NULL, e);
 }
 
 static unsigned device_lend(
@@ -414,5 +377,4 @@ static int device_check(struct frame_port *p) {
 
 const struct frame_kind frame_vhost_user =
 	DEVICE("vhost-user", "vhost-user:PATH[,server]", vhost_user_open);
-const struct frame_kind frame_xdp = DEVICE("xdp", "xdp:[NS/]NAME", xdp_open);
 const struct frame_kind frame_dpdk = DEVICE("dpdk", "dpdk:DEVICE", dpdk_open);

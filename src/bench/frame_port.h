@@ -11,7 +11,6 @@
  *   if:NAME, if:NS/NAME      an interface that is there, by AF_PACKET (frame_packet.c)
  *   tap:NAME, tap:NS/NAME    the user side of a TAP, made when it is not there (frame_tap.c)
  *   vhost-user:PATH[,server] as a guest: virtio-user (frame_dpdk.c, as the two below)
- *   xdp:NAME, xdp:NS/NAME    an interface by AF_XDP, queue 0
  *   dpdk:ARGS                any device of the DPDK drivers linked in: net_ring0, 0000:01:00.0
  *
  * A port is opened and closed by one thread; each of its send queues then belongs to one thread, and
@@ -70,7 +69,7 @@ struct frame_port {
 	void *own; /* the kind's */
 };
 
-extern const struct frame_kind frame_packet, frame_tap, frame_vhost_user, frame_xdp, frame_dpdk;
+extern const struct frame_kind frame_packet, frame_tap, frame_vhost_user, frame_dpdk;
 
 /* The kind of a name; NULL with a sentence. */
 const struct frame_kind *frame_kind_of(const char *name, struct err *e);

@@ -106,17 +106,6 @@ exact_through_the_switch() {
 	show macs '[.[] | select(.port == "vm1")] | length == 5'
 }
 
-over_xdp() {
-	local a=xdp:left/va b=xdp:right/vb
-	# shellcheck disable=SC2086
-	frames "$a" "$b" --rate 5k --macs 2 $SECOND 2>"$T/xdp.err"
-	not grep . "$T/xdp.err"
-	[[ $(figure 'frames received' "$a to $b") = "$(figure 'frames sent' "$a to $b")" ]]
-	[[ $(figure 'frames received' "$a to $b") -gt 1000 ]]
-	# Neither a program nor promiscuous mode is left.
-	not eval "ip -n left link show va | has -e PROMISC -e xdp"
-}
-
 # testpmd between two vhost ports counts the same frames as the generator between two guests.
 exact_through_testpmd() {
 	local a=vhost-user:$T/v0 b=vhost-user:$T/v1 pid
@@ -213,7 +202,6 @@ it "frames sent and received over a veth are exactly those that the kernel count
 it "a rate that the generator says it held is held to 0.1 %, by the kernel's counter" rate_held
 it "a relay's lost, doubled, swapped and delayed frames are found exactly" finds_what_was_spoiled
 it "what a TAP endpoint sends arrives, and the TAP goes with it" over_a_tap
-it "frames go by AF_XDP over a veth, which is afterwards as before" over_xdp
 it "interrupted, it keeps what was measured, marked incomplete, and leaves nothing behind" interrupted
 it "bad endpoints and sizes are refused in one sentence" refusals
 it "an endpoint that vanishes ends it, with what was measured until then" vanishes

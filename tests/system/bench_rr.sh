@@ -5,7 +5,7 @@
 # `weir bench rr`: against sockperf, the kernel's counters and a path of known faults.
 # timeout: 150
 # cpus: 2
-# alone: yes
+# alone: measured
 # shellcheck disable=SC2317 # functions are called by `it`
 . "$(dirname "$0")/lib.sh"
 

@@ -6,7 +6,7 @@
 # limiter of known rate and a path of known faults.
 # timeout: 150
 # cpus: 2
-# alone: yes
+# alone: measured
 # shellcheck disable=SC2317 # functions are called by `it`
 . "$(dirname "$0")/lib.sh"
 

@@ -150,6 +150,12 @@ not() {
 	fi
 }
 
+# thrice COMMAND...: one success in three tries; what a busy machine did to a measurement it does not do
+# each time, what weir does wrong it does. The command's steps hang together by &&: here -e is off.
+thrice() {
+	"$@" || "$@" || "$@"
+}
+
 weir() {
 	"$WEIR" "$@"
 }

@@ -241,12 +241,6 @@ vm_iperf() {
 	echo "$out"
 }
 
-# thrice COMMAND...: one success in three tries; what a busy machine did to a measurement it does not do
-# each time, what a switch does wrong it does.
-thrice() {
-	"$@" || "$@" || "$@"
-}
-
 # tcp FROM TO [OPTION...]: both ways at once for two seconds, each over 10 Mbit/s, which a stalled or
 # checksum-broken connection does not get and an emulated, busy machine does.
 tcp() {
