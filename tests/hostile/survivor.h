@@ -15,7 +15,7 @@
 
 enum {
 	LONG_FRAME = 1514,
-	INTERRUPT_MS = 1000, /* something was there for so long: nobody woke it */
+	INTERRUPT_MS = 500, /* something was there for so long: nobody woke it */
 };
 
 struct kind {
