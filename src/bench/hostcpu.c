@@ -238,6 +238,17 @@ json_t *hostcpu_end(struct hostcpu *h) {
 	return v;
 }
 
+void hostcpu_polled(json_t *cpu, const char *role, unsigned threads, double share) {
+	json_t *list = json_object_get(cpu, "polling");
+
+	if (list == NULL) {
+		list = json_array();
+		json_object_set_new(cpu, "polling", list);
+	}
+	json_array_append_new(list, json_pack("{s:s, s:i, s:f}", "role", role, "threads",
+					    (int)threads, "moving", share * threads));
+}
+
 void hostcpu_per(json_t *cpu, double bits, double frames) {
 	double used = json_number_value(json_object_get(cpu, "busy")) *
 		      json_number_value(json_object_get(cpu, "seconds"));

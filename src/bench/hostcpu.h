@@ -26,6 +26,10 @@ struct hostcpu *hostcpu_begin(const pid_t *pids, const char *const *roles, unsig
  * has ended and was not waited for still has. */
 json_t *hostcpu_end(struct hostcpu *h);
 
+/* Adds to "polling" what threads that poll did with their time: {"role", "threads", "moving": CPUs' worth
+ * of cycles in which frames were moved}; share: of all their cycles, 0..1. */
+void hostcpu_polled(json_t *cpu, const char *role, unsigned threads, double share);
+
 /* Adds "per_gbit" (CPU seconds a Gbit) and "per_mframes" (CPU seconds a million frames) for what was
  * moved in the interval; 0 leaves one out. */
 void hostcpu_per(json_t *cpu, double bits, double frames);

@@ -24,6 +24,8 @@ struct path_bed {
 	unsigned n; /* guests, or namespaces */
 	const char *accel; /* of QEMU: guest_accel() */
 	bool intx; /* guest_needs_intx(accel) */
+	unsigned npci; /* PCI functions for the guests, in their order, from --pci */
+	const char *pci[PATH_GUESTS_MAX];
 	unsigned nprocesses; /* the switch and what else runs on the host for it */
 	struct {
 		pid_t pid;
@@ -33,16 +35,25 @@ struct path_bed {
 	int fds[PATH_FDS_MAX];
 };
 
+/* All polling threads of a switch together, since some moment; differences count. */
+struct path_cycles {
+	double all, moved; /* of the TSC; in turns that moved frames */
+	unsigned threads;
+};
+
 struct path {
 	const char *name, *brief;
-	/* 0, or -errno with the reason why it cannot be made here. Looks only. */
-	int (*possible)(struct err *e);
+	/* 0, or -errno with the reason why it cannot be made here. Looks only; of b there
+	 * are n, accel and pci. */
+	int (*possible)(struct path_bed *b, struct err *e);
 	/* Makes it for b->n guests; below, guest i (from 0) is called "vm%u" with i + 1. */
 	int (*setup)(struct path_bed *b, struct err *e);
 	/* Adds the QEMU arguments for the NIC of guest i: MAC and address are in s->nics[0] already.
 	 * NULL: no VMs; setup has made namespaces of the guests' names with the addresses
 	 * path_address. */
 	int (*nic)(struct path_bed *b, unsigned i, struct guest_spec *s, struct err *e);
+	/* Of a switch whose threads poll: what of their cycles moved frames so far. NULL: nothing polls. */
+	int (*cycles)(struct path_bed *b, struct path_cycles *c, struct err *e);
 };
 
 extern const struct path path_veth, path_bridge, path_bridge_vhost, path_e1000, path_macvtap,
@@ -59,6 +70,8 @@ int path_tc(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2
 int path_spawn(struct path_bed *b, const char *role, char *const *argv, struct err *e);
 /* Runs a program to its end; what it said is the sentence when it failed. */
 int path_run(char *const *argv, struct err *e);
+/* The same; what it said on both outputs is *said, the caller's to free. */
+int path_ask(char *const *argv, char **said, struct err *e);
 /* Waits until somebody listens at a Unix socket; as long as the process that should lives. */
 int path_await(struct path_bed *b, const char *socket, struct err *e);
 /* The last line of the log of a role. Returns buf. */

@@ -41,12 +41,12 @@ static bool has_iommu(void) {
 	return found;
 }
 
-static int af_xdp_possible(struct err *e) {
+static int af_xdp_possible(struct path_bed *b, struct err *e) {
 	return err_set(e, EOPNOTSUPP,
 		"weir has no AF_XDP port yet, and QEMU has a netdev af-xdp from 8.2 on only");
 }
 
-static int vf_possible(struct err *e) {
+static int vf_possible(struct path_bed *b, struct err *e) {
 	if (!has_sriov())
 		return err_set(e, ENODEV, "no PCI device here has SR-IOV");
 	if (!has_iommu())
@@ -56,7 +56,7 @@ static int vf_possible(struct err *e) {
 	return err_set(e, EOPNOTSUPP, "weir does not hand out VFs yet");
 }
 
-static int passthrough_possible(struct err *e) {
+static int passthrough_possible(struct path_bed *b, struct err *e) {
 	if (!has_iommu())
 		return err_set(e, ENODEV,
 			"there is no IOMMU (intel_iommu=on or amd_iommu=on on the kernel's command "

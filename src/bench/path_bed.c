@@ -68,8 +68,18 @@ static const char *last_line(int fd, char *buf, size_t size) {
 	return buf;
 }
 
-/* Runs to the end with `text` as its input. */
-static int run(char *const *argv, const char *text, struct err *e) {
+static char *all_of(int fd) {
+	off_t size = lseek(fd, 0, SEEK_END);
+	char *text = malloc((size_t)size + 1);
+	ssize_t n = text != NULL ? pread(fd, text, (size_t)size, 0) : 0;
+
+	if (text != NULL)
+		text[n > 0 ? n : 0] = '\0';
+	return text;
+}
+
+/* Runs to the end with `text` as its input; *all (NULL: nobody asks) is what it said. */
+static int run(char *const *argv, const char *text, char **all, struct err *e) {
 	int in = memfd_create("weir-in", MFD_CLOEXEC), out = memfd_create("weir-out", MFD_CLOEXEC);
 	int status = -1, ret = 0;
 	char said[SAID_LEN];
@@ -85,13 +95,19 @@ static int run(char *const *argv, const char *text, struct err *e) {
 		ret = err_set(e, errno, "%s: %s", argv[0], strerror(errno));
 	else if (status != 0)
 		ret = err_set(e, EIO, "%s failed: %s", argv[0], last_line(out, said, sizeof(said)));
+	else if (all != NULL && (*all = all_of(out)) == NULL)
+		ret = err_set(e, ENOMEM, "no memory");
 	close(in);
 	close(out);
 	return ret;
 }
 
 int path_run(char *const *argv, struct err *e) {
-	return run(argv, "", e);
+	return run(argv, "", NULL, e);
+}
+
+int path_ask(char *const *argv, char **said, struct err *e) {
+	return run(argv, "", said, e);
 }
 
 static int batch(char *program, struct err *e, const char *fmt, va_list ap) {
@@ -100,7 +116,7 @@ static int batch(char *program, struct err *e, const char *fmt, va_list ap) {
 
 	if (vasprintf(&text, fmt, ap) < 0)
 		return err_set(e, ENOMEM, "no memory");
-	ret = run(argv, text, e);
+	ret = run(argv, text, NULL, e);
 	free(text);
 	return ret;
 }

@@ -10,17 +10,17 @@
 
 /* A Linux bridge with a TAP a guest: what libvirt does when told nothing else. */
 
-static int possible(struct err *e) {
+static int possible(struct path_bed *b, struct err *e) {
 	if (access("/dev/net/tun", R_OK | W_OK) < 0)
 		return err_set(e, errno, "/dev/net/tun: %s", strerror(errno));
 	return path_has("ip", "iproute2", e);
 }
 
-static int vhost_possible(struct err *e) {
+static int vhost_possible(struct path_bed *b, struct err *e) {
 	if (access("/dev/vhost-net", R_OK | W_OK) < 0)
 		return err_set(e, errno, "/dev/vhost-net: %s; modprobe vhost_net makes it",
 			strerror(errno));
-	return possible(e);
+	return possible(b, e);
 }
 
 static int setup(struct path_bed *b, struct err *e) {

@@ -15,7 +15,7 @@
 /* macvtap in bridge mode: each guest has a macvtap on one lower interface, which hands frames between
  * them itself. The lower one is an end of a veth pair. */
 
-static int possible(struct err *e) {
+static int possible(struct path_bed *b, struct err *e) {
 	return path_has("ip", "iproute2", e);
 }
 

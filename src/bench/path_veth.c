@@ -9,7 +9,7 @@
 /* No VM at all: network namespaces on a bridge, what containers have. The reference: what the kernel
  * itself takes, without a guest's. */
 
-static int possible(struct err *e) {
+static int possible(struct path_bed *b, struct err *e) {
 	return path_has("ip", "iproute2", e);
 }
 

@@ -2,8 +2,11 @@
  * Copyright (c) 2026, the weir authors */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <jansson.h>
 
 #include "base/err.h"
 #include "bench/path.h"
@@ -14,11 +17,11 @@
 #define CONFIG "/run/weir.yaml"
 #define API    "/run/weir-api.sock"
 
-static int possible(struct err *e) {
+static int possible(struct path_bed *b, struct err *e) {
 	return 0;
 }
 
-static int tap_possible(struct err *e) {
+static int tap_possible(struct path_bed *b, struct err *e) {
 	if (access("/dev/net/tun", R_OK | W_OK) < 0)
 		return err_set(e, errno, "/dev/net/tun: %s", strerror(errno));
 	if (path_has("tc", "iproute2", e) < 0)
@@ -41,6 +44,25 @@ static int start(struct path_bed *b, const char *kind, const char *stem, struct 
 	if (path_spawn(b, "switch", argv, e) < 0)
 		return -EAGAIN;
 	return path_await(b, API, e);
+}
+
+static int cycles(struct path_bed *b, struct path_cycles *c, struct err *e) {
+	char *argv[] = {"/proc/self/exe", "--api", API, "show", "workers", "-j", NULL}, *said;
+	json_t *list, *one;
+	size_t i;
+	int ret = path_ask(argv, &said, e);
+
+	if (ret < 0)
+		return ret;
+	list = json_loads(said, 0, NULL);
+	free(said);
+	json_array_foreach (list, i, one) {
+		c->all += json_number_value(json_object_get(one, "cycles"));
+		c->moved += json_number_value(json_object_get(one, "busy_cycles"));
+		c->threads++;
+	}
+	json_decref(list);
+	return c->threads > 0 ? 0 : err_set(e, EPROTO, "weir tells nothing of its workers");
 }
 
 static int vhost_setup(struct path_bed *b, struct err *e) {
@@ -87,6 +109,7 @@ static int tap_nic(struct path_bed *b, unsigned i, struct guest_spec *s, struct 
 	return 0;
 }
 
-const struct path path_weir = {"weir", "weir over vhost-user", possible, vhost_setup, vhost_nic};
+const struct path path_weir = {
+	"weir", "weir over vhost-user", possible, vhost_setup, vhost_nic, cycles};
 const struct path path_weir_tap = {
-	"weir-tap", "weir over TAP, virtio-net in QEMU", tap_possible, tap_setup, tap_nic};
+	"weir-tap", "weir over TAP, virtio-net in QEMU", tap_possible, tap_setup, tap_nic, cycles};

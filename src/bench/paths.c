@@ -175,13 +175,13 @@ static int choose(const char *text, bool *chosen, struct err *e) {
 }
 
 /* Leaves only what is possible, and says why about the rest. *vms: does one of them need VMs? */
-static int sift(struct bench *b, bool *chosen, bool *vms, struct err *e) {
+static int sift(struct bench *b, struct path_bed *bed, bool *chosen, bool *vms, struct err *e) {
 	struct err why;
 	int n = 0;
 
 	*vms = false;
 	for (int i = 0; i < NPATHS; i++) {
-		if (chosen[i] && table[i]->possible(&why) < 0) {
+		if (chosen[i] && table[i]->possible(bed, &why) < 0) {
 			chosen[i] = false;
 			result_warn(b->doc, "path %s (%s) is not possible here: %s", table[i]->name,
 				table[i]->brief, why.text);
@@ -223,6 +223,7 @@ static int measure_all(
 static int run(struct bench *b, int argc, char **argv, struct err *e) {
 	const char *paths = NULL, *kernel = NULL;
 	struct paths_plan plan = {.accel = guest_accel()};
+	struct path_bed bed = {.accel = plan.accel};
 	struct guest_image *image = NULL;
 	bool chosen[NPATHS] = {false}, vms;
 	uint64_t n = VMS_DEFAULT;
@@ -247,10 +248,10 @@ static int run(struct bench *b, int argc, char **argv, struct err *e) {
 		return -EINVAL;
 	if (geteuid() != 0)
 		return err_set(e, EPERM, "only root can make network namespaces, TAPs and bridges");
-	ret = sift(b, chosen, &vms, e);
+	plan.n = bed.n = (unsigned)n;
+	ret = sift(b, &bed, chosen, &vms, e);
 	if (ret < 0)
 		return ret;
-	plan.n = (unsigned)n;
 	if (vms) {
 		if (path_has(guest_program(), "qemu-system-x86", e) < 0)
 			return -ENOENT;

@@ -41,7 +41,7 @@ static const struct test tests[] = {
 enum { NTESTS = sizeof(tests) / sizeof(tests[0]) };
 
 struct seen {
-	struct series value, cpu, own, cost, skew;
+	struct series value, cpu, own, cost, skew, moving;
 };
 
 struct figures {
@@ -73,7 +73,21 @@ static json_t *labels(const struct figures *f, const struct test *t) {
 	return l;
 }
 
-static struct hostcpu *watch(const struct figures *f) {
+/* Both ends of an interval. */
+struct watch {
+	struct hostcpu *cpu; // NULL: no memory
+	struct path_cycles before, after;
+	bool polls;
+};
+
+static bool look_at_cycles(const struct figures *f, struct path_cycles *c) {
+	struct err e;
+
+	return f->path->cycles != NULL && f->path->cycles((struct path_bed *)f->bed, c, &e) == 0;
+}
+
+static struct watch watch(const struct figures *f) {
+	struct watch w = {NULL};
 	const char *roles[ROLES_MAX];
 	pid_t pids[ROLES_MAX];
 	unsigned n = 0;
@@ -86,7 +100,23 @@ static struct hostcpu *watch(const struct figures *f) {
 		pids[n] = f->bed->process[i].pid;
 		roles[n++] = f->bed->process[i].role;
 	}
-	return hostcpu_begin(pids, roles, n);
+	w.polls = look_at_cycles(f, &w.before);
+	w.cpu = hostcpu_begin(pids, roles, n);
+	return w;
+}
+
+/* What it cost, NULL: nobody knows. */
+static json_t *watched(const struct figures *f, struct watch *w) {
+	json_t *cpu = w->cpu != NULL ? hostcpu_end(w->cpu) : NULL;
+	double all, moved;
+
+	if (cpu == NULL || !w->polls || !look_at_cycles(f, &w->after))
+		return cpu;
+	all = w->after.all - w->before.all;
+	moved = w->after.moved - w->before.moved;
+	if (all > 0)
+		hostcpu_polled(cpu, "switch", w->after.threads, moved / all);
+	return cpu;
 }
 
 static double find_figure(const json_t *doc, const char *name) {
@@ -165,7 +195,8 @@ static void keep_cpu(struct bench *b, const struct figures *f, const struct test
 	unsigned repeat, double value, json_t *cpu, struct seen *seen) {
 	double own = own_cpu(cpu);
 	char number[16];
-	json_t *l = labels(f, t);
+	json_t *l = labels(f, t), *one;
+	size_t i;
 
 	// Traffic flows all the time but for the moment in which it is set up.
 	if (strcmp(t->unit, "bit/s") == 0) {
@@ -173,6 +204,8 @@ static void keep_cpu(struct bench *b, const struct figures *f, const struct test
 		series_add(&seen->cost, json_number_value(json_object_get(cpu, "per_gbit")));
 	}
 	series_add(&seen->cpu, json_number_value(json_object_get(cpu, "busy")));
+	json_array_foreach (json_object_get(cpu, "polling"), i, one)
+		series_add(&seen->moving, json_number_value(json_object_get(one, "moving")));
 	if (!isnan(own))
 		series_add(&seen->own, own);
 	snprintf(number, sizeof(number), "%u", repeat + 1);
@@ -258,7 +291,7 @@ static int once(struct bench *b, unsigned repeat, void *arg, struct err *e) {
 	for (int i = 0; i < NTESTS; i++) {
 		const struct test *t = &tests[i];
 		double value = NAN, values[PATH_GUESTS_MAX / 2];
-		struct hostcpu *watched;
+		struct watch at;
 		json_t *cpu;
 		int ret;
 
@@ -266,10 +299,10 @@ static int once(struct bench *b, unsigned repeat, void *arg, struct err *e) {
 			continue;
 		bench_progress(b, -1, "path %s: %s %s, repeat %u", f->path->name, t->name,
 			value_of(f, t), repeat + 1);
-		watched = watch(f);
+		at = watch(f);
 		ret = t->pairs ? run_pairs(b, f, t, values, &value, e)
 			       : run_two(b, f, t, repeat, &value, e);
-		cpu = watched != NULL ? hostcpu_end(watched) : NULL;
+		cpu = watched(f, &at);
 		// What an interrupted measurement has found so far is a figure too.
 		if (!isnan(value)) {
 			series_add(&f->seen[i].value, value);
@@ -307,6 +340,8 @@ int paths_figures(struct bench *b, const struct path *path, const struct paths_p
 		result_figure(b->doc, t->figure, t->unit, "more", labels(f, t), &s->value);
 		result_figure(b->doc, "host CPUs busy", "", "less", labels(f, t), &s->cpu);
 		result_figure(b->doc, "CPUs of VMs and switch", "", "less", labels(f, t), &s->own);
+		result_figure(
+			b->doc, "switch CPUs moving frames", "", "less", labels(f, t), &s->moving);
 		result_figure(b->doc, "host CPU a Gbit", "s", "less", labels(f, t), &s->cost);
 		result_figure(b->doc, "skew", "", "less", labels(f, t), &s->skew);
 	}
