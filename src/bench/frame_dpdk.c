@@ -105,6 +105,17 @@ void frame_eal_thread(void) {
 		rte_thread_register(); // without an id buffers come slower, no more
 }
 
+static void flush(struct rte_mempool *pool, void *arg) {
+	rte_mempool_cache_flush(rte_mempool_default_cache(pool, rte_lcore_id()), pool);
+}
+
+void frame_eal_thread_end(void) {
+	if (memory == NULL || rte_lcore_id() == LCORE_ID_ANY)
+		return;
+	rte_mempool_walk(flush, NULL); // what stays in a cache nobody else gets
+	rte_thread_unregister();
+}
+
 static void zero_buffer(struct rte_mempool *pool, void *arg, void *object, unsigned i) {
 	struct rte_mbuf *m = object;
 

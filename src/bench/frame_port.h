@@ -84,9 +84,11 @@ void frame_port_close(struct frame_port *p);
 
 /* Starts DPDK's runtime, once for the process, with memory for `ports` ports of such frames: on huge
  * pages when there are enough free ones, else without. `pci`: look for PCI devices. The threads it
- * starts are its own; frame_eal_thread makes the calling one known to it (before lend and send). */
+ * starts are its own; frame_eal_thread makes the calling one known to it (before lend and send), and
+ * frame_eal_thread_end, before it ends, gives back the buffers that were kept for it. */
 int frame_eal_start(unsigned ports, unsigned frame_max, bool pci, struct err *e);
 void frame_eal_thread(void);
+void frame_eal_thread_end(void);
 /* What memory it got, for the result: "hugepages", "ordinary pages"; NULL: not started. */
 const char *frame_eal_memory(void);
 

@@ -70,5 +70,6 @@ void *frame_receive_thread(void *arg) {
 		for (unsigned i = 0; i < s->ports; i++)
 			look(s, i);
 	}
+	frame_eal_thread_end();
 	return NULL;
 }

@@ -165,6 +165,7 @@ void *frame_send_thread(void *arg) {
 	atomic_fetch_add(&r->ended, 1);
 	while (!atomic_load(&r->leave)) // what it cost is looked up while it exists
 		usleep(500);
+	frame_eal_thread_end();
 	return NULL;
 }
 
