@@ -7,16 +7,21 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/err.h"
+#include "cli/output.h"
+
 const char *cli_api, *cli_api_given;
 
+/* What is in the text may come from a file or a peer: no escape sequence of theirs reaches a terminal. */
 int cli_fail(const char *fmt, ...) {
+	char text[2 * ERR_TEXT_MAX];
 	va_list ap;
 
-	fputs("weir: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
+	output_clean(text);
+	fprintf(stderr, "weir: %s\n", text);
 	return STATUS_REFUSED;
 }
 

@@ -2,6 +2,7 @@
  * Copyright (c) 2026, the weir authors */
 #include "cli/output.h"
 
+#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,9 +25,9 @@ static char *scaled(double v, double step, const char *const *units, char *buf) 
 		snprintf(buf, OUTPUT_NUM, "%lld%s", (long long)v, units[0]);
 	else
 		snprintf(buf, OUTPUT_NUM, "%.*f%s",
-			v >= 99.95   ? 0
-			: v >= 9.995 ? 1
-				     : 2,
+			fabs(v) >= 99.95   ? 0
+			: fabs(v) >= 9.995 ? 1
+					   : 2,
 			v, units[i]);
 	return buf;
 }
@@ -100,8 +101,7 @@ json_t *output_at(const json_t *v, const char *path) {
 	return NULL;
 }
 
-/* Names come from users and guests' processes: no escape sequence of theirs reaches a terminal. */
-static void clean(char *text) {
+void output_clean(char *text) {
 	for (unsigned char *p = (unsigned char *)text; *p != '\0'; p++)
 		if (*p < ' ' || *p == 0x7f)
 			*p = '?';
@@ -127,7 +127,7 @@ static void text_of(const json_t *v, char *buf, size_t size) {
 			len = strlen(buf);
 		}
 	}
-	clean(buf);
+	output_clean(buf);
 }
 
 char *output_cell(const json_t *v, enum cell as, char *buf, size_t size) {

@@ -45,6 +45,10 @@ char *output_bytes(double v, char *buf);
  * ""): "9.41Gbit/s", "12.3us", "1.20Mframe/s". Cut where `size` ends; returns buf. */
 char *output_unit(double v, const char *unit, char *buf, size_t size);
 
+/* Control characters become '?': names come from users, files and guests, and no escape sequence of theirs
+ * reaches a terminal. */
+void output_clean(char *text);
+
 /* The text of a cell; buf of `size`. */
 char *output_cell(const json_t *v, enum cell as, char *buf, size_t size);
 
