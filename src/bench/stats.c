@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What is no more beside the mean is the arithmetic's doing. */
+#define ROUNDING 1e-12
+
 int series_add(struct series *s, double v) {
 	if (s->n >= SERIES_MAX)
 		return -ENOSPC;
@@ -80,34 +83,49 @@ double series_max(const struct series *s) {
 	return greatest_of(s->v, s->n);
 }
 
-/* The part of Student's distribution with `df` degrees of freedom that lies between -t and t, where
- * tan(angle) = t / sqrt(df): for whole df a finite sum (Abramowitz and Stegun, 26.7.3 and 26.7.4). */
-static double student_within(double angle, unsigned df) {
-	double c2 = cos(angle) * cos(angle), term, sum = 0;
-	unsigned k = df % 2 ? 1 : 0;
+/* The continued fraction of the incomplete beta function (DLMF 8.17.22), from its far end. Where x is
+ * below (a + 1) / (a + b + 2), so many terms give every digit of a double. */
+static double beta_fraction(double x, double a, double b) {
+	double f = 1;
 
-	term = k ? cos(angle) : 1;
-	for (; k + 2 <= df; k += 2) {
-		sum += term;
-		term *= c2 * (k + 1) / (k + 2);
+	for (int m = 12 + (int)(7 * sqrt(fmax(a, b))); m >= 0; m--) {
+		f = 1 + (m + 1) * (b - m - 1) * x / ((a + 2 * m + 1) * (a + 2 * m + 2)) / f;
+		f = 1 - (a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)) / f;
 	}
-	sum *= sin(angle);
-	return df % 2 ? 2 / M_PI * (angle + sum) : sum;
+	return 1 / f;
 }
 
-/* The t with 95 % between -t and t, by bisection. */
-static double student_t95(unsigned df) {
-	double low = 0, high = M_PI / 2;
+/* I_x(a, b), the regularised incomplete beta function, x + y = 1. */
+static double beta_within(double x, double y, double a, double b) {
+	double front;
 
-	for (int i = 0; i < 60; i++) {
+	if (x > (a + 1) / (a + b + 2))
+		return 1 - beta_within(y, x, b, a);
+	front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log(y));
+	return front / a * beta_fraction(x, a, b);
+}
+
+double student_outside(double t, double df) {
+	double square = t * t;
+
+	if (isinf(square))
+		return 0;
+	return beta_within(df / (df + square), square / (df + square), df / 2, 0.5);
+}
+
+/* The t with 95 % between -t and t, by bisection; df of at least 1. */
+static double student_t95(double df) {
+	double low = 1, high = 16;
+
+	for (int i = 0; i < 40; i++) {
 		double mid = (low + high) / 2;
 
-		if (student_within(mid, df) < 0.95)
+		if (student_outside(mid, df) > 0.05)
 			low = mid;
 		else
 			high = mid;
 	}
-	return sqrt(df) * tan((low + high) / 2);
+	return (low + high) / 2;
 }
 
 double series_ci95(const struct series *s) {
@@ -138,4 +156,42 @@ double spread_jain(const double *v, unsigned n) {
 		squares += v[i] * v[i];
 	}
 	return squares > 0 ? sum * sum / (n * squares) : 0;
+}
+
+/* Of two series without spread: how likely chance alone deals the na + nb values out so that all of one
+ * kind are on one side, 2 / (na + nb over na). */
+static double dealt_apart(unsigned na, unsigned nb) {
+	return fmin(1, 2 * exp(lgamma(na + 1) + lgamma(nb + 1) - lgamma(na + nb + 1)));
+}
+
+struct welch series_welch(const struct series *a, const struct series *b) {
+	double ma = series_mean(a), mb = series_mean(b), sa = series_sd(a), sb = series_sd(b);
+	double va = sa * sa / a->n, vb = sb * sb / b->n, se = sqrt(va + vb), part = va / (va + vb);
+	struct welch w = {.difference = mb - ma, .ci95 = INFINITY, .p = NAN};
+	double df = 1 / (part * part / (a->n - 1.0) + (1 - part) * (1 - part) / (b->n - 1.0));
+
+	if (a->n < 2 || b->n < 2 || !isfinite(w.difference) || !isfinite(se))
+		return w;
+	if (se <= ROUNDING * fmax(fabs(ma), fabs(mb))) {
+		w.ci95 = 0;
+		w.p = fabs(w.difference) <= ROUNDING * fmax(fabs(ma), fabs(mb))
+			      ? 1
+			      : dealt_apart(a->n, b->n);
+		return w;
+	}
+	w.ci95 = student_t95(df) * se;
+	w.p = student_outside(w.difference / se, df);
+	return w;
+}
+
+static int by_p(const void *a, const void *b) {
+	return ascending(*(const double *const *)a, *(const double *const *)b);
+}
+
+void holm(double **p, unsigned n) {
+	double least = 0;
+
+	qsort(p, n, sizeof(*p), by_p);
+	for (unsigned i = 0; i < n; i++)
+		least = *p[i] = fmax(least, fmin(1, *p[i] * (n - i)));
 }

@@ -29,6 +29,26 @@ double series_ci95(const struct series *s);
 /* Is that interval at most `fraction` of the mean on each side? */
 bool series_narrow(const struct series *s, double fraction);
 
+/* How likely chance alone puts a value of Student's distribution with `df` >= 1 degrees of freedom,
+ * which need not be whole, outside of -t to t. */
+double student_outside(double t, double df);
+
+/* Do two series, of any spread each, have one mean? (Welch 1947, degrees of freedom by Satterthwaite) */
+struct welch {
+	double difference; /* the mean of b less that of a */
+	double ci95; /* half the width of its 95 % confidence interval; INFINITY: not known */
+	/* How likely repeats of one mean lie so far apart. NAN: cannot be told, since a series has fewer
+	 * than two values or too large ones. Without any spread in either Student has nothing to say;
+	 * then it is how likely chance alone deals the values out like that. */
+	double p;
+};
+struct welch series_welch(const struct series *a, const struct series *b);
+
+/* Holm's correction (1979): multiplies each *p[i], none of them NAN, so that with those that are still
+ * at most 5 % the chance of one or more false alarms among all n is at most 5 %, however they hang
+ * together. Sorts p. */
+void holm(double **p, unsigned n);
+
 /* Of several endpoints in the same interval: (max - min) / mean; standard deviation / mean; Jain's
  * index (sum x)^2 / (n sum x^2), 1 when all are equal. 0 for nothing. */
 double spread_skew(const double *v, unsigned n);

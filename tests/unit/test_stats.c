@@ -129,6 +129,89 @@ static void skew_cv_and_jain_of_neighbours_are_what_their_formulas_say(void **st
 	about(spread_jain(one + 1, 3), 0, 0);
 }
 
+/* By mpmath 1.2, betainc(df/2, 1/2, 0, df/(df+t^2), regularized=True), with 30 digits. */
+static void what_lies_outside_of_t_is_what_mpmath_says(void **state) {
+	static const struct {
+		double t, df, p;
+	} table[] = {{0, 3, 1}, {0.5, 1, 0.704832764699133}, {1, 1.5, 0.45113536727671},
+		{2, 2.5, 0.157391495757966}, {2.776445, 4, 0.0500000053820916},
+		{3.3, 4.37, 0.0262403514120859}, {-3.3, 4.37, 0.0262403514120859},
+		{1, 8, 0.346593507087334}, {0.01, 8, 0.992266164589914},
+		{5, 8, 0.00105282579336654}, {12, 8, 2.14386674768877e-6},
+		{40, 7.2, 1.00820668293492e-9}, {2.1, 17.9, 0.0501728824771738},
+		{0.7, 250.5, 0.484576873163707}, {3, 100.25, 0.0034060422124316},
+		{1.96, 1998, 0.0501346000304523}, {4, 1998, 6.564910089181e-5},
+		{30, 1.01, 0.0205436151158451}, {1e6, 1, 6.36619772367369e-7}};
+
+	for (unsigned i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		about(student_outside(table[i].t, table[i].df), table[i].p, 1e-11 * table[i].p);
+	about(student_outside(1e300, 3), 0, 0);
+	about(student_outside(INFINITY, 3), 0, 0);
+	assert_true(isnan(student_outside(NAN, 3)));
+}
+
+static struct welch welch_of(const double *a, unsigned na, const double *b, unsigned nb) {
+	static struct series other;
+
+	fill(b, nb);
+	other = s;
+	fill(a, na);
+	return series_welch(&s, &other);
+}
+
+/* By mpmath too, from Welch's and Satterthwaite's formulas. */
+static void two_means_are_compared_as_mpmath_does(void **state) {
+	static const double a[] = {
+		27.5, 21, 19, 23.6, 17, 17.9, 16.9, 20.1, 21.9, 22.6, 23.1, 19.6, 19, 21.7, 21.4};
+	static const double b[] = {27.1, 22, 20.8, 23.4, 23.4, 23.5, 25.8, 22, 24.8, 20.2, 21.9,
+		22.1, 22.9, 30.5, 31.5};
+	static const double few[] = {9.41, 9.38, 9.43};
+	static const double more[] = {9.10, 9.31, 9.22, 9.27, 9.05, 9.40};
+	struct welch w = welch_of(a, 15, b, 15);
+
+	about(w.difference, 3.30666666666667, 1e-12);
+	about(w.p, 0.00654140668930969, 1e-12);
+	about(w.ci95, 2.30301295271864, 1e-10);
+	w = welch_of(few, 3, more, 6); // 5.69 degrees of freedom
+	about(w.difference, -0.181666666666667, 1e-12);
+	about(w.p, 0.0183694530321286, 1e-12);
+	about(w.ci95, 0.137702877531587, 1e-10);
+}
+
+static void what_cannot_be_compared_has_no_p(void **state) {
+	static const double v[] = {1, 2, 3}, huge[] = {-1e308, 1e308, 1e308};
+
+	assert_true(isnan(welch_of(v, 1, v, 3).p));
+	assert_true(isnan(welch_of(v, 3, v, 1).p));
+	about(welch_of(v, 1, v + 2, 1).difference, 2, 0);
+	assert_true(isinf(welch_of(v, 1, v, 3).ci95));
+	assert_true(isnan(welch_of(v, 3, huge, 3).p));
+	assert_true(isnan(welch_of(huge, 3, huge, 3).p));
+}
+
+/* Five zeros against five ones: 2 of the 252 ways to deal them out are as far apart. */
+static void without_any_spread_only_the_number_of_repeats_counts(void **state) {
+	static const double v[] = {0.1, 0.1, 0.1, 0.1, 0.1}, w[] = {0.3, 0.3, 0.3, 0.3, 0.3};
+	struct welch same = welch_of(v, 5, v, 3), apart = welch_of(v, 5, w, 5);
+
+	about(same.p, 1, 0);
+	about(apart.p, 2.0 / 252, 1e-12);
+	about(apart.difference, 0.2, 1e-12);
+	about(welch_of(v, 3, w, 3).p, 0.1, 1e-12);
+}
+
+static void holms_correction_steps_down_from_the_least(void **state) {
+	double p[] = {0.03, 0.005, 0.04, 0.6, 0.01}, *all[] = {p, p + 1, p + 2, p + 3, p + 4};
+
+	holm(all, 5);
+	about(p[1], 0.025, 1e-15); // 5 times
+	about(p[4], 0.04, 1e-15); // 4 times
+	about(p[0], 0.09, 1e-15); // 3 times
+	about(p[2], 0.09, 1e-15); // twice is 0.08, but no less than one before
+	about(p[3], 0.6, 1e-15);
+	holm(all, 0);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_series_is_described_in_the_usual_words),
@@ -139,6 +222,11 @@ int main(void) {
 		cmocka_unit_test(a_small_spread_on_a_large_mean_is_not_cancelled_out),
 		cmocka_unit_test(narrow_is_measured_by_the_mean),
 		cmocka_unit_test(skew_cv_and_jain_of_neighbours_are_what_their_formulas_say),
+		cmocka_unit_test(what_lies_outside_of_t_is_what_mpmath_says),
+		cmocka_unit_test(two_means_are_compared_as_mpmath_does),
+		cmocka_unit_test(what_cannot_be_compared_has_no_p),
+		cmocka_unit_test(without_any_spread_only_the_number_of_repeats_counts),
+		cmocka_unit_test(holms_correction_steps_down_from_the_least),
 	};
 
 	return cmocka_run_group_tests_name("stats", tests, NULL, NULL);
