@@ -28,6 +28,7 @@ static const struct instrument *const instruments[] = {
 };
 
 static const struct command *const tools[] = {
+	&cmd_bench_compare,
 	&cmd_bench_report,
 	&cmd_bench_serve,
 	&cmd_bench_agent,

@@ -23,5 +23,15 @@ int bench_command(const struct command *c, const struct bench_face *face, int ar
 
 /* The document as tables: figures, latencies, endpoints, cpu, then what a reader must know. */
 void bench_table(FILE *f, const json_t *doc);
+/* The same of two results compared (bench/compare.h). */
+void bench_compared(FILE *f, const json_t *doc);
+
+/* Parts of both. The labels that all figures, latencies and endpoints have, with the same value; the
+ * caller's. NULL: there are none of either. */
+json_t *bench_common_labels(const json_t *doc);
+/* "mss=100, path=veth": the labels, but for those in `known`, which are told once for all; the caller's. */
+json_t *bench_labels_text(const json_t *labels, const json_t *known);
+/* A line "BEFORE: TEXT". The document may come from a file: it is cleaned like the cells of a table. */
+void bench_sentence(FILE *f, const char *before, const json_t *v);
 
 #endif

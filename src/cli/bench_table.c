@@ -62,8 +62,7 @@ static const struct column cpu_columns[] = {
 	{NULL},
 };
 
-/* "mss=100, path=veth": the labels, but for those in `known`, which are told once for all. */
-static json_t *labels_text(const json_t *labels, const json_t *known) {
+json_t *bench_labels_text(const json_t *labels, const json_t *known) {
 	char text[LABELS_MAX] = "";
 	size_t n = 0;
 	const char *key;
@@ -76,8 +75,7 @@ static json_t *labels_text(const json_t *labels, const json_t *known) {
 	return json_string(text);
 }
 
-/* The labels that all figures, latencies and endpoints have, with the same value. */
-static json_t *common_labels(const json_t *doc) {
+json_t *bench_common_labels(const json_t *doc) {
 	static const char *const lists[] = {"figures", "latencies", "endpoints"};
 	json_t *common = NULL, *one, *v;
 	const char *key;
@@ -127,7 +125,7 @@ static json_t *row_of(const json_t *one, const json_t *known) {
 	json_t *row = json_object();
 
 	json_object_set(row, "name", json_object_get(one, "name"));
-	json_object_set_new(row, "of", labels_text(json_object_get(one, "labels"), known));
+	json_object_set_new(row, "of", bench_labels_text(json_object_get(one, "labels"), known));
 	return row;
 }
 
@@ -328,22 +326,21 @@ static const struct part {
 	{"cpu", cpu_columns, cpu_row},
 };
 
-/* A document may come from a file, so its sentences are cleaned like the cells of a table. */
-static void print_sentence(FILE *f, const char *before, const json_t *v) {
+void bench_sentence(FILE *f, const char *before, const json_t *v) {
 	char text[512];
 
 	fprintf(f, "%s: %s\n", before, output_cell(v, CELL_TEXT, text, sizeof(text)));
 }
 
 void bench_table(FILE *f, const json_t *doc) {
-	json_t *common = common_labels(doc), *one;
+	json_t *common = bench_common_labels(doc), *one;
 	bool first = json_object_size(common) == 0;
 	size_t i;
 
 	if (!first) {
-		json_t *text = labels_text(common, NULL);
+		json_t *text = bench_labels_text(common, NULL);
 
-		print_sentence(f, "of", text);
+		bench_sentence(f, "of", text);
 		json_decref(text);
 	}
 	for (unsigned p = 0; p < sizeof(parts) / sizeof(parts[0]); p++) {
@@ -362,7 +359,7 @@ void bench_table(FILE *f, const json_t *doc) {
 	}
 	json_decref(common);
 	json_array_foreach (json_object_get(doc, "warnings"), i, one)
-		print_sentence(f, "warning", one);
+		bench_sentence(f, "warning", one);
 	if (!json_is_true(json_object_get(doc, "complete")))
-		print_sentence(f, "incomplete", json_object_get(doc, "why_incomplete"));
+		bench_sentence(f, "incomplete", json_object_get(doc, "why_incomplete"));
 }
