@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/err.h"
+#include "bench/apart.h"
 #include "bench/options.h"
 #include "bench/paths.h"
 #include "bench/result.h"
@@ -34,115 +30,18 @@ static const struct path *const table[] = {
 };
 enum { NPATHS = sizeof(table) / sizeof(table[0]) };
 
-enum { LOOK_MS = 20, END_MS = 10000, VMS_DEFAULT = 4 };
+enum { VMS_DEFAULT = 4 };
 
-static const char *const lists[] = {"figures", "latencies", "endpoints", "cpu"};
-enum { NLISTS = sizeof(lists) / sizeof(lists[0]) };
+/* What is measured of one path, in a process of its own. */
+struct one {
+	const struct path *path;
+	const struct paths_plan *plan;
+};
 
-/* The child's life. */
-static void child(struct bench *b, const struct path *p, const struct paths_plan *plan, int out) {
-	struct err e = {.text = ""};
-	struct bench own = *b;
-	int ret;
+static int measure(struct bench *own, void *arg, struct err *e) {
+	const struct one *one = arg;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	own.doc = json_pack("{s:[], s:[], s:[], s:[], s:[], s:[], s:[]}", "figures", "latencies",
-		"endpoints", "cpu", "intervals", "searches", "warnings");
-	ret = paths_measure(&own, p, plan, &e);
-	json_object_set_new(own.doc, "status", json_integer(ret));
-	json_object_set_new(own.doc, "text", json_string(e.text));
-	_exit(json_dumpfd(own.doc, out, 0) < 0);
-}
-
-/* Waits; when interrupted the child has some seconds to hand over what it has. */
-static int wait_for(pid_t pid) {
-	int status = 0, left = END_MS;
-	bool told = false;
-	pid_t got;
-
-	while ((got = waitpid(pid, &status, WNOHANG)) == 0 || (got < 0 && errno == EINTR)) {
-		usleep(LOOK_MS * 1000);
-		if (!bench_stopped)
-			continue;
-		if (!told)
-			kill(pid, SIGINT);
-		told = true;
-		left -= LOOK_MS;
-		if (left <= 0)
-			kill(pid, SIGKILL);
-	}
-	return status;
-}
-
-/* The document of one path; NULL with a sentence. */
-static json_t *measure(
-	struct bench *b, const struct path *p, const struct paths_plan *plan, struct err *e) {
-	int out = memfd_create("weir-path", MFD_CLOEXEC), status;
-	json_t *doc = NULL;
-	pid_t pid, self = getpid();
-
-	fflush(NULL); // else the child prints it too
-	pid = out >= 0 ? fork() : -1;
-	if (pid == 0) {
-		if (getppid() == self)
-			child(b, p, plan, out);
-		_exit(1);
-	}
-	if (pid < 0) {
-		err_set(e, errno, "path %s: %s", p->name, strerror(errno));
-	} else {
-		status = wait_for(pid);
-		lseek(out, 0, SEEK_SET);
-		doc = json_loadfd(out, 0, NULL);
-		if (doc == NULL)
-			err_set(e, EIO, "path %s: its process ended, %s %d", p->name,
-				WIFSIGNALED(status) ? "signal" : "status",
-				WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-	}
-	if (out >= 0)
-		close(out);
-	return doc;
-}
-
-static bool same_kind(const json_t *a, const json_t *b) {
-	json_t *x = json_deep_copy(json_object_get(a, "labels"));
-	json_t *y = json_deep_copy(json_object_get(b, "labels"));
-	bool same;
-
-	json_object_del(x, "path");
-	json_object_del(y, "path");
-	same = json_equal(json_object_get(a, "name"), json_object_get(b, "name")) &&
-	       json_equal(x, y);
-	json_decref(x);
-	json_decref(y);
-	return same;
-}
-
-/* Behind the last entry that differs in nothing but the path. */
-static void insert(json_t *list, json_t *one) {
-	size_t at = json_array_size(list);
-
-	for (size_t i = json_array_size(list); i > 0; i--)
-		if (same_kind(json_array_get(list, i - 1), one)) {
-			at = i;
-			break;
-		}
-	json_array_insert(list, at, one);
-}
-
-static void take_over(struct bench *b, const struct path *p, const json_t *from) {
-	json_int_t status = json_integer_value(json_object_get(from, "status"));
-	json_t *one;
-	size_t i;
-
-	for (int l = 0; l < NLISTS; l++)
-		json_array_foreach (json_object_get(from, lists[l]), i, one)
-			insert(json_object_get(b->doc, lists[l]), one);
-	json_array_foreach (json_object_get(from, "warnings"), i, one)
-		result_warn(b->doc, "path %s: %s", p->name, json_string_value(one));
-	if (status < 0 && status != -ECANCELED)
-		result_incomplete(b->doc, "path %s: %s", p->name,
-			json_string_value(json_object_get(from, "text")));
+	return paths_measure(own, one->path, one->plan, e);
 }
 
 /* Which paths, by their names with commas between; all when not given. */
@@ -195,19 +94,23 @@ static int sift(struct bench *b, struct path_bed *bed, bool *chosen, bool *vms, 
 static int measure_all(
 	struct bench *b, const bool *chosen, struct paths_plan *plan, struct err *e) {
 	for (int i = 0; i < NPATHS; i++) {
+		static const char *const across[] = {"path", NULL};
+		struct one one = {table[i], plan};
 		const char *accel;
+		char name[64];
 		json_t *doc;
 
 		if (!chosen[i])
 			continue;
 		if (bench_stopped)
 			return err_set(e, ECANCELED, "interrupted");
-		doc = measure(b, table[i], plan, e);
+		snprintf(name, sizeof(name), "path %s", table[i]->name);
+		doc = apart_run(b, name, measure, &one, e);
 		if (doc == NULL) {
 			result_incomplete(b->doc, "%s", e->text);
 			continue;
 		}
-		take_over(b, table[i], doc);
+		apart_take(b, name, doc, across);
 		accel = json_string_value(json_object_get(doc, "accel"));
 		if (accel != NULL && strncmp(accel, "tcg", 3) == 0)
 			result_warn(b->doc,

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/err.h"
+#include "bench/apart.h"
 #include "bench/paths.h"
 #include "bench/result.h"
 
@@ -16,16 +13,6 @@
 
 /* A KVM guest boots in two seconds; where /dev/kvm is there and guests hang, nobody waits for long. */
 enum { BOOT_KVM_MS = 15000, BOOT_MS = 60000, BOOT_EACH_MS = 5000 };
-
-/* The namespaces in which everything happens. */
-static int enter(struct err *e) {
-	if (unshare(CLONE_NEWNET | CLONE_NEWNS) < 0 ||
-		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-		mount("tmpfs", "/run", "tmpfs", MS_NOSUID, "mode=0755") < 0 ||
-		mkdir("/run/netns", 0755) < 0 || mount("sysfs", "/sys", "sysfs", 0, NULL) < 0)
-		return err_set(e, errno, "cannot make namespaces: %s", strerror(errno));
-	return path_ip(e, "link set lo up\n");
-}
 
 static void end_guests(struct guest **guests, unsigned n) {
 	for (unsigned i = 0; i < n; i++) {
@@ -87,7 +74,7 @@ int paths_measure(
 	struct guest *guests[PATH_GUESTS_MAX] = {NULL};
 	int ret;
 
-	ret = enter(e);
+	ret = apart_enter(e);
 	if (ret < 0)
 		return ret;
 	ret = path->setup(&bed, e);
