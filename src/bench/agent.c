@@ -34,6 +34,7 @@
 enum {
 	ANSWER_MAX = 16 << 20, // bytes of a line: a histogram takes some 200 KiB
 	CONNECT_MS = 3000,
+	LOOK_MS = 20, // between two looks at who has become silent
 	END_MS = 2000 // for a child to end by itself
 };
 
@@ -359,7 +360,7 @@ static int look(struct agent *const *a, unsigned n) {
 
 int agents_wait(struct agent *const *a, unsigned n, int timeout_ms, unsigned *which, json_t **event,
 	struct err *e) {
-	uint64_t end = clock_ns() + (uint64_t)timeout_ms * NS_PER_MS;
+	uint64_t end = clock_ns() + (uint64_t)timeout_ms * NS_PER_MS, now, left;
 	struct pollfd p[AGENTS_MAX];
 
 	for (unsigned i = 0; i < n && i < AGENTS_MAX; i++)
@@ -379,9 +380,11 @@ int agents_wait(struct agent *const *a, unsigned n, int timeout_ms, unsigned *wh
 			*which = (unsigned)lost;
 			return gone(a[lost], e);
 		}
-		if (clock_ns() >= end)
+		now = clock_ns();
+		if (now >= end)
 			return -EAGAIN;
-		poll(p, n < AGENTS_MAX ? n : AGENTS_MAX, 20);
+		left = (end - now) / NS_PER_MS + 1;
+		poll(p, n < AGENTS_MAX ? n : AGENTS_MAX, left < LOOK_MS ? (int)left : LOOK_MS);
 	}
 }
 
@@ -395,6 +398,10 @@ const struct endpoint *agent_endpoint(const struct agent *a) {
 
 const json_t *agent_hello(const struct agent *a) {
 	return a->hello;
+}
+
+bool agent_here(const struct agent *a) {
+	return a->pid > 0;
 }
 
 bool agents_together(const struct agent *a, const struct agent *b) {

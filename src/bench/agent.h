@@ -21,6 +21,7 @@
  *   -> {"do": "addresses"}                         <- {"ok": [{"device", "address", "prefix"}]}
  *   -> {"do": "prepare", "job": "stream", ...}     <- {"ok": {...}}
  *   -> {"do": "start", "omit", "time", "interval"} <- {"ok": {}}             (nanoseconds)
+ *      with "at" counting begins at this time of the agent's clock_ns(), whatever "omit" says
  *   -> {"do": "end"}    what is measured ends now  <- {"ok": {}}
  *   -> {"do": "drain"}  the other end has ended    <- {"ok": {}}
  *   -> {"do": "drop"}   forget the job             <- {"ok": {}}
@@ -63,6 +64,8 @@ bool agent_gone(const struct agent *a);
 const struct endpoint *agent_endpoint(const struct agent *a);
 /* What it said in its hello. */
 const json_t *agent_hello(const struct agent *a);
+/* Is it a child of this process, whose clock_ns() is ours? */
+bool agent_here(const struct agent *a);
 /* Same machine and the same boot of it: their clocks and host CPU are one. */
 bool agents_together(const struct agent *a, const struct agent *b);
 
@@ -84,8 +87,9 @@ struct job_kind {
 	/* All may be called from the agent's one thread only; jobs have threads of their own.
 	 * prepare: NULL with a sentence; *answer is what the coordinator gets. */
 	void *(*prepare)(const json_t *args, const char *device, json_t **answer, struct err *e);
-	int (*start)(
-		void *job, uint64_t omit_ns, uint64_t time_ns, uint64_t interval_ns, struct err *e);
+	/* Moves data from now on, and counts from begin_ns (clock_ns) for time_ns. */
+	int (*start)(void *job, uint64_t begin_ns, uint64_t time_ns, uint64_t interval_ns,
+		struct err *e);
 	/* Does what is due. Returns when to call next (clock_ns); events are sent with `say`, which
 	 * takes them over. */
 	uint64_t (*step)(void *job, void (*say)(void *to, json_t *event), void *to);

@@ -164,11 +164,13 @@ static json_t *do_prepare(struct run *r, const json_t *msg, struct err *e) {
 }
 
 static json_t *do_start(struct run *r, const json_t *msg, struct err *e) {
-	json_int_t omit = 0, time = 0, interval = 0;
+	json_int_t omit = 0, time = 0, interval = 0, at = 0;
+	uint64_t now = clock_ns();
 
-	if (json_unpack((json_t *)msg, "{s:I, s:I, s:I}", "omit", &omit, "time", &time, "interval",
-		    &interval) < 0 ||
-		omit < 0 || time < (json_int_t)TIME_MIN || interval < (json_int_t)TIME_MIN ||
+	if (json_unpack((json_t *)msg, "{s:I, s:I, s:I, s?I}", "omit", &omit, "time", &time,
+		    "interval", &interval, "at", &at) < 0 ||
+		(at != 0 && (at < 0 || (uint64_t)at > now + TIME_MAX)) || omit < 0 ||
+		time < (json_int_t)TIME_MIN || interval < (json_int_t)TIME_MIN ||
 		omit > (json_int_t)TIME_MAX || time > (json_int_t)TIME_MAX) {
 		err_set(e, EINVAL,
 			"start wants omit, time and interval in nanoseconds; time and interval "
@@ -179,7 +181,8 @@ static json_t *do_start(struct run *r, const json_t *msg, struct err *e) {
 		err_set(e, EINVAL, "there is no job that could start");
 		return NULL;
 	}
-	if (r->kind->start(r->job, (uint64_t)omit, (uint64_t)time, (uint64_t)interval, e) < 0)
+	if (r->kind->start(r->job, at != 0 ? (uint64_t)at : now + (uint64_t)omit, (uint64_t)time,
+		    (uint64_t)interval, e) < 0)
 		return NULL;
 	r->started = true;
 	r->next_step = clock_ns();

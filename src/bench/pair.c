@@ -14,6 +14,7 @@
 #include "bench/result.h"
 
 enum { LOOK_MS = 100, OVERTIME_S = 15 };
+#define START_NS (2 * NS_PER_MS) // for one agent of many to start what was prepared
 
 int pair_open(struct pair *p, const char *a, const char *b, const char *to, struct err *e) {
 	const char *const names[] = {a, b};
@@ -93,21 +94,70 @@ int pair_prepare(struct pair *p, json_t *common, json_t *own_a, json_t *own_b, s
 	return ret;
 }
 
-static int ask_both(struct pair *p, const char *what, const json_t *args, struct err *e) {
-	for (int i = 1; i >= 0; i--) { // who listens is ready first
-		json_t *answer = agent_ask(
-			p->agent[i], what, args != NULL ? json_copy((json_t *)args) : NULL, e);
+/* Everybody who takes part. */
+struct crowd {
+	struct pair *p;
+	struct agent *agents[AGENTS_MAX]; // A and B of each
+	unsigned n;
+	uint64_t begin, end; // of counting
+	uint64_t time, interval;
+	enum pair_moment moment;
+};
+
+/* Those who listen are ready first. */
+static int ask_all(struct crowd *c, const char *what,
+	json_t *(*args)(const struct crowd *c, unsigned i), struct err *e) {
+	for (unsigned k = 0; k < c->n; k++) {
+		unsigned i = k < c->n / 2 ? 2 * k + 1 : 2 * (k - c->n / 2);
+		uint64_t asked = clock_ns();
+		json_t *answer = agent_ask(c->agents[i], what, args != NULL ? args(c, i) : NULL, e);
 
 		if (answer == NULL)
-			return agent_gone(p->agent[i]) ? -EPIPE : -EPROTO;
+			return agent_gone(c->agents[i]) ? -EPIPE : -EPROTO;
 		json_decref(answer);
+		if (args != NULL && !agent_here(c->agents[i]))
+			c->p[i / 2].late[i % 2] = clock_ns() - asked;
 	}
 	return 0;
 }
 
-static int listen_to_both(struct pair *p, const struct bench *b,
+static json_t *start_args(const struct crowd *c, unsigned i) {
+	uint64_t now = clock_ns();
+	json_t *args = json_pack("{s:I, s:I, s:I}", "time", (json_int_t)c->time, "interval",
+		(json_int_t)c->interval, "omit", (json_int_t)(c->begin > now ? c->begin - now : 0));
+
+	if (agent_here(c->agents[i]))
+		json_object_set_new(args, "at", json_integer((json_int_t)c->begin));
+	return args;
+}
+
+/* What becomes due as time goes by. */
+static int keep_time(struct crowd *c,
+	int (*counting)(void *arg, enum pair_moment moment, double left_s, struct err *e),
+	void *arg, struct err *e) {
+	uint64_t now = clock_ns();
+	enum pair_moment moment = c->moment;
+	double left = ((double)c->end - (double)now) / 1e9;
+
+	if (counting == NULL || now < c->begin || moment == PAIR_OVER)
+		return 0;
+	c->moment = now >= c->end ? PAIR_OVER : PAIR_COUNTS;
+	return counting(arg, c->moment == PAIR_OVER ? PAIR_OVER : moment, left, e);
+}
+
+/* Milliseconds until the next thing that is due. */
+static int patience(const struct crowd *c) {
+	uint64_t now = clock_ns(), next = now < c->begin ? c->begin : c->end;
+
+	if (now >= next || next - now > LOOK_MS * NS_PER_MS)
+		return LOOK_MS;
+	return (int)((next - now) / NS_PER_MS) + 1;
+}
+
+static int listen_to_all(struct crowd *c,
+	int (*counting)(void *arg, enum pair_moment moment, double left_s, struct err *e),
 	bool (*event)(void *arg, unsigned who, const json_t *event), void *arg, struct err *e) {
-	uint64_t by = clock_ns() + b->omit_ns + b->time_ns + OVERTIME_S * NS_PER_S;
+	uint64_t by = c->end + OVERTIME_S * NS_PER_S;
 	bool stopped = false, done = false;
 	int ret = 0;
 
@@ -117,11 +167,14 @@ static int listen_to_both(struct pair *p, const struct bench *b,
 
 		if (bench_stopped && !stopped) {
 			stopped = true;
-			by = clock_ns() + OVERTIME_S * NS_PER_S;
-			ret = ask_both(p, "end", NULL, e);
+			c->end = clock_ns();
+			by = c->end + OVERTIME_S * NS_PER_S;
+			ret = ask_all(c, "end", NULL, e);
 			continue;
 		}
-		ret = agents_wait(p->agent, 2, LOOK_MS, &who, &v, e);
+		ret = keep_time(c, counting, arg, e);
+		if (ret == 0)
+			ret = agents_wait(c->agents, c->n, patience(c), &who, &v, e);
 		if (ret == 0)
 			done = event(arg, who, v);
 		json_decref(v);
@@ -135,17 +188,25 @@ static int listen_to_both(struct pair *p, const struct bench *b,
 	return ret;
 }
 
-int pair_measure(struct pair *p, const struct bench *b, uint64_t interval_ns,
+int pair_measure(struct pair *p, unsigned n, const struct bench *b, uint64_t interval_ns,
+	int (*counting)(void *arg, enum pair_moment moment, double left_s, struct err *e),
 	bool (*event)(void *arg, unsigned who, const json_t *event), void *arg, struct err *e) {
-	json_t *when = json_pack("{s:I, s:I, s:I}", "omit", (json_int_t)b->omit_ns, "time",
-		(json_int_t)b->time_ns, "interval", (json_int_t)interval_ns);
-	int ret = ask_both(p, "start", when, e);
+	struct crowd c = {.p = p,
+		.n = 2 * n,
+		.moment = PAIR_BEGINS,
+		.time = b->time_ns,
+		.interval = interval_ns};
+	int ret;
 
-	json_decref(when);
+	for (unsigned i = 0; i < c.n; i++)
+		c.agents[i] = p[i / 2].agent[i % 2];
+	c.begin = clock_ns() + b->omit_ns + (n > 1 ? c.n * START_NS : 0);
+	c.end = c.begin + b->time_ns;
+	ret = ask_all(&c, "start", start_args, e);
 	if (ret == 0)
-		ret = listen_to_both(p, b, event, arg, e);
+		ret = listen_to_all(&c, counting, event, arg, e);
 	if (ret == 0)
-		ret = ask_both(p, "drop", NULL, e);
+		ret = ask_all(&c, "drop", NULL, e);
 	return ret;
 }
 

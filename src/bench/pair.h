@@ -13,6 +13,7 @@ struct pair {
 	struct agent *agent[2]; /* of A and B */
 	const char *name[2]; /* as they were written */
 	char address[64]; /* B's, as A sees it */
+	uint64_t late[2]; /* ns by which counting may have begun later than was planned */
 };
 
 /* Parses the names and opens both agents; `to` (NULL: none) is the address a user chose for B. 0 or
@@ -24,10 +25,17 @@ void pair_close(struct pair *p); /* harmless when all zero */
  * ports and role are added. */
 int pair_prepare(struct pair *p, json_t *common, json_t *own_a, json_t *own_b, struct err *e);
 
-/* Starts what was prepared and hands every event to `event` (who: 0 A, 1 B; not its to release) until
- * that returns true; then both forget the job. -ECANCELED: bench_stopped was set, the measurement was
- * ended early and has reported all the same; -EPIPE: an endpoint vanished; -ETIMEDOUT: it does not end. */
-int pair_measure(struct pair *p, const struct bench *b, uint64_t interval_ns,
+/* Starts what was prepared at n pairs (up to PAIRS_MAX) and hands every event to `event` (who: 0 A, 1 B of
+ * the first pair, 2 A of the second, ...; not its to release) until that returns true; then all forget the
+ * job. Several pairs count from one moment on: with children of this process to the microsecond, with
+ * others to the time that an answer takes, which is then p[].late. `counting` (NULL: nobody) is called when
+ * counting begins and when its time is over, and, with 0 ("go on") or a negative errno with a sentence, some
+ * times a second in between. -ECANCELED: bench_stopped was set, the measurement was ended early and has
+ * reported all the same; -EPIPE: an endpoint vanished; -ETIMEDOUT: it does not end. */
+enum { PAIRS_MAX = AGENTS_MAX / 2 };
+enum pair_moment { PAIR_BEGINS, PAIR_COUNTS, PAIR_OVER };
+int pair_measure(struct pair *p, unsigned n, const struct bench *b, uint64_t interval_ns,
+	int (*counting)(void *arg, enum pair_moment moment, double left_s, struct err *e),
 	bool (*event)(void *arg, unsigned who, const json_t *event), void *arg, struct err *e);
 
 /* Adds the CPU that a repeat took, which each agent has told in an event (either may be NULL; both are

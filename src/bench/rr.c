@@ -214,7 +214,7 @@ static int once(struct bench *b, unsigned repeat, void *arg, struct err *e) {
 	r->n = 0;
 	ret = pair_prepare(&r->pair, common, json_object(), json_object(), e);
 	if (ret == 0)
-		ret = pair_measure(&r->pair, b, r->interval, on_event, r, e);
+		ret = pair_measure(&r->pair, 1, b, r->interval, NULL, on_event, r, e);
 	finish_repeat(r, repeat);
 	if (ret == 0 && r->failed != NULL)
 		return err_set(e, EIO, "a flow at %s ended early: %s", r->failed, r->failed_text);

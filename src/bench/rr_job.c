@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors
  *
- * `rr` as an agent does it: one end asks, the other answers, with as many threads as flows or CPUs,
- * whichever are fewer. Only who asks counts.
+ * `rr` as an agent does it: one end asks, the other answers, with as many threads as flows, CPUs, or as
+ * it was told, whichever are fewest. Only who asks counts.
  *
  *   -> prepare {"job": "rr", "role": "listen"|"connect", "udp", "connect": bool, "flows", "address",
  *               "cookie", "request", "response": bytes, "rate": 1/s in all, 0: closed loop, "timeout": ns,
- *               "ports": [..]}
+ *               "ports": [..], "threads": at most so many, "host_cpu": false: no event "cpu"}
  *   <- {"ok": {"ports": [..]}}
  *   <- {"event": "interval", "from", "to": s, "transactions": 1/s}
  *   <- {"event": "cpu", "cpu": {hostcpu.h}}
@@ -38,11 +38,12 @@ struct rr_job {
 	unsigned n; // threads
 	int *fds;
 	double rate;
-	bool asks, started, counting, over, end_asked, drained, reported;
+	unsigned threads_most; // 0: as many as CPUs
+	bool asks, watch_cpu, started, counting, over, end_asked, drained, reported;
 	struct thread_time *began;
 	double busy, waited; // of the busiest thread
 	struct hostcpu *cpu;
-	uint64_t start, omit, time, interval, begin_at, end_at, last_at, last_done;
+	uint64_t due, time, interval, begin_at, end_at, last_at, last_done;
 };
 
 static void drop(void *arg) {
@@ -67,13 +68,14 @@ static void drop(void *arg) {
 }
 
 static int read_plan(struct rr_job *j, const json_t *args, struct err *e) {
-	int each = 0, request = 0, response = 0;
+	int each = 0, request = 0, response = 0, threads = 0, host_cpu = 1;
 	json_int_t timeout = 0;
 
-	if (json_unpack((json_t *)args, "{s:b, s:i, s:i, s:F, s:I}", "connect", &each, "request",
-		    &request, "response", &response, "rate", &j->rate, "timeout", &timeout) < 0 ||
-		!(j->rate >= 0 && j->rate <= RATE_MAX) || timeout < (json_int_t)NS_PER_MS ||
-		timeout > (json_int_t)TIMEOUT_MAX)
+	if (json_unpack((json_t *)args, "{s:b, s:i, s:i, s:F, s:I, s?i, s?b}", "connect", &each,
+		    "request", &request, "response", &response, "rate", &j->rate, "timeout",
+		    &timeout, "threads", &threads, "host_cpu", &host_cpu) < 0 ||
+		threads < 0 || !(j->rate >= 0 && j->rate <= RATE_MAX) ||
+		timeout < (json_int_t)NS_PER_MS || timeout > (json_int_t)TIMEOUT_MAX)
 		return err_set(e, EINVAL,
 			"an rr wants connect, request, response, rate (at most 100 million) and "
 			"timeout (1 ms to 1 minute)");
@@ -88,6 +90,8 @@ static int read_plan(struct rr_job *j, const json_t *args, struct err *e) {
 	j->plan.request = (unsigned)request;
 	j->plan.response = (unsigned)response;
 	j->plan.timeout_ns = (uint64_t)timeout;
+	j->threads_most = (unsigned)threads;
+	j->watch_cpu = host_cpu;
 	return 0;
 }
 
@@ -95,6 +99,8 @@ static int make_threads(struct rr_job *j, struct err *e) {
 	unsigned cpus = (unsigned)sysconf(_SC_NPROCESSORS_ONLN), flows = j->plan.spec.n;
 
 	j->n = flows < cpus ? flows : cpus;
+	if (j->threads_most > 0 && j->threads_most < j->n)
+		j->n = j->threads_most;
 	j->threads = aligned_alloc(_Alignof(struct rr_thread), j->n * sizeof(*j->threads));
 	j->began = calloc(j->n, sizeof(*j->began));
 	j->fds = malloc(flows * sizeof(int));
@@ -169,15 +175,16 @@ static int take_flows(struct rr_job *j, int *listening, struct err *e) {
 }
 
 static int start(
-	void *arg, uint64_t omit_ns, uint64_t time_ns, uint64_t interval_ns, struct err *e) {
+	void *arg, uint64_t begin_ns, uint64_t time_ns, uint64_t interval_ns, struct err *e) {
 	struct rr_job *j = arg;
 	unsigned flows = j->plan.spec.n;
 	int listening, ret = take_flows(j, &listening, e);
 
 	if (ret < 0)
 		return ret;
-	j->start = clock_ns();
-	j->omit = omit_ns;
+	j->due = clock_ns();
+	if (begin_ns > j->due)
+		j->due = begin_ns;
 	j->time = time_ns;
 	j->interval = interval_ns;
 	j->started = true;
@@ -219,7 +226,7 @@ static void begin_counting(struct rr_job *j) {
 	const char *role = j->asks ? "client" : "server";
 	pid_t self = getpid();
 
-	j->cpu = hostcpu_begin(&self, &role, 1);
+	j->cpu = j->watch_cpu ? hostcpu_begin(&self, &role, 1) : NULL;
 	for (unsigned i = 0; i < j->n; i++)
 		j->began[i] = thread_time(atomic_load(&j->threads[i].tid));
 	j->begin_at = j->last_at = clock_ns();
@@ -279,15 +286,16 @@ static bool all_ended(const struct rr_job *j) {
 	return true;
 }
 
-/* {"seconds", "busy", "waited": of the busiest thread, "failed": sentence or null}; who asked adds
+/* {"began", "ended": ns of clock_ns(), "seconds", "busy", "waited": of the busiest thread, "failed": sentence or null}; who asked adds
  * "transactions", "offered", "lost", "late", "refused": of those that began while counting; "latency" and,
  * in open loop, "lateness", histograms. */
 static json_t *report(const struct rr_job *j) {
 	struct hist *latency = malloc(sizeof(*latency)), *lateness = malloc(sizeof(*lateness));
 	uint64_t counted = 0, offered = 0, lost = 0, late = 0, refused = 0;
-	json_t *v = json_pack("{s:s, s:f, s:f, s:f}", "event", j->asks ? "asked" : "answered",
-		"seconds", (double)(j->end_at - j->begin_at) / 1e9, "busy", j->busy, "waited",
-		j->waited);
+	json_t *v = json_pack("{s:s, s:I, s:I, s:f, s:f, s:f}", "event",
+		j->asks ? "asked" : "answered", "began", (json_int_t)j->begin_at, "ended",
+		(json_int_t)j->end_at, "seconds", (double)(j->end_at - j->begin_at) / 1e9, "busy",
+		j->busy, "waited", j->waited);
 	int failed = latency != NULL && lateness != NULL ? 0 : ENOMEM;
 
 	if (failed == 0) {
@@ -325,11 +333,11 @@ static uint64_t step(void *arg, void (*say)(void *to, json_t *event), void *to) 
 	struct rr_job *j = arg;
 	uint64_t now = clock_ns(), next;
 
-	if (!j->counting && (now >= j->start + j->omit || j->end_asked))
+	if (!j->counting && (now >= j->due || j->end_asked))
 		begin_counting(j);
 	if (!j->counting)
-		return j->start + j->omit;
-	if (!j->over && (now >= j->begin_at + j->time || j->end_asked))
+		return j->due;
+	if (!j->over && (now >= j->due + j->time || j->end_asked))
 		end_counting(j, say, to);
 	if (j->over) {
 		// Who asks waits for the last answers; who answers until nobody asks any more.
@@ -347,7 +355,7 @@ static uint64_t step(void *arg, void (*say)(void *to, json_t *event), void *to) 
 		interval_over(j, now, say, to);
 		next = j->last_at + j->interval;
 	}
-	return next < j->begin_at + j->time ? next : j->begin_at + j->time;
+	return next < j->due + j->time ? next : j->due + j->time;
 }
 
 static void end(void *arg) {

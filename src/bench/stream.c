@@ -324,7 +324,7 @@ static int once(struct bench *b, unsigned repeat, void *arg, struct err *e) {
 	ret = pair_prepare(&s->pair, common, json_pack("{s:b, s:b}", "send", away, "receive", back),
 		json_pack("{s:b, s:b}", "send", back, "receive", away), e);
 	if (ret == 0)
-		ret = pair_measure(&s->pair, b, s->interval, on_event, s, e);
+		ret = pair_measure(&s->pair, 1, b, s->interval, NULL, on_event, s, e);
 	finish_repeat(s, repeat);
 	if (ret == 0 && s->failed != NULL)
 		return err_set(e, EIO, "a flow at %s ended early: %s", s->failed, s->failed_text);

@@ -7,7 +7,8 @@
  * receivers read what is still under way, and the totals follow.
  *
  *   -> prepare {"job": "stream", "role": "listen"|"connect", "udp", "flows", "address", "cookie", "mss",
- *               "send": bool, "receive": bool, "length": bytes, "rate": bit/s a flow, "ports": [..]}
+ *               "send": bool, "receive": bool, "length": bytes, "rate": bit/s a flow, "ports": [..],
+ *               "host_cpu": false: no event "cpu"}
  *   <- {"ok": {"ports": [..]}}
  *   <- {"event": "interval", "from", "to": s, "sent", "received": bit/s, "retransmits", "cwnd", "rtt"}
  *   <- {"event": "cpu", "cpu": {hostcpu.h}}
@@ -60,9 +61,10 @@ struct stream_job {
 	struct thread_time *began; // a flow
 	struct thread_load *loads;
 	struct side send, receive;
-	uint64_t start, omit, time, interval, drain_by;
+	bool started;
+	uint64_t due, time, interval, drain_by;
 	struct reading begin, last, end;
-	bool counting, over, end_asked;
+	bool watch_cpu, counting, over, end_asked;
 	struct hostcpu *cpu;
 };
 
@@ -89,13 +91,13 @@ static void drop(void *arg) {
 }
 
 static int read_plan(struct stream_job *j, const json_t *args, struct err *e) {
-	int send = 0, receive = 0;
+	int send = 0, receive = 0, host_cpu = 1;
 	json_int_t length = 0, rate = 0;
 	size_t least = j->spec.udp ? STREAM_DATAGRAM_MIN : 1;
 	size_t most = j->spec.udp ? FLOWS_UDP_MAX : STREAM_LENGTH_MAX;
 
-	if (json_unpack((json_t *)args, "{s:b, s:b, s:I, s:I}", "send", &send, "receive", &receive,
-		    "length", &length, "rate", &rate) < 0 ||
+	if (json_unpack((json_t *)args, "{s:b, s:b, s:I, s:I, s?b}", "send", &send, "receive",
+		    &receive, "length", &length, "rate", &rate, "host_cpu", &host_cpu) < 0 ||
 		(!send && !receive) || rate < 0)
 		return err_set(e, EINVAL, "a stream wants send or receive, length and rate");
 	if (length < (json_int_t)least || length > (json_int_t)most)
@@ -108,6 +110,7 @@ static int read_plan(struct stream_job *j, const json_t *args, struct err *e) {
 	j->plan.udp = j->spec.udp;
 	j->plan.length = (size_t)length;
 	j->plan.rate = (uint64_t)rate;
+	j->watch_cpu = host_cpu;
 	return 0;
 }
 
@@ -161,13 +164,15 @@ failed:
 }
 
 static int start(
-	void *arg, uint64_t omit_ns, uint64_t time_ns, uint64_t interval_ns, struct err *e) {
+	void *arg, uint64_t begin_ns, uint64_t time_ns, uint64_t interval_ns, struct err *e) {
 	struct stream_job *j = arg;
 
 	if (j->listener != NULL && flows_take(j->listener, j->fds, TAKE_MS, e) < 0)
 		return -ETIMEDOUT;
-	j->start = clock_ns();
-	j->omit = omit_ns;
+	j->started = true;
+	j->due = clock_ns();
+	if (begin_ns > j->due)
+		j->due = begin_ns;
 	j->time = time_ns;
 	j->interval = interval_ns;
 	for (unsigned i = 0; i < j->spec.n; i++) {
@@ -219,7 +224,7 @@ static struct reading read_all(const struct stream_job *j) {
 static uint64_t got(void *arg) {
 	struct stream_job *j = arg;
 
-	return j->start != 0 ? read_all(j).received : 0;
+	return j->started ? read_all(j).received : 0;
 }
 
 static double seconds(uint64_t from, uint64_t to) {
@@ -252,7 +257,7 @@ static void begin_counting(struct stream_job *j) {
 	pid_t self = getpid();
 	const char *role = roles[j->send.exists && j->receive.exists ? 2 : j->send.exists ? 0 : 1];
 
-	j->cpu = hostcpu_begin(&self, &role, 1);
+	j->cpu = j->watch_cpu ? hostcpu_begin(&self, &role, 1) : NULL;
 	for (unsigned i = 0; i < j->spec.n; i++)
 		j->began[i] = thread_time(atomic_load(&j->flows[i].tid));
 	atomic_store(&j->plan.phase, STREAM_COUNTED);
@@ -316,7 +321,7 @@ static void sum_flow(struct sums *s, const struct stream_flow *f, struct thread_
 		s->failed = atomic_load(&f->failed);
 }
 
-/* {"seconds": of what was counted, "bytes": in it, "total_bytes": from start to end, "flows": [bytes a
+/* {"began", "ended": ns of clock_ns(), "seconds": of what was counted, "bytes": in it, "total_bytes": from start to end, "flows": [bytes a
  * flow], "busy", "waited": of the busiest thread, "failed": sentence or null}; senders over TCP add
  * "retransmits", "cwnd", "rtt", "rtt_min"; over UDP all add "datagrams" (counted) and "total_datagrams",
  * senders "offered" (datagrams), receivers "duplicates", "reordered", "late", "jitter", "overflows". */
@@ -338,6 +343,8 @@ static json_t *report(const struct stream_job *j, bool sends) {
 			flows, json_integer((json_int_t)atomic_load(&f->moved.bytes)));
 	}
 	json_object_set_new(v, "flows", flows);
+	set_count(v, "began", j->begin.at);
+	set_count(v, "ended", j->end.at);
 	set_count(v, "total_bytes", s.bytes);
 	set_count(v, "bytes",
 		j->spec.udp ? s.counted_bytes
@@ -385,11 +392,11 @@ static uint64_t step(void *arg, void (*say)(void *to, json_t *event), void *to) 
 	struct stream_job *j = arg;
 	uint64_t now = clock_ns(), next;
 
-	if (!j->counting && (now >= j->start + j->omit || j->end_asked))
+	if (!j->counting && (now >= j->due || j->end_asked))
 		begin_counting(j);
 	if (!j->counting)
-		return j->start + j->omit;
-	if (!j->over && (now >= j->begin.at + j->time || j->end_asked))
+		return j->due;
+	if (!j->over && (now >= j->due + j->time || j->end_asked))
 		end_counting(j, say, to);
 	if (j->over) {
 		if (j->drain_by != 0 && now > j->drain_by)
@@ -404,7 +411,7 @@ static uint64_t step(void *arg, void (*say)(void *to, json_t *event), void *to) 
 		say(to, interval_event(j, &r));
 		next = j->last.at + j->interval;
 	}
-	return next < j->begin.at + j->time ? next : j->begin.at + j->time;
+	return next < j->due + j->time ? next : j->due + j->time;
 }
 
 static void end(void *arg) {
