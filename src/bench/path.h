@@ -17,11 +17,17 @@
 
 struct err;
 
-enum { PATH_GUESTS_MAX = 64, PATH_PROCESSES_MAX = 8, PATH_FDS_MAX = 2 * PATH_GUESTS_MAX };
+enum {
+	PATH_GUESTS_MAX = 64,
+	PATH_NS_MAX = 80,
+	PATH_PROCESSES_MAX = 8,
+	PATH_FDS_MAX = 2 * PATH_GUESTS_MAX
+};
 
 /* What is there while a path is measured. */
 struct path_bed {
-	unsigned n; /* guests, or namespaces */
+	unsigned n; /* guests, or namespaces; of these PATH_NS_MAX */
+	unsigned queues; /* of the NIC in each namespace; 0: as it comes */
 	const char *accel; /* of QEMU: guest_accel() */
 	bool intx; /* guest_needs_intx(accel) */
 	unsigned npci; /* PCI functions for the guests, in their order, from --pci */
@@ -57,7 +63,7 @@ struct path {
 };
 
 extern const struct path path_veth, path_bridge, path_bridge_vhost, path_e1000, path_macvtap,
-	path_weir, path_weir_tap, path_ovs, path_af_xdp, path_vf, path_passthrough;
+	path_weir, path_weir_tap, path_weir_ns, path_ovs, path_af_xdp, path_vf, path_passthrough;
 
 /* Building blocks. Each returns 0 or -errno with a sentence. */
 
@@ -76,6 +82,9 @@ int path_ask(char *const *argv, char **said, struct err *e);
 int path_await(struct path_bed *b, const char *socket, struct err *e);
 /* The last line of the log of a role. Returns buf. */
 const char *path_last_words(const char *role, char *buf, size_t size);
+
+/* Gives eth0 of each namespace vm1, vm2, ... its address, and sets it up. */
+int path_ns_up(struct path_bed *b, struct err *e);
 
 /* "10.99.0.1/16" of guest 0; its MAC. Return buf. */
 const char *path_address(unsigned i, char *buf, size_t size);

@@ -208,6 +208,18 @@ int path_await(struct path_bed *b, const char *socket, struct err *e) {
 		path_last_words(role, said, sizeof(said)));
 }
 
+int path_ns_up(struct path_bed *b, struct err *e) {
+	char address[24];
+
+	for (unsigned i = 1; i <= b->n; i++)
+		if (path_ip(e,
+			    "netns exec vm%u ip addr add %s dev eth0\n"
+			    "netns exec vm%u ip link set eth0 up\n",
+			    i, path_address(i - 1, address, sizeof(address)), i) < 0)
+			return -EIO;
+	return 0;
+}
+
 const char *path_address(unsigned i, char *buf, size_t size) {
 	snprintf(buf, size, "10.99.%u.%u/16", (i + 1) / 256, (i + 1) % 256);
 	return buf;

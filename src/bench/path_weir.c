@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +12,8 @@
 #include "base/err.h"
 #include "bench/path.h"
 
-/* This weir as the switch: over vhost-user, and over TAPs that two redirecting filters join to those of
- * QEMU (docs/tap.md). */
+/* This weir as the switch: over vhost-user, over TAPs that two redirecting filters join to those of QEMU
+ * (docs/tap.md), and over TAPs in namespaces. */
 
 #define CONFIG "/run/weir.yaml"
 #define API    "/run/weir-api.sock"
@@ -29,16 +30,35 @@ static int tap_possible(struct path_bed *b, struct err *e) {
 	return path_has("ip", "iproute2", e);
 }
 
-/* Ports "vm1: {KIND: STEM1}" and so on. */
+/* As many workers as a port has queues, on the highest CPUs; a word of YAML, or nothing. */
+static void write_workers(FILE *f, unsigned queues) {
+	cpu_set_t may;
+
+	if (queues < 2 || sched_getaffinity(0, sizeof(may), &may) < 0)
+		return;
+	fputs("workers: [", f);
+	for (int cpu = CPU_SETSIZE - 1, n = 0; cpu >= 0 && n < (int)queues; cpu--)
+		if (CPU_ISSET(cpu, &may))
+			fprintf(f, "%s%d", n++ > 0 ? ", " : "", cpu);
+	fputs("]\n", f);
+}
+
+/* Ports "vm1: {KIND: STEM1}" and so on; stem NULL: TAPs in namespaces. */
 static int start(struct path_bed *b, const char *kind, const char *stem, struct err *e) {
 	char *argv[] = {"/proc/self/exe", "switch", "-c", CONFIG, NULL};
 	FILE *f = fopen(CONFIG, "we");
 
 	if (f == NULL)
 		return err_set(e, errno, "%s: %s", CONFIG, strerror(errno));
-	fprintf(f, "api: %s\nports:\n", API);
+	fprintf(f, "api: %s\n", API);
+	write_workers(f, b->queues);
+	fprintf(f, "ports:\n");
 	for (unsigned i = 1; i <= b->n; i++)
-		fprintf(f, "  vm%u: {%s: %s%u}\n", i, kind, stem, i);
+		if (stem != NULL)
+			fprintf(f, "  vm%u: {%s: %s%u}\n", i, kind, stem, i);
+		else
+			fprintf(f, "  vm%u: {tap: eth0, netns: vm%u, queues: %u}\n", i, i,
+				b->queues > 0 ? b->queues : 1);
 	if (fclose(f) != 0)
 		return err_set(e, errno, "%s: %s", CONFIG, strerror(errno));
 	if (path_spawn(b, "switch", argv, e) < 0)
@@ -109,7 +129,21 @@ static int tap_nic(struct path_bed *b, unsigned i, struct guest_spec *s, struct 
 	return 0;
 }
 
+static int ns_setup(struct path_bed *b, struct err *e) {
+	struct path_cycles none = {0};
+
+	for (unsigned i = 1; i <= b->n; i++)
+		if (path_ip(e, "netns add vm%u\n", i) < 0)
+			return -EIO;
+	// It listens before its TAPs are there, and answers when they are.
+	if (start(b, "tap", NULL, e) < 0 || cycles(b, &none, e) < 0)
+		return -EIO;
+	return path_ns_up(b, e);
+}
+
 const struct path path_weir = {
 	"weir", "weir over vhost-user", possible, vhost_setup, vhost_nic, cycles};
 const struct path path_weir_tap = {
 	"weir-tap", "weir over TAP, virtio-net in QEMU", tap_possible, tap_setup, tap_nic, cycles};
+const struct path path_weir_ns = {"weir-ns", "namespaces instead of VMs, weir over TAP",
+	tap_possible, ns_setup, NULL, cycles};

@@ -23,6 +23,7 @@ static const struct instrument *const instruments[] = {
 	&bench_rr,
 	&bench_frames,
 	&bench_rfc2544,
+	&bench_fair,
 	&bench_paths,
 	NULL,
 };
