@@ -5,6 +5,7 @@
 # `weir bench paths`: VMs made on the spot, on paths that are made and removed.
 # timeout: 180
 # cpus: 2
+# load: 1.5
 # shellcheck source=SCRIPTDIR/lib.sh
 . "$(dirname "$0")/lib.sh"
 export WEIR_VM_ACCEL=$vm_accel

@@ -5,6 +5,7 @@
 # guests rebooted; with weir listening and connecting, split and packed rings.
 # timeout: 240
 # cpus: 4
+# load: 1.5
 . "$(dirname "$0")/lib.sh"
 
 config <<YAML

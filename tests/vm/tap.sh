@@ -5,6 +5,7 @@
 # e1000, with offloads and tags, and after either program was killed.
 # timeout: 120
 # cpus: 3
+# load: 1
 . "$(dirname "$0")/lib.sh"
 
 endpoint host lab

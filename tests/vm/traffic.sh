@@ -5,6 +5,7 @@
 # talk to each other.
 # timeout: 300
 # cpus: 4
+# load: 1.5
 . "$(dirname "$0")/lib.sh"
 
 endpoint host lab
