@@ -69,13 +69,17 @@ rate_held() {
 }
 
 finds_what_was_spoiled() {
-	local d="if:t1 to if:t2" relay
-	"$TESTS/system/relay.py" t1 t2 "$T/did.json" >"$T/relay.out" &
-	relay=$!
-	until_ok 5 grep -q relaying "$T/relay.out"
-	frames if:t1 if:t2 --rate 4k --frames 3400 --time 10s --omit 0s --repeat 1 --wait 1s --quiet -j
-	kill -TERM "$relay"
-	wait "$relay"
+	local d="if:left/t1 to if:right/t2" path
+	"$TESTS/system/faulty_path.py" left t1 right t2 100 5 --twice 150 --swap 170 --report "$T/did.json" \
+		>"$T/path.out" &
+	path=$!
+	until_ok 5 grep -q ready "$T/path.out"
+	ip -n left link set t1 up txqueuelen 10000
+	ip -n right link set t2 up txqueuelen 10000
+	frames if:left/t1 if:right/t2 --rate 4k --size 600 --frames 3400 --time 10s --omit 0s --repeat 1 \
+		--wait 1s --quiet -j
+	kill -TERM "$path"
+	wait "$path"
 	cat "$T/did.json"
 	equal sent 3400 "$(figure 'frames sent' "$d")"
 	equal lost "$(jq .dropped "$T/did.json")" "$(figure 'frames lost' "$d")"
@@ -208,7 +212,7 @@ ip link set lo up
 veth
 it "frames sent and received over a veth are exactly those that the kernel counted" exact_over_veth
 it "a rate that the generator says it held is held to 0.1 %, by the kernel's counter" rate_held
-it "a relay's lost, doubled, swapped and delayed frames are found exactly" finds_what_was_spoiled
+it "lost, doubled, swapped and delayed frames are found exactly" finds_what_was_spoiled
 it "what a TAP endpoint sends arrives, and the TAP goes with it" over_a_tap
 it "interrupted, it keeps what was measured, marked incomplete, and leaves nothing behind" interrupted
 it "bad endpoints and sizes are refused in one sentence" refusals

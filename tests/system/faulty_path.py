@@ -1,23 +1,31 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026, the weir authors
-"""A path with known faults: faulty_path.py NS-A DEVICE-A NS-B DEVICE-B DROP DELAY-MS
+"""A path with known faults: faulty_path.py NS-A DEVICE-A NS-B DEVICE-B DROP DELAY-MS [OPTION...]
 
 Makes a TAP in each namespace and carries frames between them. Each frame arrives DELAY-MS later than
-it was sent, either way. From A to B every DROPth large frame (over 500 bytes) is dropped, 0: none.
-Prints `ready` when both devices are there, and ends with its parent's end or SIGTERM."""
+it was sent, either way. From A to B every DROPth large frame (over 500 bytes) is dropped, 0: none, and
+  --twice N, --swap N      every Nth large one is sent twice, or behind the next one;
+  --police RATE,BURST,DEBT large ones pay RATE tokens a second, of which BURST are saved, one each, those
+                           that are dropped for lack of them too: up to DEBT, which has to be earned
+                           before any passes again.
+Prints `ready` when both devices are there, and ends with its parent's end or SIGTERM; then it writes
+to the file of --report what it did: dropped, twice, swapped."""
 
+import argparse
 import ctypes
 import fcntl
 import heapq
+import json
 import os
 import select
+import signal
 import struct
 import sys
 import time
 
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 2, 0x1000
-CLONE_NEWNET, PR_SET_PDEATHSIG, SIGKILL = 0x40000000, 1, 9
+CLONE_NEWNET, PR_SET_PDEATHSIG = 0x40000000, 1
 LARGE = 500
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -31,29 +39,89 @@ def tap(netns, name):
     return fd
 
 
-def main():
-    ns_a, dev_a, ns_b, dev_b, drop, delay = sys.argv[1:]
-    drop, delay = int(drop), float(delay) / 1000
-    libc.prctl(PR_SET_PDEATHSIG, SIGKILL)
-    a, b = tap(ns_a, dev_a), tap(ns_b, dev_b)
-    print("ready", flush=True)
-    due, large, order = [], 0, 0
+class Police:
+    def __init__(self, rate, burst, debt):
+        self.rate, self.burst, self.debt = rate, burst, debt
+        self.tokens, self.at = burst, time.monotonic()
+
+    def passes(self):
+        now = time.monotonic()
+        self.tokens = min(self.burst, self.tokens + (now - self.at) * self.rate)
+        self.at = now
+        self.tokens = max(-self.debt, self.tokens - 1)
+        return self.tokens >= 0
+
+
+class Faults:
+    """What arrives, in order, of the large frames from A."""
+
+    def __init__(self, args):
+        self.args, self.number, self.held = args, 0, None
+        self.police = Police(*args.police) if args.police else None
+        self.did = {"dropped": 0, "twice": 0, "swapped": 0}
+
+    def apply(self, frame):
+        self.number += 1
+        nth = lambda n: n and self.number % n == 0
+        if nth(self.args.drop) or (self.police and not self.police.passes()):
+            self.did["dropped"] += 1
+            return []
+        if nth(self.args.swap) and self.held is None and not nth(self.args.twice):
+            self.held = frame
+            return []
+        out = [frame]
+        if nth(self.args.twice):
+            self.did["twice"] += 1
+            out.append(frame)
+        if self.held is not None:
+            self.did["swapped"] += 1
+            out.insert(1, self.held)
+            self.held = None
+        return out
+
+
+def carry(a, b, delay, faults):
+    due, order = [], 0
     while True:
         wait = max(0, due[0][0] - time.monotonic()) if due else None
         for fd in select.select([a, b], [], [], wait)[0]:
             frame = os.read(fd, 65536)
-            if fd == a and len(frame) > LARGE:
-                large += 1
-                if drop and large % drop == 0:
-                    continue
-            order += 1
-            heapq.heappush(due, (time.monotonic() + delay, order, b if fd == a else a, frame))
+            spoilt = faults.apply(frame) if fd == a and len(frame) > LARGE else [frame]
+            for one in spoilt:
+                order += 1
+                heapq.heappush(due, (time.monotonic() + delay, order, b if fd == a else a, one))
         while due and due[0][0] <= time.monotonic():
             _, _, fd, frame = heapq.heappop(due)
             try:
                 os.write(fd, frame)
             except OSError:
                 pass  # the device is down
+
+
+def main():
+    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    for name in "ns_a", "dev_a", "ns_b", "dev_b":
+        ask.add_argument(name)
+    ask.add_argument("drop", type=int)
+    ask.add_argument("delay", type=float)
+    ask.add_argument("--twice", type=int, default=0)
+    ask.add_argument("--swap", type=int, default=0)
+    ask.add_argument("--police", type=lambda text: [float(v) for v in text.split(",")])
+    ask.add_argument("--report")
+    args = ask.parse_args()
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    faults = Faults(args)
+
+    def end(*_):
+        if args.report:
+            with open(args.report, "w", encoding="utf-8") as f:
+                json.dump(faults.did, f)
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, end)
+    a, b = tap(args.ns_a, args.dev_a), tap(args.ns_b, args.dev_b)
+    print("ready", flush=True)
+    carry(a, b, args.delay / 1000, faults)
 
 
 main()
