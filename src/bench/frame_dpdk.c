@@ -374,18 +374,30 @@ static uint64_t device_missed(struct frame_port *p) {
 	return count_missed(d) - d->missed_before;
 }
 
+/* Those whose buffers have not come back: the ring of a guest is read by whoever is the switch. */
+static unsigned ring_waiting(struct frame_port *p) {
+	const struct device *d = p->own;
+	unsigned n = 0;
+
+	for (uint16_t i = 0; i < d->ntx; i++) {
+		rte_eth_tx_done_cleanup(d->port, i, 0);
+		n += rte_mempool_in_use_count(d->tx_pool[i]);
+	}
+	return n;
+}
+
 static int device_check(struct frame_port *p) {
 	return link_up(p->own) ? 0 : -ENOLINK;
 }
 
-#define DEVICE(prefix_, form_, open_)                                                          \
+#define DEVICE(prefix_, form_, open_, waiting_)                                                \
 	{                                                                                      \
 		.prefix = prefix_, .form = form_, .eal = true, .open = open_,                  \
 		.close = device_close, .lend = device_lend, .send = device_send,               \
 		.receive = device_receive, .release = device_release, .missed = device_missed, \
-		.check = device_check,                                                         \
+		.waiting = waiting_, .check = device_check,                                    \
 	}
 
 const struct frame_kind frame_vhost_user =
-	DEVICE("vhost-user", "vhost-user:PATH[,server]", vhost_user_open);
-const struct frame_kind frame_dpdk = DEVICE("dpdk", "dpdk:DEVICE", dpdk_open);
+	DEVICE("vhost-user", "vhost-user:PATH[,server]", vhost_user_open, ring_waiting);
+const struct frame_kind frame_dpdk = DEVICE("dpdk", "dpdk:DEVICE", dpdk_open, NULL);

@@ -58,6 +58,9 @@ struct frame_kind {
 	/* Frames that arrived since the port was opened and were lost because nobody took them in time,
 	 * as far as the driver can tell. */
 	uint64_t (*missed)(struct frame_port *p);
+	/* Frames sent that the other end has not taken yet, which are lost when the port is closed; by any
+	 * thread once all that send have ended. NULL: there are none, or the driver cannot tell. */
+	unsigned (*waiting)(struct frame_port *p);
 	/* Is it still there? 0, or a negative errno. Asked a few times a second, by any thread. */
 	int (*check)(struct frame_port *p);
 };

@@ -22,6 +22,7 @@ enum {
 	LOOK_MS = 20, /* how often the main thread looks after stop, ports and progress */
 	HEAD_START_US = 2000,
 	LEARN_SETTLE_US = 5000,
+	TAKEN_S = 2, /* at most, for a switch that has no CPU */
 	MAGIC = 0x7765, /* "we" */
 };
 static const double HELD_WITHIN = 0.001;
@@ -202,6 +203,19 @@ static int learn(struct trial *x) {
 	return 0;
 }
 
+/* What was sent counts as sent: it must not lie in a ring that goes away with its port. */
+static void wait_taken(struct trial *x) {
+	uint64_t end = tick_now() + (uint64_t)(tick_hz() * TAKEN_S);
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct frame_port *p = x->bed->port[i];
+
+		while (p->kind->waiting != NULL && p->kind->waiting(p) > 0 && tick_now() < end &&
+			p->kind->check(p) == 0)
+			usleep(1000);
+	}
+}
+
 static int send_all(struct trial *x) {
 	struct frame_run *r = &x->run;
 	double hz = tick_hz(), settle_s = (double)x->t->settle_ns / 1e9;
@@ -225,8 +239,10 @@ static int send_all(struct trial *x) {
 	atomic_store(&r->leave, true);
 	for (unsigned i = 0; i < n; i++)
 		pthread_join(x->sending[i], NULL);
-	if (rc == 0 && atomic_load(&r->error) == 0)
+	if (rc == 0 && atomic_load(&r->error) == 0) {
+		wait_taken(x);
 		attend(x, tick_now() + (uint64_t)(settle_s * hz), 0, false);
+	}
 	return rc;
 }
 

@@ -145,6 +145,27 @@ exact_through_testpmd() {
 	done
 }
 
+# What lies in the ring of a guest when its port goes is lost, and was not sent.
+waits_for_a_switch_that_has_no_cpu() {
+	local a=vhost-user:$T/1.sock b=vhost-user:$T/2.sock before pid
+	before=$(vm1_frames)
+	weir bench frames "$a" "$b" --rate 800 --time 1s --omit 0s --repeat 1 --wait 100ms --quiet -j \
+		>"$T/result.json" &
+	pid=$!
+	until_ok 5 more "vm1_frames" $((before + 20))
+	kill -STOP "$switch_pid"
+	sleep 1.5
+	kill -CONT "$switch_pid"
+	wait "$pid"
+	equal sent "$(vm1_frames)" $((before + $(figure 'frames sent' "$a to $b") +
+		$(figure 'learning frames sent' "$a")))
+	equal received "$(figure 'frames sent' "$a to $b")" "$(figure 'frames received' "$a to $b")"
+}
+
+vm1_frames() {
+	weir show ports -j | jq '.[] | select(.name == "vm1").rx.frames'
+}
+
 as_a_server() {
 	local a=vhost-user:$T/door.sock,server b=vhost-user:$T/2.sock pid
 	"$WEIR" bench frames "$a" "$b" --rate 5k --time 1s --omit 0s --repeat 1 --quiet -j >"$T/result.json" &
@@ -231,5 +252,6 @@ config <<-END
 END
 switch_start
 it "frames through the switch are exactly those that its ports counted" exact_through_the_switch
+it "frames that a switch without a CPU leaves in the ring are waited for" waits_for_a_switch_that_has_no_cpu
 it "sixty repeats later the generator still sends" repeats_last
 it "as a vhost-user server it waits for the switch, and removes its socket" as_a_server
