@@ -21,6 +21,7 @@ struct bench {
 	double until; /* --until 1% is 0.01: repeats go on until the interval is that narrow; 0: not asked */
 	unsigned repeat_max; /* then at most so many */
 	uint64_t time_ns, omit_ns; /* --time (10 s), --omit (1 s): warm-up that is not counted */
+	bool time_given; /* --time was */
 	bool quiet; /* no progress on stderr */
 };
 

@@ -28,10 +28,14 @@ struct frame_lane {
 	unsigned flows;
 	const struct frame_shape *shape;
 	double per_tick; /* frames; 0: as many as possible */
+	double then_per_tick; /* the same from the tick `then` on */
+	uint64_t then; /* since the beginning; UINT64_MAX: never */
 	uint64_t limit, backlog; /* frames at most; frames it may catch up with */
 	/* its thread's */
 	uint64_t passed; /* sent or given up */
 	uint64_t sent, refusals;
+	uint64_t sent_before,
+		gave_up; /* of `sent`, before `then`; tick of the last that it gave up */
 	uint32_t flow, place; /* of the next frame: which flow, where in the pattern */
 	uint64_t due; /* at the end */
 };
@@ -75,6 +79,12 @@ void *frame_receive_thread(void *arg);
 int frame_lane_init(struct frame_lane *l, const struct frame_trial *t, unsigned direction,
 	unsigned thread, unsigned threads);
 void frame_lane_fini(struct frame_lane *l);
+/* How many frames are due so many ticks after the beginning. */
+uint64_t frame_lane_due(const struct frame_lane *l, uint64_t ticks);
+/* Seconds from `then` until the last frame was due that was lost or given up, in all `ticks`; 0: none
+ * was. `in` is what arrived. */
+double frame_lane_lost_until(
+	const struct frame_lane *l, const struct frame_stream *in, uint64_t ticks);
 
 /* Sends, from the first queue of a port, one frame from each MAC of its side. How many; a negative
  * errno: the port is gone. Before its generator thread runs. */

@@ -168,7 +168,6 @@ int frame_options_parse(struct frame_options *o, int argc, char **argv, struct e
 		.rate = "max",
 		.wait_ns = 200 * 1000 * 1000,
 		.late_ns = 100 * 1000 * 1000,
-		.flows = 1,
 		.macs = 1,
 	};
 	opterr = 0;
@@ -184,6 +183,12 @@ int frame_options_parse(struct frame_options *o, int argc, char **argv, struct e
 	if (argc - optind != 2)
 		return err_set(
 			e, EINVAL, "frames go between two endpoints; %d were given", argc - optind);
+	if (o->flows == 0)
+		o->flows = o->macs;
+	if (o->flows < o->macs)
+		return err_set(e, EINVAL,
+			"--macs %u wants as many flows: each is from one MAC to one; --flows is %u",
+			o->macs, o->flows);
 	o->name[0] = argv[optind];
 	o->name[1] = argv[optind + 1];
 	return 0;

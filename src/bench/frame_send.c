@@ -30,6 +30,8 @@ int frame_lane_init(struct frame_lane *l, const struct frame_trial *t, unsigned 
 	if (l->flows == 0)
 		l->flows = 1;
 	l->per_tick = t->rate / threads / tick_hz();
+	l->then_per_tick = t->then_rate / threads / tick_hz();
+	l->then = t->then_ns > 0 ? (uint64_t)((double)t->time_ns / 1e9 * tick_hz()) : UINT64_MAX;
 	l->limit =
 		t->frames == 0 ? UINT64_MAX : t->frames / threads + (thread < t->frames % threads);
 	l->backlog = (uint64_t)(t->rate / threads / BACKLOG_PER_S);
@@ -81,10 +83,27 @@ static int send_some(struct frame_lane *l, unsigned n) {
 	return sent;
 }
 
-static uint64_t due_at(const struct frame_lane *l, uint64_t ticks) {
-	double due = ceil((double)ticks * l->per_tick);
+uint64_t frame_lane_due(const struct frame_lane *l, uint64_t ticks) {
+	uint64_t before = ticks < l->then ? ticks : l->then;
+	double due =
+		ceil((double)before * l->per_tick + (double)(ticks - before) * l->then_per_tick);
 
 	return due < (double)l->limit ? (uint64_t)due : l->limit;
+}
+
+/* A frame's number says when it was due: those after the change of rate are spread evenly. */
+double frame_lane_lost_until(
+	const struct frame_lane *l, const struct frame_stream *in, uint64_t ticks) {
+	uint64_t lost = frame_stream_last_lost(in, l->sent);
+	double until = 0, after = (double)(l->sent - l->sent_before);
+
+	if (ticks <= l->then)
+		return 0;
+	if (lost > l->sent_before)
+		until = (double)(ticks - l->then) * (double)(lost - l->sent_before) / after;
+	if (l->gave_up > l->then)
+		until = fmax(until, (double)(l->gave_up - l->then));
+	return until / tick_hz();
 }
 
 /* Sends what is due, one batch at most. 0 or a negative errno. */
@@ -93,8 +112,9 @@ static int turn(struct frame_lane *l, uint64_t ticks) {
 	int sent;
 
 	if (l->per_tick > 0) {
-		want = due_at(l, ticks) - l->passed;
+		want = frame_lane_due(l, ticks) - l->passed;
 		if (want > l->backlog) {
+			l->gave_up = ticks;
 			l->passed += want - l->backlog;
 			want = l->backlog;
 		}
@@ -109,6 +129,8 @@ static int turn(struct frame_lane *l, uint64_t ticks) {
 	if (sent < 0)
 		return sent;
 	l->sent += (unsigned)sent;
+	if (ticks < l->then)
+		l->sent_before = l->sent;
 	l->passed += (unsigned)sent;
 	l->refusals += (uint64_t)sent < want;
 	return 0;
@@ -144,8 +166,9 @@ static void generate(struct frame_sender *s, uint64_t begin, uint64_t end) {
 	now = tick_now();
 	s->ended = now < end ? now : end;
 	for (unsigned i = 0; i < s->lanes; i++)
-		s->lane[i].due = s->lane[i].per_tick > 0 ? due_at(&s->lane[i], s->ended - begin)
-							 : s->lane[i].sent;
+		s->lane[i].due = s->lane[i].per_tick > 0
+					 ? frame_lane_due(&s->lane[i], s->ended - begin)
+					 : s->lane[i].sent;
 }
 
 void *frame_send_thread(void *arg) {

@@ -34,14 +34,27 @@ void frame_stream_fini(struct frame_stream *s) {
 	s->window = s->expected = NULL;
 }
 
+/* One more than the number of the highest bit; word is not 0. */
+static unsigned last_bit(uint64_t word) {
+	return 64 - (unsigned)__builtin_clzll(word);
+}
+
 /* Makes room for the numbers up to `seq`: words that come into the window begin empty. */
 static void advance(struct frame_stream *s, uint64_t seq) {
 	uint64_t word = s->top == 0 ? 0 : (s->top - 1) / 64 + 1, last = seq / 64;
+	bool leap = last >= word + WORDS;
 
-	if (last >= word + WORDS)
+	if (leap)
 		word = last - WORDS + 1;
-	for (; word <= last; word++)
+	for (; word <= last; word++) {
+		uint64_t missing = ~s->window[word % WORDS];
+
+		if (word >= WORDS && missing != 0)
+			s->gone = (word - WORDS) * 64 + last_bit(missing);
 		s->window[word % WORDS] = 0;
+	}
+	if (leap)
+		s->gone = (last - WORDS + 1) * 64;
 	s->top = seq + 1;
 }
 
@@ -81,4 +94,18 @@ void frame_stream_take(struct frame_stream *s, uint32_t seq32, uint64_t ticks) {
 	if (ticks > s->late_ticks)
 		s->late++;
 	hist_add(&s->latency, (uint64_t)((double)ticks * s->ns_per_tick));
+}
+
+uint64_t frame_stream_last_lost(const struct frame_stream *s, uint64_t sent) {
+	uint64_t words = (s->top + 63) / 64, beyond = s->top % 64 != 0 ? ~0ull << s->top % 64 : 0;
+
+	if (sent > s->top)
+		return sent;
+	for (uint64_t w = words; w-- > 0 && w + WORDS >= words; beyond = 0) {
+		uint64_t missing = ~(s->window[w % WORDS] | beyond);
+
+		if (missing != 0)
+			return w * 64 + last_bit(missing);
+	}
+	return s->gone;
 }

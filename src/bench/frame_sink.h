@@ -28,6 +28,7 @@ struct frame_stream {
 	struct hist latency; /* of the received */
 
 	uint64_t top; /* one more than the highest so far */
+	uint64_t gone; /* one more than the last number that left the window without having come */
 	uint64_t *window; /* a bit each, FRAME_WINDOW of them */
 	uint64_t *expected; /* of each flow: one more than its highest */
 	unsigned flows; /* sequence number s belongs to flow s % flows */
@@ -40,5 +41,8 @@ void frame_stream_fini(struct frame_stream *s);
 
 /* A frame with this number (modulo 2^32), `ticks` after it was sent. */
 void frame_stream_take(struct frame_stream *s, uint32_t seq, uint64_t ticks);
+
+/* One more than the highest number below `sent` that did not come; 0: all came. */
+uint64_t frame_stream_last_lost(const struct frame_stream *s, uint64_t sent);
 
 #endif

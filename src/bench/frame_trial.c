@@ -225,7 +225,7 @@ static int send_all(struct trial *x) {
 		x, x->sending, x->senders, frame_send_thread, x->sender, sizeof(x->sender[0]), &n);
 
 	begin = tick_now() + (uint64_t)(hz * HEAD_START_US / 1e6);
-	end = begin + (uint64_t)((double)x->t->time_ns / 1e9 * hz);
+	end = begin + (uint64_t)((double)(x->t->time_ns + x->t->then_ns) / 1e9 * hz);
 	atomic_store(&r->end, rc == 0 ? end : begin);
 	atomic_store(&r->begin, begin);
 	if (rc == 0 && x->t->sending != NULL)
@@ -287,6 +287,7 @@ static void sum_direction(const struct trial *x, unsigned d, struct frame_count 
 		const struct frame_lane *l = &s->lane[d];
 		const struct frame_stream *in = &x->run.stream[l->stream];
 		double seconds = (double)(s->ended - x->run.begin) / tick_hz();
+		double until = frame_lane_lost_until(l, in, s->ended - x->run.begin);
 
 		c->offered += l->due;
 		c->sent += l->sent;
@@ -300,6 +301,8 @@ static void sum_direction(const struct trial *x, unsigned d, struct frame_count 
 		c->away_s += (double)s->away / tick_hz() / x->senders;
 		if ((double)s->away_max / tick_hz() > c->away_max_s)
 			c->away_max_s = (double)s->away_max / tick_hz();
+		if (until > c->lost_until_s)
+			c->lost_until_s = until;
 		if (seconds > c->seconds)
 			c->seconds = seconds;
 	}

@@ -36,6 +36,10 @@ struct frame_trial {
 	double rate; /* frames/s in each direction; 0: as fast as the port takes them */
 	uint64_t frames; /* so many in each direction, then it ends; 0: no limit */
 	uint64_t time_ns; /* at most so long */
+	/* Then, without a pause, at another rate (RFC 2544 section 26.5); then_ns 0: it ends. `rate` is not
+	 * 0 when there is such a second part. */
+	double then_rate;
+	uint64_t then_ns;
 	uint64_t settle_ns; /* after the last frame: waits for what is still on its way */
 	uint64_t late_ns; /* older frames count as late */
 	/* Called some times a second with the seconds left; NULL: nobody. */
@@ -57,6 +61,9 @@ enum frame_limit {
 struct frame_count {
 	uint64_t offered, sent, received, lost, duplicated, reordered, late, unknown;
 	double seconds; /* of sending */
+	/* With a second part: from its beginning until the last frame that was lost, or not sent, was
+	 * due. 0: none was after it; as exact as the generator held the rate. */
+	double lost_until_s;
 	enum frame_limit limit;
 	uint64_t refusals; /* times that the port took less than it was handed */
 	double away_s,

@@ -376,7 +376,7 @@ const struct instrument bench_frames = {
 		"                    max gives (max)\n"
 		"  --frames N        at most so many in each direction in one measurement\n"
 		"  --both            also from B to A\n"
-		"  --flows N         of UDP in IPv4, in each direction (1)\n"
+		"  --flows N         of UDP in IPv4, in each direction (as many as MACs)\n"
 		"  --macs N          at each end (1)\n"
 		"  --cpus 2,3        a generator on each of these CPUs (one, anywhere)\n"
 		"  --sink-cpus 1     a sink on each, one or two (one a direction, anywhere)\n"

@@ -9,7 +9,6 @@
 /* The procedures of RFC 2544 section 26 besides throughput and latency. */
 
 #define LOSS_STEP   0.1 /* of the greatest rate; section 26.3 allows no greater one */
-#define OVERLOAD    1.1 /* of throughput; section 26.5 */
 #define RELIEF      0.5 /* of the overload; section 26.5 */
 #define BURST_WIDTH 0.001
 #define FULL_RATE   0.999 /* of the greatest rate: a throughput there leaves nothing to buffer */
@@ -87,7 +86,7 @@ int search_burst(const struct preset *p, double max, double throughput, trial_fn
 
 int search_recovery(const struct preset *p, double max, double throughput, fall_fn *fn, void *arg,
 	double *seconds, struct err *e) {
-	double high = fmin(throughput * OVERLOAD, max);
+	double high = fmin(throughput * RECOVERY_OVERLOAD, max);
 
 	for (unsigned i = 0; i < p->recovery_times; i++) {
 		int ret = fn(arg, high, p->overload_s, high * RELIEF, p->relief_s, &seconds[i], e);

@@ -21,6 +21,7 @@ enum { REST_LOOK_US = 20000, TRIES = 3 /* of one trial, when it is spoiled here 
 #define RANGE_OF_RATES  1000.0 /* the least rate tried is this part of the greatest */
 #define FRAMES_AT_LEAST 10.0 /* in the shortest trial of a search */
 #define HELD_UP_S       0.002 /* longer gaps of the generator are bursts afterwards */
+#define STILL_LOSING    0.9 /* of the time after an overload: frames lost later were not its last */
 #define END_GRACE_NS    1000000 /* for the last frames, when the generator is a little behind */
 
 struct session {
@@ -35,6 +36,7 @@ struct session {
 	double rate; /* of the trial under way */
 	struct series lower, upper, delivered, bits;
 	double throughput; /* frames/s: the median of `lower` */
+	unsigned overloads; /* falls in which something was lost */
 	unsigned again,
 		kept; /* spoiled trials that were made again; those that count all the same */
 };
@@ -44,8 +46,8 @@ static json_t *labels(const struct session *s) {
 
 	snprintf(text, sizeof(text), "%s %s %s", s->o->frames.name[0],
 		s->o->frames.both ? "and" : "to", s->o->frames.name[1]);
-	return json_pack("{s:s, s:s, s:s}", "direction", text, "size", s->size, "preset",
-		s->o->preset->name);
+	return json_pack(
+		"{s:s, s:s, s:s}", "direction", text, "size", s->size, "preset", s->o->preset.name);
 }
 
 static void figure(
@@ -84,26 +86,17 @@ static bool spoiled(const struct frame_outcome *o) {
 	return false;
 }
 
+/* Fills the counts of `out`. */
 static int try_once(
-	struct session *s, double rate, double seconds, struct trial *out, struct err *e) {
-	const struct frame_trial t = {
-		.shape = &s->shape,
-		.rate = rate,
-		.frames = rate > 0 ? (uint64_t)fmax(1, round(rate * seconds)) : 0,
-		.time_ns = (uint64_t)(seconds * 1e9) + (rate > 0 ? END_GRACE_NS : 0),
-		.settle_ns = s->o->wait_ns,
-		.late_ns = s->o->frames.late_ns,
-		.progress = on_progress,
-		.arg = s,
-	};
-	int rc = rest(s->o->preset->rest_s, e);
+	struct session *s, const struct frame_trial *t, struct trial *out, struct err *e) {
+	int rc = rest(s->o->preset.rest_s, e);
 
-	s->rate = rate;
+	s->rate = t->rate;
 	if (rc == 0)
-		rc = frame_trial_run(s->bed, &t, s->outcome, e);
+		rc = frame_trial_run(s->bed, t, s->outcome, e);
 	if (rc < 0)
 		return rc;
-	*out = (struct trial){.rate = rate, .seconds = seconds};
+	out->offered = out->sent = out->received = 0;
 	for (unsigned d = 0; d < s->outcome->directions; d++) {
 		out->offered += s->outcome->direction[d].offered;
 		out->sent += s->outcome->direction[d].sent;
@@ -113,26 +106,44 @@ static int try_once(
 	return 0;
 }
 
-/* A trial of search.h. With frames in both directions the rate is that of each, and the counts are
- * those of both (RFC 9971, "Trial Load" and "Trial Forwarding Ratio"). One that was spoiled here is made
- * again; the last try counts, whatever it was. */
-static int trial(void *arg, double rate, double seconds, struct trial *out, struct hist *latency,
-	struct err *e) {
-	struct session *s = arg;
-	int rc;
-
+/* One that was spoiled here is made again; the last try counts, whatever it was. */
+static int try(struct session *s, struct frame_trial *t, struct trial *out, struct err *e) {
+	t->shape = &s->shape;
+	t->settle_ns = s->o->wait_ns;
+	t->late_ns = s->o->frames.late_ns;
+	t->progress = on_progress;
+	t->arg = s;
 	for (unsigned tries = 1;; tries++) {
-		rc = try_once(s, rate, seconds, out, e);
+		int rc = try_once(s, t, out, e);
+
 		if (rc < 0)
 			return rc;
-		if (rate == 0 || out->lost == 0 || !spoiled(s->outcome))
-			break;
+		if (t->rate == 0 || out->lost == 0 || !spoiled(s->outcome))
+			return 0;
 		if (tries == TRIES) {
 			s->kept++;
-			break;
+			return 0;
 		}
 		s->again++;
 	}
+}
+
+/* A trial of search.h. With frames in both directions the rate is that of each, and the counts are
+ * those of both (RFC 9971, "Trial Load" and "Trial Forwarding Ratio"). */
+static int trial(void *arg, double rate, double seconds, struct trial *out, struct hist *latency,
+	struct err *e) {
+	struct session *s = arg;
+	struct frame_trial t = {
+		.rate = rate,
+		.frames = rate > 0 ? (uint64_t)fmax(1, round(rate * seconds)) : 0,
+		.time_ns = (uint64_t)(seconds * 1e9) + (rate > 0 ? END_GRACE_NS : 0),
+	};
+	int rc;
+
+	*out = (struct trial){.rate = rate, .seconds = seconds};
+	rc = try(s, &t, out, e);
+	if (rc < 0)
+		return rc;
 	for (unsigned d = 0; latency != NULL && d < s->outcome->directions; d++)
 		hist_merge(latency, &s->outcome->direction[d].latency);
 	return 0;
@@ -181,9 +192,9 @@ static int find_max(struct session *s, struct err *e) {
 static int search_once(struct bench *b, unsigned i, void *arg, struct err *e) {
 	struct session *s = arg;
 	struct search x = {
-		.goal = s->o->preset->goal,
+		.goal = s->o->preset.goal,
 		.min = fmin(s->max, fmax(s->max / RANGE_OF_RATES,
-					    FRAMES_AT_LEAST / s->o->preset->goal.initial_s)),
+					    FRAMES_AT_LEAST / s->o->preset.goal.initial_s)),
 		.max = s->max,
 		.fn = trial,
 		.arg = s,
@@ -237,11 +248,11 @@ static int latency(struct session *s, struct err *e) {
 		return err_set(e, ENOMEM, "out of memory");
 	hist_reset(all);
 	s->doing = "latency";
-	for (unsigned i = 0; i < s->o->preset->latency_times && rc == 0; i++) {
+	for (unsigned i = 0; i < s->o->preset.latency_times && rc == 0; i++) {
 		double sum = all->sum, count = (double)all->count;
 		struct trial t;
 
-		rc = trial(s, s->throughput, s->o->preset->latency_s, &t, all, e);
+		rc = trial(s, s->throughput, s->o->preset.latency_s, &t, all, e);
 		if (rc == 0 && (double)all->count > count)
 			series_add(&mean, (all->sum - sum) / ((double)all->count - count) / 1e9);
 	}
@@ -258,7 +269,7 @@ static int loss(struct session *s, struct err *e) {
 	int rc;
 
 	s->doing = "frame loss rate";
-	rc = search_loss(s->o->preset, s->max, trial, s, t, &n, e);
+	rc = search_loss(&s->o->preset, s->max, trial, s, t, &n, e);
 	for (unsigned i = n; i-- > 0 && t[i].pass;)
 		none = t[i].rate;
 	for (unsigned i = 0; i < n; i++) {
@@ -276,7 +287,7 @@ static int burst(struct session *s, struct err *e) {
 	int rc;
 
 	s->doing = "back-to-back frames";
-	rc = search_burst(s->o->preset, s->max, s->throughput, trial, s, &found, e);
+	rc = search_burst(&s->o->preset, s->max, s->throughput, trial, s, &found, e);
 	if (rc == -EINVAL) {
 		result_warn(s->b->doc, "size %s: %s", s->size, e->text);
 		return 0;
@@ -288,10 +299,64 @@ static int burst(struct session *s, struct err *e) {
 			"size %s: the longest burst tried, %.3g s, lost nothing: the buffer is "
 			"greater "
 			"than what back-to-back frames found",
-			s->size, s->o->preset->burst_s);
+			s->size, s->o->preset.burst_s);
 	figure(s, "back-to-back frames", "", "more", found.frames);
 	figure(s, "buffer, corrected, in frames", "", "more", found.corrected_frames);
 	figure(s, "buffer, corrected, in time", "s", "more", found.corrected_s);
+	return 0;
+}
+
+/* A fall of search.h: of both directions, the one that recovered later. */
+static int fall(void *arg, double high, double high_s, double low, double low_s, double *last_loss,
+	struct err *e) {
+	struct session *s = arg;
+	struct frame_trial t = {
+		.rate = high,
+		.time_ns = (uint64_t)(high_s * 1e9),
+		.then_rate = low,
+		.then_ns = (uint64_t)(low_s * 1e9),
+	};
+	struct trial sum;
+	int rc = try(s, &t, &sum, e);
+
+	*last_loss = 0;
+	if (rc < 0)
+		return rc;
+	s->overloads += sum.lost > 0;
+	for (unsigned d = 0; d < s->outcome->directions; d++)
+		*last_loss = fmax(*last_loss, s->outcome->direction[d].lost_until_s);
+	if (*last_loss > low_s * STILL_LOSING)
+		*last_loss = low_s;
+	return 0;
+}
+
+static int recovery(struct session *s, struct err *e) {
+	const struct preset *p = &s->o->preset;
+	double seconds[RECOVERY_TIMES];
+	struct series found = {.n = 0};
+	unsigned never = 0;
+	int rc;
+
+	s->doing = "system recovery";
+	s->overloads = 0;
+	rc = search_recovery(p, s->max, s->throughput, fall, s, seconds, e);
+	if (rc < 0)
+		return rc;
+	for (unsigned i = 0; i < p->recovery_times; i++) {
+		series_add(&found, seconds[i]);
+		never += seconds[i] == p->relief_s;
+	}
+	if (s->overloads == 0)
+		result_warn(s->b->doc,
+			"size %s: %.6g frame/s for %.3g s lost nothing: there was no overload to "
+			"recover from",
+			s->size, fmin(s->max, s->throughput * RECOVERY_OVERLOAD), p->overload_s);
+	if (never > 0)
+		result_warn(s->b->doc,
+			"size %s: it still lost frames %.3g s after the overload, %u of %u times: "
+			"recovery takes that long or longer",
+			s->size, p->relief_s, never, p->recovery_times);
+	result_figure(s->b->doc, "recovery from overload", "s", "less", labels(s), &found);
 	return 0;
 }
 
@@ -304,6 +369,7 @@ static const struct {
 	{RFC2544_LATENCY, true, latency},
 	{RFC2544_LOSS, false, loss},
 	{RFC2544_BURST, true, burst},
+	{RFC2544_RECOVERY, true, recovery},
 };
 
 static int measure_size(struct session *s, struct err *e) {
@@ -349,7 +415,7 @@ static int measure(struct session *s, struct err *e) {
 static int run(struct bench *b, int argc, char **argv, struct err *e) {
 	struct rfc2544_options o;
 	struct session *s;
-	int rc = rfc2544_options_parse(&o, argc, argv, e);
+	int rc = rfc2544_options_parse(&o, argc, argv, b->time_given ? b->time_ns : 0, e);
 
 	if (rc < 0)
 		return rc;
@@ -382,18 +448,22 @@ const struct instrument bench_rfc2544 = {
 		"      latency       at that rate\n"
 		"      loss          at the greatest rate and steps of a tenth below\n"
 		"      burst         back-to-back frames, and the buffer they show (RFC 9004)\n"
+		"      recovery      from 110 % of it to the last frame lost at half of that\n"
 		"  --size SIZE,...   bytes without FCS, 60 to 9018, or imix (60); by the book:\n"
 		"                    60,124,252,508,1020,1276,1514\n"
 		"  --max-rate RATE   the greatest rate offered, frames/s in each direction "
 		"(20000,\n"
 		"                    50k, 1.5M), max, or 40% of what max gives (max)\n"
 		"  --both            also from B to A\n"
-		"  --flows N         of UDP in IPv4, in each direction (1)\n"
+		"  --flows N         of UDP in IPv4, in each direction (as many as MACs)\n"
 		"  --macs N          at each end (1)\n"
 		"  --cpus 2,3        a generator on each of these CPUs (one, anywhere)\n"
 		"  --sink-cpus 1     a sink on each, one or two (one a direction, anywhere)\n"
 		"  --wait 2s         after each trial, for what is still on its way (by preset)\n"
-		"\nWhat was not sent counts as lost. --repeat repeats the search for throughput.\n"
-		"Trials have the lengths of the preset; --time changes nothing here.\n",
+		"\nWhat was not sent counts as lost. --repeat repeats the search for throughput. "
+		"--time is\n"
+		"the length of the decisive trials, and of those of the other procedures but "
+		"burst,\n"
+		"instead of what the preset says.\n",
 	.run = run,
 };

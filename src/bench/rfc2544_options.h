@@ -6,27 +6,30 @@
 #include <stdint.h>
 
 #include "bench/frame_options.h"
+#include "bench/search.h"
 
 /* The command line of `weir bench rfc2544`. */
 
 struct err;
-struct preset;
 
 enum rfc2544_procedure {
 	RFC2544_THROUGHPUT = 1,
 	RFC2544_LATENCY = 2,
 	RFC2544_LOSS = 4,
 	RFC2544_BURST = 8,
+	RFC2544_RECOVERY = 16,
 };
 
 struct rfc2544_options {
 	struct frame_options frames; /* its rate is the greatest offered */
-	const struct preset *preset;
+	struct preset preset;
 	unsigned procedures; /* or'ed; throughput is always among them */
 	uint64_t wait_ns; /* as given, or the preset's */
 };
 
-/* Reads argv[1] and on; the texts stay argv's, which is changed. 0 or -EINVAL with a sentence. */
-int rfc2544_options_parse(struct rfc2544_options *o, int argc, char **argv, struct err *e);
+/* Reads argv[1] and on; the texts stay argv's, which is changed. time_ns: of --time, 0 when it is not
+ * given. 0 or -EINVAL with a sentence. */
+int rfc2544_options_parse(
+	struct rfc2544_options *o, int argc, char **argv, uint64_t time_ns, struct err *e);
 
 #endif

@@ -136,7 +136,9 @@ int search_burst(const struct preset *p, double max, double throughput, trial_fn
 	struct burst *out, struct err *e);
 
 /* RFC 2544 section 26.5: overload at 110 % of throughput (no more than `max`), then half of that.
- * `seconds`: one result a time, p->recovery_times of them. */
+ * `seconds`: one result a time, p->recovery_times of them, which is RECOVERY_TIMES at most. */
+enum { RECOVERY_TIMES = 3 };
+#define RECOVERY_OVERLOAD 1.1 /* of throughput */
 int search_recovery(const struct preset *p, double max, double throughput, fall_fn *fn, void *arg,
 	double *seconds, struct err *e);
 

@@ -128,6 +128,7 @@ static int take_common(int *argc, char **argv, struct bench *b, struct options *
 	b->repeat_max = REPEAT_MAX;
 	b->time_ns = 10 * SECOND;
 	b->omit_ns = SECOND;
+	b->time_given = v[TIME] != NULL;
 	o->dir = v[DIRECTORY];
 	if (read_number("repeat", v[REPEATS], &b->repeat, e) < 0 ||
 		read_percent("until", v[UNTIL], &b->until, e) < 0 ||

@@ -25,7 +25,7 @@ bed() {
 
 # rfc2544 ARGS...: into $T/result.json.
 rfc2544() {
-	weir bench rfc2544 if:left/v0 if:right/v0 --size $SIZE --quiet -j "$@" >"$T/result.json" ||
+	weir bench rfc2544 "$@" --size $SIZE --quiet -j >"$T/result.json" ||
 		{ cat "$T/result.json"; return 1; }
 }
 
@@ -40,13 +40,31 @@ between() { # WHAT LEAST VALUE MOST
 }
 
 finds_the_rate() { # by && throughout: in a list of alternatives the shell's -e is off
-	rfc2544 --max-rate 9k --repeat 1 --omit 100ms &&
+	rfc2544 if:left/v0 if:right/v0 --max-rate 9k --repeat 1 --omit 100ms &&
 		jq -c '[.seconds, .warnings]' "$T/result.json" &&
 		between throughput $((RATE * 99 / 100)) "$(figure throughput)" $((RATE * 101 / 100)) &&
 		between 'least rate that failed' "$(figure throughput)" "$(figure 'least rate that failed')" \
 			$((RATE * 1015 / 1000)) &&
 		jq -e '.searches[0].trials | (length >= 4) and any(.verdict == "pass") and
 			all(.loss == (.offered - .received) / .offered)' "$T/result.json"
+}
+
+# A policer that lets 2000 frames/s pass and makes up to 180 of those it dropped be paid before the next:
+# at half of the overload, 1100 frames/s, those take 180 / (2000 - 1100) s.
+finds_the_recovery() {
+	local path status=0
+	"$TESTS/system/faulty_path.py" left t1 right t2 0 0 --police 2000,100,180 >"$T/path.out" &
+	path=$!
+	until_ok 5 grep -q ready "$T/path.out" &&
+		ip -n left link set t1 up txqueuelen 10000 &&
+		ip -n right link set t2 up txqueuelen 10000 &&
+		rfc2544 if:left/t1 if:right/t2 --max-rate 2300 --repeat 1 --omit 0s --procedure recovery \
+			--time 1500ms --wait 150ms &&
+		jq -c '[.seconds, .warnings]' "$T/result.json" &&
+		between 'recovery, in parts of what it is,' 0.95 "$(jq -n "$(figure 'recovery from overload') *
+			(2000 - $(figure throughput) * 0.55) / 180")" 1.05 || status=1
+	kill "$path"
+	return $status
 }
 
 refusals() {
@@ -69,4 +87,6 @@ bed
 # and then does not do it each time, a search that is wrong is wrong each time. A sanitized build is too slow.
 [[ -n ${WEIR_SANITIZED-} ]] ||
 	it "throughput through a token bucket is found within 1 % of its rate" thrice finds_the_rate
+[[ -n ${WEIR_SANITIZED-} ]] ||
+	it "the time a path takes to recover from an overload is found within 5 %" thrice finds_the_recovery
 it "presets, procedures and rates that are none are refused in one sentence" refusals

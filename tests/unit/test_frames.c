@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,9 +12,11 @@
 #include <cmocka.h>
 
 #include "base/err.h"
+#include "bench/frame_bed.h"
 #include "bench/frame_options.h"
 #include "bench/frame_shape.h"
 #include "bench/frame_sink.h"
+#include "bench/tick.h"
 
 enum { LATE = 1000 };
 
@@ -109,6 +112,14 @@ static void check_against_plain(unsigned flows, const uint32_t *seq, unsigned n,
 	assert_int_equal(s->late, late);
 	assert_int_equal(s->latency.count, received);
 	assert_int_equal(s->unknown, 0);
+	for (uint32_t sent = numbers; sent > numbers - 1000; sent--) {
+		uint32_t last = sent;
+
+		while (last > 0 && seen[last - 1])
+			last--;
+		if (sent >= s->top)
+			assert_int_equal(frame_stream_last_lost(s, sent), last);
+	}
 	frame_stream_fini(s);
 	free(next);
 	free(seen);
@@ -151,6 +162,76 @@ static void long_gaps(void **state) {
 	free(s);
 }
 
+/* Frames of 0 to `sent`, but for those of from to to. */
+static uint64_t last_lost(uint64_t from, uint64_t to, uint64_t sent) {
+	struct frame_stream *s = malloc(sizeof(*s));
+	uint64_t lost;
+
+	assert_int_equal(frame_stream_init(s, 1, LATE, 1), 0);
+	for (uint64_t seq = 0; seq < sent; seq++)
+		if (seq < from || seq > to)
+			frame_stream_take(s, (uint32_t)seq, 1);
+	lost = frame_stream_last_lost(s, sent);
+	frame_stream_fini(s);
+	free(s);
+	return lost;
+}
+
+static void last_of_the_lost(void **state) {
+	const uint64_t w = FRAME_WINDOW;
+
+	assert_int_equal(last_lost(0, 0, 1), 1);
+	assert_int_equal(last_lost(5, 4, 1000), 0);
+	assert_int_equal(last_lost(63, 64, 1000), 65);
+	assert_int_equal(last_lost(900, 999, 1000), 1000);
+	assert_int_equal(last_lost(2 * w, 2 * w, 2 * w), 0);
+	assert_int_equal(last_lost(7, 12345, 2 * w + 12345 + 1), 12346); // long out of the window
+	assert_int_equal(last_lost(7, w + 70, w + 80), w + 71); // a leap over all of it
+	assert_int_equal(last_lost(7, 2 * w + 70, 3 * w + 70), 2 * w + 71);
+}
+
+/* What is due follows both rates to the frame, however often it is asked. */
+static void change_of_rate(void **state) {
+	const struct frame_shape s = {.size = {60}, .sizes = 1, .period = 1, .flows = 3, .macs = 1};
+	const struct frame_trial t = {.shape = &s,
+		.rate = 123457,
+		.time_ns = 700000000,
+		.then_rate = 61728.5,
+		.then_ns = 1300000000};
+	uint64_t half = (uint64_t)(tick_hz() * 0.7), end = (uint64_t)(tick_hz() * 2), due = 0;
+	struct frame_lane l = {.magic = 1};
+
+	assert_int_equal(frame_lane_init(&l, &t, 0, 1, 2), 0);
+	for (uint64_t at = 0; at < end; at += end / 10007) {
+		assert_true(frame_lane_due(&l, at) >= due);
+		due = frame_lane_due(&l, at);
+	}
+	assert_true(labs((long)frame_lane_due(&l, half / 2) - 21605) <= 1);
+	assert_true(labs((long)frame_lane_due(&l, half) - 43210) <= 1);
+	assert_true(labs((long)frame_lane_due(&l, end) - 43210 - 40124) <= 1);
+	frame_lane_fini(&l);
+}
+
+/* Half a second after the change of rate the last frame was lost, or later one was not sent at all. */
+static void lost_until(void **state) {
+	struct frame_lane l = {.then = (uint64_t)tick_hz(), .sent = 3000, .sent_before = 2000};
+	struct frame_stream *in = malloc(sizeof(*in));
+	uint64_t end = 2 * l.then;
+
+	assert_int_equal(frame_stream_init(in, 1, LATE, 1), 0);
+	for (uint32_t seq = 0; seq < 3000; seq++)
+		if (seq != 1999 && seq != 2499)
+			frame_stream_take(in, seq, 1);
+	assert_true(fabs(frame_lane_lost_until(&l, in, end) - 0.5) < 1e-6);
+	frame_stream_take(in, 2499, 1);
+	assert_true(frame_lane_lost_until(&l, in, end) == 0);
+	l.gave_up = l.then + l.then / 4;
+	assert_true(fabs(frame_lane_lost_until(&l, in, end) - 0.25) < 1e-6);
+	assert_true(frame_lane_lost_until(&l, in, l.then) == 0); // ended before
+	frame_stream_fini(in);
+	free(in);
+}
+
 static void wrap(void **state) {
 	struct frame_stream *s = malloc(sizeof(*s));
 	uint64_t n = 0;
@@ -167,18 +248,18 @@ static void wrap(void **state) {
 
 static void options(void **state) {
 	static const char *const bad[] = {"--rate=-1", "--rate=0", "--rate=101%", "--rate=5x",
-		"--size=59", "--size=9019", "--size=60,", "--flows=0", "--macs=65537", "--cpus=x",
-		"--cpus=99999", "--wait=5", "--nonsense", "third"};
+		"--size=59", "--size=9019", "--size=60,", "--flows=0", "--flows=3", "--macs=65537",
+		"--cpus=x", "--cpus=99999", "--wait=5", "--nonsense", "third"};
 	char *good[] = {
 		"frames", "--rate", "1.5M", "if:a", "--size=60,imix,9018", "if:b", "--both", NULL};
 	struct frame_options o;
 	struct err e;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		char text[32], *argv[] = {"frames", "if:a", "if:b", text, NULL};
+		char text[32], *argv[] = {"frames", "if:a", "if:b", "--macs=4", text, NULL};
 
 		snprintf(text, sizeof(text), "%s", bad[i]);
-		assert_int_equal(frame_options_parse(&o, 4, argv, &e), -22);
+		assert_int_equal(frame_options_parse(&o, 5, argv, &e), -22);
 	}
 	for (int i = 0; good[i] != NULL; i++)
 		good[i] = strdup(good[i]);
@@ -197,6 +278,9 @@ int main(void) {
 		{"imix is seven frames of 60, four of 566 and one of 1514 bytes", imix},
 		{"loss, copies, order and age are counted as the plain way counts them", counting},
 		{"a gap longer than the window loses no count", long_gaps},
+		{"the last of the lost frames is known, however long ago it was", last_of_the_lost},
+		{"a change of rate comes at its time, and both rates are exact", change_of_rate},
+		{"after a change of rate the time of the last lost frame is known", lost_until},
 		{"sequence numbers go on past 2^32", wrap},
 		{"options that mean nothing are refused", options},
 	};
