@@ -21,6 +21,7 @@ enum {
 	FILES_MS = 2000, /* until descriptors of who left are closed */
 	SHUT_MS = 4000, /* half a message is given 2 s */
 	ATTACH_MS = 4000,
+	PASS_MS = 5000, /* long: that a frame comes is asked, not when */
 };
 
 const struct bed_mac mac_bad = {{2, 0, 0, 0xba, 0xd0, 0}}, mac_mate = {{2, 0, 0, 0xba, 0xd0, 1}};
@@ -150,7 +151,7 @@ int bed_start(const char *networks, const char *ports) {
 		bed.files = process_files(bed.pid);
 		close_honest(&bed.honest);
 	}
-	return neighbours_start(&bed.one, &bed.two);
+	return neighbours_start(&bed.one, &bed.two, bed.pid);
 }
 
 void bed_kill_switch(void) {
@@ -280,7 +281,7 @@ bool bed_passes(struct front *f) {
 
 	bed_mate_gets(UINT32_MAX, 0); /* what is left from before */
 	front_udp_frame(frame, FRAME, mac_mate.octet, mac_bad.octet);
-	return front_send(f, 0, frame, FRAME, NULL) == 0 && bed_mate_gets(1, 1000) == 1;
+	return front_send(f, 0, frame, FRAME, NULL) == 0 && bed_mate_gets(1, PASS_MS) == 1;
 }
 
 void bed_attach(struct front *f, const char *port, struct front_options o) {

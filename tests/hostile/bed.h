@@ -80,7 +80,7 @@ void bed_kill_switch(void);
 void bed_restart_switch(void);
 /* Fails the test when a neighbour lost a frame or stands still, or the switch is gone. */
 void bed_hold(void);
-/* Sends a frame of 64 bytes and tells whether it arrived at the mate within a second or so. */
+/* Sends a frame of 64 bytes and tells whether it arrived at the mate within some seconds. */
 bool bed_passes(struct front *f);
 /* How many frames `weir show drops` has for a port and a reason; NULL: for all reasons. */
 uint64_t bed_drops(const char *port, const char *reason);

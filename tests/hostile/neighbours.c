@@ -6,8 +6,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bed.h"
+#include "fair_clock.h"
 
 enum {
 	FRAME = 64,
@@ -33,6 +35,7 @@ struct stream {
 static struct stream stream[2];
 static pthread_t thread;
 static atomic_bool stop;
+static struct fair_clock fair; /* a machine that is busy with others lets nobody stand still */
 
 static void stream_receive(struct stream *s) {
 	uint8_t in[FRAME];
@@ -50,7 +53,7 @@ static void stream_receive(struct stream *s) {
 		atomic_fetch_add(&s->lost, number - expected); /* doubled ones are a huge number */
 		expected = number + 1;
 		atomic_store(&s->got, expected);
-		s->last_ms = bed_now_ms();
+		s->last_ms = fair_ms(&fair);
 	}
 }
 
@@ -65,14 +68,14 @@ static void stream_turn(struct stream *s) {
 	}
 	front_flush(s->from, 0);
 	stream_receive(s);
-	still = bed_now_ms() - s->last_ms;
+	still = fair_ms(&fair) - s->last_ms;
 	if (still > atomic_load(&s->still_ms))
 		atomic_store(&s->still_ms, (unsigned)still);
 }
 
 static void *run(void *arg) {
 	for (unsigned i = 0; i < 2; i++)
-		stream[i].last_ms = bed_now_ms();
+		stream[i].last_ms = fair_ms(&fair);
 	while (!atomic_load(&stop)) {
 		stream_turn(&stream[0]);
 		stream_turn(&stream[1]);
@@ -85,9 +88,9 @@ void neighbours_hold(void) {
 	for (unsigned i = 0; i < 2; i++) {
 		struct stream *s = &stream[i];
 		uint32_t begin = atomic_load(&s->got);
-		uint64_t end = bed_now_ms() + STILL_MS * bed_patience();
+		uint64_t end = fair_ms(&fair) + STILL_MS * bed_patience();
 
-		while (atomic_load(&s->got) - begin < 2 * UNDER_WAY_MAX && bed_now_ms() < end)
+		while (atomic_load(&s->got) - begin < 2 * UNDER_WAY_MAX && fair_ms(&fair) < end)
 			bed_rest_us(1000);
 		if (atomic_load(&s->got) - begin < 2 * UNDER_WAY_MAX)
 			fail_msg("neighbour %u stands still", i);
@@ -99,7 +102,14 @@ void neighbours_hold(void) {
 	}
 }
 
-int neighbours_start(struct front *one, struct front *two) {
+int neighbours_start(struct front *one, struct front *two, pid_t weir) {
+	int err;
+
+	atomic_store(&fair.process[0], getpid());
+	atomic_store(&fair.process[1], weir);
+	err = fair_start(&fair);
+	if (err != 0)
+		return -err;
 	stream[0] = (struct stream){.from = one, .to = two};
 	stream[1] = (struct stream){.from = two, .to = one};
 	front_udp_frame(stream[0].frame, FRAME, mac_two.octet, mac_one.octet);
@@ -112,4 +122,5 @@ void neighbours_stop(void) {
 	if (thread != 0)
 		pthread_join(thread, NULL);
 	thread = 0;
+	fair_stop(&fair);
 }
