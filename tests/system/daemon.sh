@@ -3,7 +3,7 @@
 # Copyright (c) 2026, the weir authors
 # Starting, reloading, idling, ending: what a service manager and an operator see.
 # timeout: 90
-# alone: yes
+# alone: measured
 . "$(dirname "$0")/lib.sh"
 
 endpoint a b

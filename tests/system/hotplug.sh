@@ -4,7 +4,6 @@
 # Ports come and go and change under load; the others lose nothing.
 # timeout: 90
 # cpus: 2
-# alone: yes
 . "$(dirname "$0")/lib.sh"
 
 endpoint a b c

@@ -4,7 +4,6 @@
 # A port whose interface or namespace is taken away comes back by itself; the others lose nothing.
 # timeout: 90
 # cpus: 2
-# alone: yes
 . "$(dirname "$0")/lib.sh"
 
 endpoint a b c d
