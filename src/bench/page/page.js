@@ -149,6 +149,28 @@ function figuresTable(figures) {
 	], figures);
 }
 
+/* Figures that differ in how many endpoints there were are lines over that number; `rest` gets what is left
+ * for bars. How many flows there were in all goes with it. */
+function over(all, rest) {
+	const key = 'endpoints';
+	const others = f => JSON.stringify(Object.entries(f.labels).filter(([k]) => k !== key && k !== 'flows').sort());
+	const plots = [];
+	for (const g of groups(all, f => f.name + '\n' + f.unit)) {
+		const counted = g.filter(f => Number(f.labels[key]) > 0);
+		if (new Set(counted.map(f => f.labels[key])).size < 2) {
+			rest.push(...g);
+			continue;
+		}
+		rest.push(...g.filter(f => !counted.includes(f)));
+		const lines = groups(counted, others).map(l =>
+			l.sort((a, b) => Number(a.labels[key]) - Number(b.labels[key])));
+		const {texts, common} = tell(lines.map(l => ({labels: Object.fromEntries(JSON.parse(others(l[0])))})));
+		plots.push(figure('over', g[0].name, joined(common, 'median', BETTER[g[0].better]), 260,
+			() => overPlot(lines, texts, key)));
+	}
+	return plots;
+}
+
 /* Figures of one unit stand in one plot, unless they are many or too different in size. */
 function plotted(figures) {
 	const parts = [];
@@ -172,7 +194,9 @@ function figures(doc) {
 	if (all.length <= TILES_MAX)
 		page.append(tiles(all));
 	page.append(el('section', {className: 'card', id: 'figures', style: 'margin-top: 16px'}, figuresTable(all)));
-	page.append(el('section', {className: 'grid'}, ...plotted(all.filter(f => isNumber(f.median))).map(g => {
+	const rest = [];
+	const lines = over(all.filter(f => isNumber(f.median)), rest);
+	page.append(el('section', {className: 'grid'}, ...lines, ...plotted(rest).map(g => {
 		const {texts, common} = tell(g);
 		const names = [...new Set(g.map(f => f.name))];
 		const better = new Set(g.map(f => f.better));
@@ -208,9 +232,16 @@ function endpoints(doc) {
 	const all = list(doc.endpoints);
 	if (all.length === 0)
 		return;
-	page.append(el('h2', {}, 'Endpoints beside each other'), el('section', {className: 'grid'}, ...all.map(e =>
-		figure('endpoints', joined(e.name, labelText(e)), 'skew ' + percent(e.skew) + ', variation ' +
-			percent(e.cv) + ', Jain ' + (isNumber(e.jain) ? e.jain.toFixed(4) : '–'), 220, () => endpointsPlot(e)))));
+	const but = e => ({...e, labels: Object.fromEntries(Object.entries(e.labels || {}).filter(([k]) => k !== 'repeat'))});
+	const shared = all.filter(e => Object.keys(e.values || {}).length > 1); // one alone has none beside it
+	page.append(el('h2', {}, 'Endpoints beside each other'), el('section', {className: 'grid'},
+		...groups(shared, e => JSON.stringify([e.name, but(e).labels])).map(g => {
+			const of = key => median(g.map(e => e[key]).filter(isNumber));
+			return figure('endpoints', joined(g[0].name, labelText(g.length > 1 ? but(g[0]) : g[0])),
+				joined('skew ' + percent(of('skew')) + ', variation ' + percent(of('cv')) + ', Jain ' +
+				(isNumber(of('jain')) ? of('jain').toFixed(4) : '–'), g.length > 1 && 'medians of ' + times(g.length)),
+				220, () => endpointsPlot(g));
+		})));
 	page.append(el('p', {className: 'soft'}, 'Skew is the greatest less the least, over the mean (dashed). ' +
 		"Jain's index is 1 when all are equal, and 0.9992 with a spread of 10 %: never read it alone."));
 	if (all.length > 1)

@@ -149,6 +149,40 @@ function figureTip(f, dataset) {
 
 const times = n => n === 1 ? 'one repeat' : n + ' repeats';
 
+/* Medians over a label that counts something, a line for each set of the other labels, least and greatest
+ * repeat in the tip. */
+function overPlot(lines, texts, key) {
+	const all = lines.flat();
+	const counts = [...new Set(all.map(f => Number(f.labels[key])))].sort((a, b) => a - b);
+	return {
+		type: 'line',
+		data: {datasets: lines.map((line, i) => ({
+			label: texts[i], data: line.map(f => ({x: Number(f.labels[key]), y: f.median})),
+			borderColor: colour(i), backgroundColor: colour(i), borderWidth: 1.8, pointRadius: 3,
+		}))},
+		options: {
+			interaction: {mode: 'nearest', axis: 'x', intersect: false},
+			scales: {
+				x: {
+					type: 'logarithmic', min: counts[0], max: counts[counts.length - 1],
+					title: {display: true, text: key},
+					afterBuildTicks: axis => { axis.ticks = counts.map(value => ({value})); },
+					ticks: {callback: String, autoSkip: false},
+				},
+				y: valueAxis(maximum(all.map(f => f.median)), all[0].unit),
+			},
+			plugins: {
+				legend: {display: lines.length > 1 && lines.length <= LINES_WITH_LEGEND},
+				tooltip: {callbacks: {
+					title: at => at[0].parsed.x + ' ' + key,
+					label: at => at.dataset.label + ': ' +
+						human(at.parsed.y, all[0].unit) + ', ' + figureTip(lines[at.datasetIndex][at.dataIndex], 1),
+				}},
+			},
+		},
+	};
+}
+
 /* A series over time a line. */
 function intervalsPlot(series, texts) {
 	const points = series.map(s => list(s.times).map((x, i) => ({x, y: list(s.values)[i]})));
@@ -247,34 +281,47 @@ function logTick(v) {
 	return [1, 2, 5].includes(first) ? nanoseconds(v) : '';
 }
 
-/* A bar an endpoint, and their mean. */
-function endpointsPlot(entry) {
+function median(values) {
+	const v = [...values].sort((a, b) => a - b), half = v.length >> 1;
+	return v.length % 2 > 0 ? v[half] : (v[half - 1] + v[half]) / 2;
+}
+
+/* A bar an endpoint, and their mean; of several repeats the median, and from least to greatest as a thin
+ * bar over it. */
+function endpointsPlot(repeats) {
+	const entry = repeats[0];
 	const names = Object.keys(entry.values || {});
-	const values = names.map(n => entry.values[n]);
-	const mean = values.reduce((a, b) => a + b, 0) / values.length;
+	const each = names.map(n => repeats.map(r => (r.values || {})[n]).filter(isNumber));
+	const values = each.map(v => v.length > 0 ? median(v) : null);
+	const known = values.filter(isNumber);
+	const mean = known.reduce((a, b) => a + b, 0) / known.length;
+	const datasets = [{
+		label: 'endpoint', data: values, backgroundColor: colour(0), borderRadius: 2,
+		maxBarThickness: 46, order: 1, grouped: false,
+	}, {
+		type: 'line', label: 'mean', data: values.map(() => mean), borderColor: css('--c2'),
+		backgroundColor: css('--c2'), borderDash: [5, 4], borderWidth: 1.5, pointRadius: 0, order: 0,
+	}];
+	if (repeats.length > 1)
+		datasets.push({
+			label: 'least to greatest', data: each.map(v => [Math.min(...v), Math.max(...v)]), order: 0,
+			backgroundColor: css('--ink'), barThickness: 3, minBarLength: 2, grouped: false,
+		});
 	return {
 		type: 'bar',
-		data: {
-			labels: names.map(n => n.length > 20 ? n.slice(0, 19) + '…' : n),
-			datasets: [{
-				label: 'endpoint', data: values, backgroundColor: colour(0), borderRadius: 2,
-				maxBarThickness: 46, order: 1,
-			}, {
-				type: 'line', label: 'mean', data: values.map(() => mean), borderColor: css('--c2'),
-				backgroundColor: css('--c2'), borderDash: [5, 4], borderWidth: 1.5, pointRadius: 0, order: 0,
-			}],
-		},
+		data: {labels: names.map(n => n.length > 20 ? n.slice(0, 19) + '…' : n), datasets},
 		options: {
 			interaction: {mode: 'index', intersect: false},
 			scales: {
 				x: {grid: {display: false}},
-				y: valueAxis(maximum(values), entry.unit),
+				y: valueAxis(maximum(each.flat()), entry.unit),
 			},
 			plugins: {
 				legend: {display: false},
 				tooltip: {callbacks: {
 					title: at => names[at[0].dataIndex],
-					label: at => at.dataset.label + ' ' + human(at.parsed.y, entry.unit),
+					label: at => at.dataset.label + ' ' + (Array.isArray(at.raw)
+						? at.raw.map(x => human(x, entry.unit)).join(' to ') : human(at.parsed.y, entry.unit)),
 				}},
 			},
 		},
