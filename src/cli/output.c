@@ -72,6 +72,8 @@ char *output_unit(double v, const char *unit, char *buf, size_t size) {
 		snprintf(buf, size, "%s", output_bytes(v, num));
 	else if (strcmp(unit, "s") == 0)
 		snprintf(buf, size, "%s", output_seconds(v, num));
+	else if (unit[0] == '\0' && v > -1 && v < 1)
+		snprintf(buf, size, "%.4g", v); // a ratio: 0.9992 is not 1
 	else
 		// "1/s" is said as "/s": 12.3k/s.
 		snprintf(buf, size, "%s%s", output_count(v, num),
