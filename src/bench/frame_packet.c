@@ -118,7 +118,7 @@ static int open_ring(struct packet *k, int ifindex, unsigned frame_max, struct e
 	return 0;
 }
 
-static int check_interface(const char *name, unsigned frame_max, struct err *e) {
+int frame_check_interface(const char *name, unsigned frame_max, struct err *e) {
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), rc = 0;
 	struct ifreq ifr = {0};
 
@@ -139,7 +139,7 @@ static int check_interface(const char *name, unsigned frame_max, struct err *e) 
 
 static int open_inside(
 	struct packet *k, const struct frame_port_want *w, const char *name, struct err *e) {
-	int rc = check_interface(name, w->frame_max, e), ifindex = (int)if_nametoindex(name);
+	int rc = frame_check_interface(name, w->frame_max, e), ifindex = (int)if_nametoindex(name);
 
 	if (rc < 0)
 		return rc;

@@ -13,6 +13,7 @@ static const struct frame_kind *const kinds[] = {
 	&frame_packet,
 	&frame_tap,
 	&frame_vhost_user,
+	&frame_xdp,
 	&frame_dpdk,
 };
 enum { NKINDS = sizeof(kinds) / sizeof(kinds[0]) };

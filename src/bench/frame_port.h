@@ -10,7 +10,8 @@
  *
  *   if:NAME, if:NS/NAME      an interface that is there, by AF_PACKET (frame_packet.c)
  *   tap:NAME, tap:NS/NAME    the user side of a TAP, made when it is not there (frame_tap.c)
- *   vhost-user:PATH[,server] as a guest: virtio-user (frame_dpdk.c, as the two below)
+ *   xdp:NAME, xdp:NS/NAME    an interface that is there, by AF_XDP (frame_xdp.c)
+ *   vhost-user:PATH[,server] as a guest: virtio-user (frame_dpdk.c, as the one below)
  *   dpdk:ARGS                any device of the DPDK drivers linked in: net_ring0, 0000:01:00.0
  *
  * A port is opened and closed by one thread; each of its send queues then belongs to one thread, and
@@ -72,7 +73,7 @@ struct frame_port {
 	void *own; /* the kind's */
 };
 
-extern const struct frame_kind frame_packet, frame_tap, frame_vhost_user, frame_dpdk;
+extern const struct frame_kind frame_packet, frame_tap, frame_vhost_user, frame_xdp, frame_dpdk;
 
 /* The kind of a name; NULL with a sentence. */
 const struct frame_kind *frame_kind_of(const char *name, struct err *e);
@@ -97,5 +98,9 @@ const char *frame_eal_memory(void);
 
 /* "NS/NAME" or "NAME": the part before the last slash (NULL: none; the caller frees) and the name. */
 int frame_split_ns(const char *rest, char **ns, const char **name, struct err *e);
+
+/* Is there such an interface, is it up, and are its frames long enough? 0 or a negative errno with a
+ * sentence. */
+int frame_check_interface(const char *name, unsigned frame_max, struct err *e);
 
 #endif

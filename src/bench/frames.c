@@ -366,6 +366,7 @@ const struct instrument bench_frames = {
 		"  vhost-user:PATH[,server]  a guest of a switch, by virtio-user; server: the "
 		"switch\n"
 		"                            comes to us, and is waited for\n"
+		"  xdp:[NS/]NAME             an interface, by AF_XDP\n"
 		"  dpdk:DEVICE               a device of DPDK, as for its --vdev or -a\n"
 		"\n"
 		"  --size SIZE,...   bytes without FCS, 60 to 9018, or imix: 60, 566 and 1514 as 7 "

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026, the weir authors
 # What `weir bench frames` counts, against the counters of the kernel and of the switch.
-# timeout: 60
+# timeout: 120
 # cpus: 3
 . "$(dirname "$0")/lib.sh"
 
@@ -29,34 +29,63 @@ equal() { # WHAT A B
 }
 
 veth() {
+	local two="numtxqueues 2 numrxqueues 2"
 	endpoint left right
-	ip -n left link add name va type veth peer name vb netns right
+	# shellcheck disable=SC2086
+	ip -n left link add name va $two type veth peer name vb $two netns right
 	ip -n left link set va up
 	ip -n right link set vb up
 	until_ok 5 eval 'ip -n left link show va | has "state UP"'
 }
 
+# exact_over_veth KIND OPTION...
 exact_over_veth() {
-	local a=if:left/va b=if:right/vb tx rx
+	local a=$1:left/va b=$1:right/vb tx rx was=() pair
+	for pair in "left va" "right vb"; do
+		# shellcheck disable=SC2086
+		was+=("$(counter $pair tx)" "$(counter $pair rx)")
+	done
 	# shellcheck disable=SC2086
-	frames "$a" "$b" --rate 20k --both --size imix --flows 7 --macs 3 $SECOND
-	for pair in "left va $a $b" "right vb $b $a"; do
+	frames "$a" "$b" --rate 20k --both "${@:2}" $SECOND
+	for pair in "0 left va $a $b" "2 right vb $b $a"; do
 		# shellcheck disable=SC2086
 		set -- $pair
-		tx=$(($(figure 'frames sent' "$3 to $4") + $(figure 'learning frames sent' "$3")))
-		rx=$(figure 'frames arrived' "$3")
-		equal "sent from $3" "$tx" "$(counter "$1" "$2" tx)"
-		equal "received at $3" "$rx" "$(counter "$1" "$2" rx)"
-		equal "all told apart at $3" "$rx" $(($(figure 'frames received' "$4 to $3") +
-			$(figure 'learning frames received' "$3") + $(figure 'foreign frames' "$3")))
+		tx=$(($(figure 'frames sent' "$4 to $5") + $(figure 'learning frames sent' "$4")))
+		rx=$(($(figure 'frames arrived' "$4") + $(figure 'frames missed by the sink' "$4")))
+		equal "sent from $4" "$tx" $(($(counter "$2" "$3" tx) - was[$1]))
+		equal "received at $4" "$rx" $(($(counter "$2" "$3" rx) - was[$1 + 1]))
+		equal "all told apart at $4" "$(figure 'frames arrived' "$4")" $(($(figure 'frames received' \
+			"$5 to $4") + $(figure 'learning frames received' "$4") + $(figure 'foreign frames' "$4")))
+		equal "lost after $4" "$(figure 'frames lost' "$4 to $5")" \
+			"$(figure 'frames missed by the sink' "$5")"
+		equal "doubled or swapped after $4" "0 0" \
+			"$(figure 'frames duplicated' "$4 to $5") $(figure 'frames reordered' "$4 to $5")"
 	done
 }
 
+over_xdp() {
+	exact_over_veth xdp --size imix --flows 7 --macs 3
+	not eval "ip -n left link show va | has -e PROMISC -e xdp"
+	refused weir bench frames xdp:left/va if:right/vb --size 1515 | says 'MTU of 1500'
+}
+
+# Of each generator, in each direction: frames of its own flows, numbered by itself.
+over_several_cpus() {
+	exact_over_veth if --size 60 --flows 5 --cpus "$(two_cpus)"
+	jq -c .warnings "$T/result.json"
+	exact_over_veth xdp --size 60 --flows 5 --cpus "$(two_cpus)"
+}
+
+two_cpus() {
+	taskset -pc $$ | sed 's/.*: //' | tr , '\n' | awk -F- '{ for (i = $1; i <= ($2 == "" ? $1 : $2); i++) print i }' |
+		tail -n 2 | paste -sd,
+}
+
 # What the generator says it held, the counters must show.
-rate_held() {
+rate_held() { # OPTION...
 	local before after
 	before=$(counter left va tx)
-	frames if:left/va if:right/vb --rate 5000 --time 2s --omit 0s --repeat 1 --quiet -j
+	frames if:left/va if:right/vb --rate 5000 "$@" --time 2s --omit 0s --repeat 1 --quiet -j
 	after=$(counter left va tx)
 	if jq -e '.warnings[] | select(test("did not hold|took no more|was the limit: if:left/va"))' \
 		"$T/result.json"; then
@@ -66,6 +95,23 @@ rate_held() {
 		[[ $((after - before - 1)) -ge 9990 && $((after - before - 1)) -le 10010 ]]
 	fi
 	equal offered 10000 "$(figure 'frames offered' 'if:left/va to if:right/vb')"
+}
+
+held_by_one_and_two_cpus() {
+	rate_held
+	rate_held --cpus "$(two_cpus)"
+}
+
+# More than any CPU makes: its generator says so, and that what was not sent is missing.
+says_when_it_is_the_limit() {
+	frames if:left/va if:right/vb --rate 100M --time 300ms --omit 0s --repeat 1 --quiet -j
+	jq -c .warnings "$T/result.json"
+	jq -e '.warnings | any(test("the generator was the limit|took no more|CPU was taken away"))' \
+		"$T/result.json"
+	jq -e '[.figures[] | select(.name == "frames offered" or .name == "frames sent").values[0]] |
+		.[0] > 20000000 and .[1] < .[0] / 2' "$T/result.json"
+	frames if:left/va if:right/vb --rate max --time 300ms --omit 0s --repeat 1 --quiet -j
+	jq -e '.warnings | any(test("generator was the limit: if:left/va.*--cpus"))' "$T/result.json"
 }
 
 finds_what_was_spoiled() {
@@ -149,7 +195,8 @@ exact_through_testpmd() {
 waits_for_a_switch_that_has_no_cpu() {
 	local a=vhost-user:$T/1.sock b=vhost-user:$T/2.sock before pid
 	before=$(vm1_frames)
-	weir bench frames "$a" "$b" --rate 800 --time 1s --omit 0s --repeat 1 --wait 100ms --quiet -j \
+	weir bench frames "$a" "$b" --rate 800 --cpus "$(two_cpus)" --time 1s --omit 0s --repeat 1 \
+		--wait 100ms --quiet -j \
 		>"$T/result.json" &
 	pid=$!
 	until_ok 5 more "vm1_frames" $((before + 20))
@@ -231,8 +278,13 @@ refusals() {
 
 ip link set lo up
 veth
-it "frames sent and received over a veth are exactly those that the kernel counted" exact_over_veth
-it "a rate that the generator says it held is held to 0.1 %, by the kernel's counter" rate_held
+it "frames sent and received over a veth are exactly those that the kernel counted" \
+	exact_over_veth if --size imix --flows 7 --macs 3
+it "so they are by AF_XDP, on all queues, and the veth is afterwards as before" over_xdp
+it "so they are from several generator CPUs, none doubled nor out of order" over_several_cpus
+it "a rate that the generator says it held is held to 0.1 %, by the kernel's counter, from one CPU and from two" \
+	held_by_one_and_two_cpus
+it "a generator that is the limit says so" says_when_it_is_the_limit
 it "lost, doubled, swapped and delayed frames are found exactly" finds_what_was_spoiled
 it "what a TAP endpoint sends arrives, and the TAP goes with it" over_a_tap
 it "interrupted, it keeps what was measured, marked incomplete, and leaves nothing behind" interrupted
@@ -247,11 +299,11 @@ fi
 
 config <<-END
 	ports:
-	  vm1: {vhost-user: $T/1.sock}
+	  vm1: {vhost-user: $T/1.sock, queues: 2}
 	  vm2: {vhost-user: $T/2.sock}
 END
 switch_start
 it "frames through the switch are exactly those that its ports counted" exact_through_the_switch
-it "frames that a switch without a CPU leaves in the ring are waited for" waits_for_a_switch_that_has_no_cpu
+it "frames that a switch without a CPU leaves in two rings are waited for" waits_for_a_switch_that_has_no_cpu
 it "sixty repeats later the generator still sends" repeats_last
 it "as a vhost-user server it waits for the switch, and removes its socket" as_a_server
