@@ -78,6 +78,8 @@ int path_spawn(struct path_bed *b, const char *role, char *const *argv, struct e
 int path_run(char *const *argv, struct err *e);
 /* The same; what it said on both outputs is *said, the caller's to free. */
 int path_ask(char *const *argv, char **said, struct err *e);
+/* Ends what was started, and waits for it: they would go with this process, but later than it. */
+void path_end(struct path_bed *b);
 /* Waits until somebody listens at a Unix socket; as long as the process that should lives. */
 int path_await(struct path_bed *b, const char *socket, struct err *e);
 /* The last line of the log of a role. Returns buf. */
@@ -93,5 +95,8 @@ const char *path_mac(unsigned i, char *buf, size_t size);
 /* A NIC behind a TAP that exists under this name: model "virtio-net-pci" or "e1000"; more: options of
  * -netdev with a comma in front, or "". */
 void path_tap_nic(struct guest_spec *s, const char *tap, const char *model, const char *more);
+
+/* A NIC over vhost-user, behind the -chardev c0 that is there already. */
+void path_vhost_nic(const struct path_bed *b, struct guest_spec *s);
 
 #endif

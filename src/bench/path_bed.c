@@ -18,14 +18,19 @@
 #include "bench/clock.h"
 #include "bench/path.h"
 
-enum { AWAIT_MS = 15000, AWAIT_STEP_MS = 20, SAID_LEN = 300 };
+enum { AWAIT_MS = 15000, AWAIT_STEP_MS = 20, SAID_LEN = 300, SEARCH_LEN = 600 };
+
+/* Where Debian keeps what only root calls is not in every PATH. */
+static void search_path(char path[SEARCH_LEN]) {
+	const char *dirs = getenv("PATH");
+
+	snprintf(path, SEARCH_LEN, "%s:/usr/sbin:/sbin", dirs != NULL ? dirs : "/usr/bin:/bin");
+}
 
 int path_has(const char *program, const char *package, struct err *e) {
-	const char *dirs = getenv("PATH");
-	char path[600];
+	char path[SEARCH_LEN];
 
-	// Where Debian keeps what only root calls is not in every PATH.
-	snprintf(path, sizeof(path), "%s:/usr/sbin:/sbin", dirs != NULL ? dirs : "/usr/bin:/bin");
+	search_path(path);
 	if (strchr(program, '/') != NULL && access(program, X_OK) == 0)
 		return 0;
 	for (char *rest = path, *dir; (dir = strsep(&rest, ":")) != NULL;) {
@@ -40,6 +45,10 @@ int path_has(const char *program, const char *package, struct err *e) {
 
 /* In a child: argv with stdin, stdout and stderr; dies with its parent. */
 static void become(char *const *argv, int in, int out) {
+	char path[SEARCH_LEN];
+
+	search_path(path);
+	setenv("PATH", path, 1);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	setpgid(0, 0); // Ctrl-C is weir's to handle
 	dup2(in, STDIN_FILENO);
@@ -184,6 +193,17 @@ int path_spawn(struct path_bed *b, const char *role, char *const *argv, struct e
 	return 0;
 }
 
+void path_end(struct path_bed *b) {
+	for (unsigned i = 0; i < b->nprocesses; i++)
+		kill(b->process[i].pid, SIGKILL);
+	while (b->nprocesses > 0) {
+		pid_t pid = b->process[--b->nprocesses].pid;
+
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+}
+
 int path_await(struct path_bed *b, const char *socket, struct err *e) {
 	const char *role = b->process[b->nprocesses - 1].role;
 	pid_t pid = b->process[b->nprocesses - 1].pid;
@@ -235,4 +255,12 @@ void path_tap_nic(struct guest_spec *s, const char *tap, const char *model, cons
 	guest_arg(s, "tap,id=n0,ifname=%s,script=no,downscript=no%s", tap, more);
 	guest_arg(s, "-device");
 	guest_arg(s, "%s,netdev=n0,mac=%s,romfile=", model, s->nics[0].mac);
+}
+
+void path_vhost_nic(const struct path_bed *b, struct guest_spec *s) {
+	guest_arg(s, "-netdev");
+	guest_arg(s, "vhost-user,id=n0,chardev=c0");
+	guest_arg(s, "-device");
+	guest_arg(s, "virtio-net-pci,netdev=n0,mac=%s,romfile=%s", s->nics[0].mac,
+		b->intx ? ",vectors=0" : "");
 }

@@ -92,11 +92,7 @@ static int vhost_setup(struct path_bed *b, struct err *e) {
 static int vhost_nic(struct path_bed *b, unsigned i, struct guest_spec *s, struct err *e) {
 	guest_arg(s, "-chardev");
 	guest_arg(s, "socket,id=c0,path=/run/vhost%u,reconnect=1", i + 1);
-	guest_arg(s, "-netdev");
-	guest_arg(s, "vhost-user,id=n0,chardev=c0");
-	guest_arg(s, "-device");
-	guest_arg(s, "virtio-net-pci,netdev=n0,mac=%s,romfile=%s", s->nics[0].mac,
-		b->intx ? ",vectors=0" : "");
+	path_vhost_nic(b, s);
 	return 0;
 }
 

@@ -24,6 +24,7 @@ static const struct path *const table[] = {
 	&path_macvtap,
 	&path_weir,
 	&path_weir_tap,
+	&path_ovs,
 	&path_af_xdp,
 	&path_vf,
 	&path_passthrough,
@@ -189,7 +190,7 @@ const struct instrument bench_paths = {
 		"\n"
 		"  --paths LIST    veth (no VM: the reference), bridge, bridge-vhost, e1000, "
 		"macvtap,\n"
-		"                  weir, weir-tap, af-xdp, vf, passthrough; default: all\n"
+		"                  weir, weir-tap, ovs, af-xdp, vf, passthrough; default: all\n"
 		"  --vms N         an even number of 2 to 64 (4)\n"
 		"  --rate 1Gbit    also compares host CPU at this same rate\n"
 		"  --kernel FILE   what the VMs boot: a vmlinuz or vmlinux with its modules in "

@@ -83,5 +83,6 @@ int paths_measure(
 	if (ret == 0)
 		ret = paths_figures(b, path, plan, &bed, guests, e);
 	end_guests(guests, plan->n);
-	return ret; // processes and descriptors go with this process
+	path_end(&bed);
+	return ret; // descriptors go with this process
 }
