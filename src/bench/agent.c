@@ -8,42 +8,38 @@
 #include "bench/agent.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/err.h"
+#include "bench/agent_stream.h"
 #include "bench/clock.h"
-#include "bench/guest.h"
 #include "bench/lines.h"
+#include "bench/proc.h"
 
 enum {
 	ANSWER_MAX = 16 << 20, // bytes of a line: a histogram takes some 200 KiB
-	CONNECT_MS = 3000,
 	LOOK_MS = 20, // between two looks at who has become silent
+	TRIES = 3,
+	AGAIN_MS = 300,
 	END_MS = 2000 // for a child to end by itself
 };
 
 struct agent {
 	struct endpoint ep;
 	struct lines lines;
-	pid_t pid; // of the child, 0: none
+	struct agent_stream stream;
 	json_t *hello, *events; // events that came while an answer was awaited
-	bool gone;
+	bool gone, broken;
 	uint64_t heard, got; // last sign of life; bytes it said it had received
 };
 
@@ -58,180 +54,18 @@ static int gone(struct agent *a, struct err *e) {
 	return err_set(e, EPIPE, "endpoint %s has vanished", a->ep.text);
 }
 
-/* Adds a name to a list of them, as far as there is room; returns its new length. */
-static size_t list_add(char *list, size_t size, size_t used, const char *name) {
-	int n = snprintf(list + used, size - used, "%s%s", used > 0 ? ", " : "", name);
-
-	if (n > 0 && used + (size_t)n < size)
-		return used + (size_t)n;
-	list[used] = '\0';
-	return used;
-}
-
-/* Says which namespaces there are. */
-static int no_ns(const struct endpoint *ep, struct err *e) {
-	DIR *d = opendir("/run/netns");
-	char names[256] = "";
-	size_t used = 0;
-	struct dirent *f;
-
-	while (d != NULL && (f = readdir(d)) != NULL) {
-		if (f->d_name[0] != '.')
-			used = list_add(names, sizeof(names), used, f->d_name);
-	}
-	if (d != NULL)
-		closedir(d);
-	return err_set(e, ENOENT, "endpoint %s: no such namespace; there are: %s", ep->text,
-		used > 0 ? names : "none (make one with `ip netns add`)");
-}
-
-static int no_if(const struct endpoint *ep, struct err *e) {
-	struct if_nameindex *all = if_nameindex();
-	char names[256] = "";
-	size_t used = 0;
-
-	for (struct if_nameindex *i = all; i != NULL && i->if_name != NULL; i++)
-		used = list_add(names, sizeof(names), used, i->if_name);
-	if (all != NULL)
-		if_freenameindex(all);
-	return err_set(e, ENODEV, "endpoint %s: no such interface; there are: %s", ep->text, names);
-}
-
-/* The child's life; does not return. Ctrl-C is for the coordinator, who then ends its agents. */
-static void child(int fd, int ns, const struct endpoint *ep, pid_t parent) {
-	signal(SIGINT, SIG_IGN);
-	signal(SIGTERM, SIG_DFL);
-	signal(SIGPIPE, SIG_IGN);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(1);
-	if (ns >= 0 && setns(ns, CLONE_NEWNET) < 0) {
-		dprintf(fd, "{\"error\": \"cannot enter the namespace: %s\"}\n", strerror(errno));
-		_exit(1);
-	}
-	fd = dup2(fd, 3);
-	close_range(4, ~0U, 0); // other agents' streams among them
-	_exit(agent_run(fd, ep->kind == ENDPOINT_IF ? ep->name : NULL) < 0);
-}
-
-static int open_child(struct agent *a, struct err *e) {
-	char path[ENDPOINT_NAME_MAX + 16];
-	int pair[2], ns = -1;
-	pid_t self = getpid();
-
-	snprintf(path, sizeof(path), "/run/netns/%s", a->ep.name);
-	if (a->ep.kind == ENDPOINT_NS)
-		ns = open(path, O_RDONLY | O_CLOEXEC);
-	if (a->ep.kind == ENDPOINT_NS && ns < 0)
-		return errno == ENOENT ? no_ns(&a->ep, e)
-				       : err_set(e, errno, "endpoint %s: %s: %s", a->ep.text, path,
-						 strerror(errno));
-	if (a->ep.kind == ENDPOINT_IF && if_nametoindex(a->ep.name) == 0)
-		return no_if(&a->ep, e);
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
-		close(ns);
-		return err_set(e, errno, "cannot make a socket: %s", strerror(errno));
-	}
-	a->pid = fork();
-	if (a->pid == 0)
-		child(pair[1], ns, &a->ep, self);
-	close(pair[1]);
-	if (ns >= 0)
-		close(ns);
-	if (a->pid < 0) {
-		a->pid = 0;
-		close(pair[0]);
-		return err_set(e, EAGAIN, "cannot start a process");
-	}
-	return pair[0];
-}
-
-/* connect that is bounded; takes a socket that does not block. */
-static int connect_in_time(int fd, const struct addrinfo *to) {
-	struct pollfd p = {.fd = fd, .events = POLLOUT};
-	socklen_t len = sizeof(int);
-	int rc = 0;
-
-	if (connect(fd, to->ai_addr, to->ai_addrlen) == 0)
-		return 0;
-	if (errno != EINPROGRESS)
-		return -errno;
-	if (poll(&p, 1, CONNECT_MS) <= 0)
-		return -ETIMEDOUT;
-	getsockopt(fd, SOL_SOCKET, SO_ERROR, &rc, &len);
-	return -rc;
-}
-
-static int open_host(const struct endpoint *ep, struct err *e) {
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
-	int fd = -1, rc, one = 1;
-	char port[8];
-
-	snprintf(port, sizeof(port), "%u", ep->port);
-	rc = getaddrinfo(ep->name, port, &hints, &found);
-	if (rc != 0)
-		return err_set(e, ENOENT,
-			"endpoint '%s': no host of that name (%s); there are: " ENDPOINT_KINDS,
-			ep->text, gai_strerror(rc));
-	rc = -ENOENT;
-	for (struct addrinfo *i = found; i != NULL && fd < 0; i = i->ai_next) {
-		fd = socket(i->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-		rc = fd < 0 ? -errno : connect_in_time(fd, i);
-		if (rc < 0 && fd >= 0) {
-			close(fd);
-			fd = -1;
-		}
-	}
-	freeaddrinfo(found);
-	if (fd < 0)
-		return err_set(e, -rc,
-			"endpoint %s: port %u does not answer: %s; is `weir bench serve` running "
-			"there, and with --listen?",
-			ep->text, ep->port, strerror(-rc));
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	return fd;
-}
-
-static int open_vm(const struct endpoint *ep, struct err *e) {
-	int fd = guest_stream(ep->name);
-
-	if (fd < 0)
-		return err_set(e, ENOENT,
-			"endpoint %s: no such VM; `weir bench paths` makes them, and nobody else "
-			"does",
-			ep->text);
-	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	return fd >= 0 ? fd : err_set(e, errno, "endpoint %s: %s", ep->text, strerror(errno));
-}
-
-static int open_stream(struct agent *a, struct err *e) {
-	switch (a->ep.kind) {
-	case ENDPOINT_NS:
-	case ENDPOINT_IF:
-		return open_child(a, e);
-	case ENDPOINT_HOST:
-		return open_host(&a->ep, e);
-	case ENDPOINT_VM:
-		return open_vm(&a->ep, e);
-	default:
-		return err_set(e, EINVAL,
-			"endpoint %s is not for this instrument, which takes ns:NAME, if:NAME and "
-			"HOST[:PORT]",
-			a->ep.text);
-	}
-}
-
-struct agent *agent_open(const struct endpoint *ep, struct err *e) {
+static struct agent *open_once(const struct endpoint *ep, bool *again, struct err *e) {
 	struct agent *a = calloc(1, sizeof(*a));
 	int fd;
 
+	*again = false;
 	if (a == NULL) {
 		err_set(e, ENOMEM, "out of memory");
 		return NULL;
 	}
 	a->ep = *ep;
 	a->lines.fd = -1;
-	fd = open_stream(a, e);
+	fd = agent_stream_open(&a->stream, ep, e);
 	if (fd < 0)
 		goto failed;
 	if (lines_init(&a->lines, fd, ANSWER_MAX) < 0) {
@@ -242,16 +76,36 @@ struct agent *agent_open(const struct endpoint *ep, struct err *e) {
 	}
 	a->events = json_array();
 	a->hello = agent_ask(a, "hello", json_pack("{s:i}", "protocol", AGENT_PROTOCOL), e);
-	if (a->hello == NULL)
-		goto failed;
+	json_array_clear(a->events); // of a measurement that somebody broke off
 	if (json_integer_value(json_object_get(a->hello, "protocol")) == AGENT_PROTOCOL)
 		return a;
+	*again = a->stream.is_vm && (a->hello != NULL || a->broken);
+	if (a->gone && a->stream.is_vm && !a->broken)
+		err_set(e, EHOSTUNREACH,
+			"endpoint %s: its QEMU listens, but nobody answers; run `weir bench agent` "
+			"in the VM, and let nobody else measure it meanwhile",
+			ep->text);
+	if (a->hello == NULL)
+		goto failed;
 	err_set(e, EPROTO, "endpoint %s speaks protocol %lld, this weir %d; use the same version",
 		ep->text, (long long)json_integer_value(json_object_get(a->hello, "protocol")),
 		AGENT_PROTOCOL);
 failed:
 	agent_close(a);
 	return NULL;
+}
+
+/* Behind the serial port of a VM may be the rest of what its agent had to say to somebody else, who is
+ * gone; it notices that soon. */
+struct agent *agent_open(const struct endpoint *ep, struct err *e) {
+	for (int i = 1;; i++) {
+		bool again;
+		struct agent *a = open_once(ep, &again, e);
+
+		if (a != NULL || !again || i == TRIES)
+			return a;
+		usleep(AGAIN_MS * 1000);
+	}
 }
 
 void agent_close(struct agent *a) {
@@ -265,9 +119,9 @@ void agent_close(struct agent *a) {
 	if (a->lines.fd >= 0)
 		close(a->lines.fd); // of which a child ends
 	lines_fini(&a->lines);
-	while (a->pid > 0 && waitpid(a->pid, NULL, WNOHANG) == 0) {
+	while (a->stream.child > 0 && waitpid(a->stream.child, NULL, WNOHANG) == 0) {
 		if (clock_ns() > end)
-			kill(a->pid, SIGKILL);
+			kill(a->stream.child, SIGKILL);
 		usleep(2000);
 	}
 	json_decref(a->hello);
@@ -310,7 +164,7 @@ json_t *agent_ask(struct agent *a, const char *what, json_t *args, struct err *e
 		ret = ret == -EAGAIN ? 0 : ret;
 	}
 	if (ret == -EPROTO || ret == -EMSGSIZE) {
-		a->gone = true;
+		a->gone = a->broken = true;
 		err_set(e, EPROTO, "endpoint %s does not speak as a weir agent does", a->ep.text);
 		return NULL;
 	}
@@ -401,7 +255,19 @@ const json_t *agent_hello(const struct agent *a) {
 }
 
 bool agent_here(const struct agent *a) {
-	return a->pid > 0;
+	return a->stream.child > 0;
+}
+
+bool agent_vm(const struct agent *a, pid_t *qemu) {
+	char name[PROC_NAME];
+
+	// Where libvirt made the socket it is libvirt that listens.
+	*qemu = a->stream.listener > 0 &&
+				strncmp(proc_name(a->stream.listener, a->stream.listener, name),
+					"qemu", 4) == 0
+			? a->stream.listener
+			: 0;
+	return a->stream.is_vm;
 }
 
 bool agents_together(const struct agent *a, const struct agent *b) {

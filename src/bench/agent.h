@@ -14,7 +14,7 @@
 /* Whoever measures at an endpoint is an agent: a process there, which a coordinator (the `weir bench`
  * that a user started) tells what to do. Both speak lines of JSON over a byte stream, whatever that is:
  * a socketpair to a child that was forked into a namespace, TCP to a child of `weir bench serve`, a
- * serial port of a VM.
+ * serial port of a VM, which is a Unix socket on its host.
  *
  *   -> {"do": "hello", "protocol": 1}              <- {"ok": {"protocol": 1, "version", "host", "boot",
  *                                                            "pid", "cpus"}}
@@ -66,6 +66,8 @@ const struct endpoint *agent_endpoint(const struct agent *a);
 const json_t *agent_hello(const struct agent *a);
 /* Is it a child of this process, whose clock_ns() is ours? */
 bool agent_here(const struct agent *a);
+/* Is it in a VM of this host that somebody else started? *qemu: its process, 0: not known. */
+bool agent_vm(const struct agent *a, pid_t *qemu);
 /* Same machine and the same boot of it: their clocks and host CPU are one. */
 bool agents_together(const struct agent *a, const struct agent *b);
 

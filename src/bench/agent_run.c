@@ -72,6 +72,13 @@ static json_t *boot_id(void) {
 	return id[0] != '\0' ? json_string(id) : json_null();
 }
 
+static void drop(struct run *r) {
+	if (r->kind != NULL)
+		r->kind->drop(r->job);
+	r->kind = NULL;
+	r->started = false;
+}
+
 static json_t *do_hello(struct run *r, const json_t *msg, struct err *e) {
 	json_int_t theirs = json_integer_value(json_object_get(msg, "protocol"));
 	struct utsname un;
@@ -82,6 +89,7 @@ static json_t *do_hello(struct run *r, const json_t *msg, struct err *e) {
 			WEIR_VERSION, AGENT_PROTOCOL, (long long)theirs);
 		return NULL;
 	}
+	drop(r); // somebody else's, when a serial port changed hands
 	r->greeted = true;
 	uname(&un);
 	return json_pack("{s:i, s:s, s:s, s:o, s:i, s:i}", "protocol", AGENT_PROTOCOL, "version",
@@ -135,13 +143,6 @@ static json_t *do_addresses(struct run *r, const json_t *msg, struct err *e) {
 		}
 	freeifaddrs(all);
 	return list;
-}
-
-static void drop(struct run *r) {
-	if (r->kind != NULL)
-		r->kind->drop(r->job);
-	r->kind = NULL;
-	r->started = false;
 }
 
 static json_t *do_prepare(struct run *r, const json_t *msg, struct err *e) {

@@ -14,11 +14,14 @@ enum endpoint_kind {
 	ENDPOINT_NS, /* ns:NAME, a network namespace under /run/netns */
 	ENDPOINT_IF, /* if:NAME, an interface of the namespace this process is in */
 	ENDPOINT_HOST, /* HOST, HOST:PORT, [V6] or [V6]:PORT: a `weir bench serve` */
-	ENDPOINT_VM, /* vm:NAME */
+	ENDPOINT_VM, /* vm:NAME, or vm:/PATH of the socket behind which its agent is */
 	ENDPOINT_VHOST_USER /* vhost-user:PATH */
 };
 
 #define ENDPOINT_KINDS "ns:NAME, if:NAME, HOST[:PORT], vm:NAME, vhost-user:PATH"
+
+/* Where the sockets of VMs are looked for: NAME.sock. */
+#define ENDPOINT_VM_DIR "/run/weir/vm"
 
 enum { ENDPOINT_PORT = 9479, ENDPOINT_NAME_MAX = 256 };
 

@@ -65,14 +65,14 @@ static int fill(struct lines *l) {
 	return 0;
 }
 
-/* poll until `end`; false when the time is over. Signals end it early, which callers see as time over
- * only when it is. */
+/* poll until `end`; false when the time is over, or nobody is at the other end of a serial port. Signals
+ * end it early, which callers see as time over only when it is. */
 static bool wait_for(int fd, short what, uint64_t end) {
 	struct pollfd p = {.fd = fd, .events = what};
 	uint64_t now = clock_ns();
 	int ms = now >= end ? 0 : (int)((end - now) / NS_PER_MS) + 1;
 
-	return poll(&p, 1, ms) > 0;
+	return poll(&p, 1, ms) > 0 && p.revents != POLLHUP;
 }
 
 int lines_read(struct lines *l, json_t **out, int timeout_ms) {

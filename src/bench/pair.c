@@ -48,6 +48,8 @@ void pair_close(struct pair *p) {
 	agent_close(p->agent[0]);
 	agent_close(p->agent[1]);
 	p->agent[0] = p->agent[1] = NULL;
+	json_decref(p->host);
+	p->host = NULL;
 }
 
 /* Hex digits that nobody guesses. */
@@ -131,6 +133,27 @@ static json_t *start_args(const struct crowd *c, unsigned i) {
 	return args;
 }
 
+/* The agent of a VM sees its own CPUs alone; what they cost is seen here, while they
+ * count. */
+static void watch_host(struct pair *p, enum pair_moment moment) {
+	const char *roles[] = {"vm", "vm"};
+	pid_t pids[2];
+	unsigned n = 0;
+	bool any = false;
+
+	for (int i = 0; i < 2; i++) {
+		any |= agent_vm(p->agent[i], &pids[n]);
+		n += pids[n] > 0;
+	}
+	if (moment == PAIR_BEGINS && any)
+		p->watching = hostcpu_begin(pids, roles, n);
+	if (moment != PAIR_OVER || p->watching == NULL)
+		return;
+	json_decref(p->host);
+	p->host = hostcpu_end(p->watching);
+	p->watching = NULL;
+}
+
 /* What becomes due as time goes by. */
 static int keep_time(struct crowd *c,
 	int (*counting)(void *arg, enum pair_moment moment, double left_s, struct err *e),
@@ -139,9 +162,13 @@ static int keep_time(struct crowd *c,
 	enum pair_moment moment = c->moment;
 	double left = ((double)c->end - (double)now) / 1e9;
 
-	if (counting == NULL || now < c->begin || moment == PAIR_OVER)
+	if (now < c->begin || moment == PAIR_OVER)
 		return 0;
 	c->moment = now >= c->end ? PAIR_OVER : PAIR_COUNTS;
+	if (counting == NULL) {
+		watch_host(c->p, c->moment == PAIR_OVER ? PAIR_OVER : moment);
+		return 0;
+	}
 	return counting(arg, c->moment == PAIR_OVER ? PAIR_OVER : moment, left, e);
 }
 
@@ -183,6 +210,7 @@ static int listen_to_all(struct crowd *c,
 					      : err_set(e, ETIMEDOUT,
 							"the measurement does not come to its end");
 	}
+	watch_host(c->p, PAIR_OVER);
 	if (ret == 0 && stopped)
 		return err_set(e, ECANCELED, "interrupted");
 	return ret;
@@ -210,7 +238,7 @@ int pair_measure(struct pair *p, unsigned n, const struct bench *b, uint64_t int
 	return ret;
 }
 
-void pair_cpu(const struct pair *p, json_t *doc, json_t *const cpu[2], unsigned repeat, double bits,
+void pair_cpu(struct pair *p, json_t *doc, json_t *const cpu[2], unsigned repeat, double bits,
 	double frames) {
 	bool one = cpu[0] != NULL && cpu[1] != NULL && agents_together(p->agent[0], p->agent[1]);
 	char number[16], both[600];
@@ -233,4 +261,10 @@ void pair_cpu(const struct pair *p, json_t *doc, json_t *const cpu[2], unsigned 
 				number),
 			cpu[i]);
 	}
+	if (p->host == NULL)
+		return;
+	hostcpu_per(p->host, bits, frames);
+	result_cpu(
+		doc, json_pack("{s:s, s:s}", "endpoint", "this host", "repeat", number), p->host);
+	p->host = NULL;
 }

@@ -14,6 +14,9 @@ struct pair {
 	const char *name[2]; /* as they were written */
 	char address[64]; /* B's, as A sees it */
 	uint64_t late[2]; /* ns by which counting may have begun later than was planned */
+	/* Of VMs: their host, while it is counted at the ends, and what came of it. */
+	struct hostcpu *watching;
+	json_t *host;
 };
 
 /* Parses the names and opens both agents; `to` (NULL: none) is the address a user chose for B. 0 or
@@ -39,8 +42,9 @@ int pair_measure(struct pair *p, unsigned n, const struct bench *b, uint64_t int
 	bool (*event)(void *arg, unsigned who, const json_t *event), void *arg, struct err *e);
 
 /* Adds the CPU that a repeat took, which each agent has told in an event (either may be NULL; both are
- * taken over): one entry a host, with what was moved in that time. */
-void pair_cpu(const struct pair *p, json_t *doc, json_t *const cpu[2], unsigned repeat, double bits,
+ * taken over): one entry a host, with what was moved in that time; and where an end is a VM, one of this
+ * host with the threads of its QEMU. */
+void pair_cpu(struct pair *p, json_t *doc, json_t *const cpu[2], unsigned repeat, double bits,
 	double frames);
 
 #endif

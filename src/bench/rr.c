@@ -322,9 +322,9 @@ const struct instrument bench_rr = {
 	.args = "A B [OPTIONS]",
 	.brief = "Measure transactions between two endpoints: how many, and how long each takes",
 	.help = "\n"
-		"A asks B and B answers. Endpoints are ns:NAME, if:NAME or HOST[:PORT] (a 'weir "
-		"bench serve'\n"
-		"there).\n"
+		"A asks B and B answers. Endpoints are ns:NAME, if:NAME, vm:NAME (with a 'weir "
+		"bench agent' in\n"
+		"it) or HOST[:PORT] (a 'weir bench serve' there).\n"
 		"\n"
 		"Closed loop: each flow asks again when it has its answer. With --rate it is an "
 		"open loop:\n"

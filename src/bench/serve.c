@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -19,6 +20,7 @@
 
 #include "base/err.h"
 #include "bench/agent.h"
+#include "bench/proc.h"
 
 enum { SOCKS_MAX = 8, BACKLOG = 64 };
 
@@ -165,8 +167,38 @@ int serve_run(const char *address, uint16_t port, struct err *e) {
 	return 0; // the children's death signal does the rest
 }
 
+/* udev makes links of the names, where there is one. */
+static int find_port(char *path, size_t size, struct err *e) {
+	char name[64];
+	glob_t g = {0};
+	bool found = false;
+
+	glob("/sys/class/virtio-ports/*/name", 0, NULL, &g);
+	for (size_t i = 0; i < g.gl_pathc && !found; i++) {
+		char *dir = g.gl_pathv[i], *last = strrchr(dir, '/');
+
+		found = proc_line(name, sizeof(name), "%s", dir) == 0 &&
+			strcmp(name, SERVE_PORT) == 0;
+		*last = '\0';
+		snprintf(path, size, "/dev%s", strrchr(dir, '/'));
+	}
+	globfree(&g);
+	return found ? 0
+		     : err_set(e, ENOENT,
+			       "there is no virtio-serial port named '" SERVE_PORT
+			       "' here; weir-bench(1) has what QEMU wants for it, --port "
+			       "names another");
+}
+
 int serve_device(const char *path, struct err *e) {
+	char found[300];
+
 	catch_signals();
+	if (path == NULL) {
+		if (find_port(found, sizeof(found), e) < 0)
+			return -ENOENT;
+		path = found;
+	}
 	while (!stopped) {
 		int fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
 

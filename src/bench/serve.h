@@ -17,8 +17,9 @@ enum { SERVE_CLIENTS_MAX = 64 };
  * listens. Until SIGTERM or SIGINT: 0; or -errno with a sentence. */
 int serve_run(const char *address, uint16_t port, struct err *e);
 
-/* Is an agent for whoever speaks at a character device (a virtio-serial port), until SIGTERM or
- * SIGINT; a coordinator that goes makes room for the next. */
+/* Is an agent for whoever speaks at a character device, until SIGTERM or SIGINT; a coordinator that goes
+ * makes room for the next. NULL: the virtio-serial port that QEMU named SERVE_PORT. */
+#define SERVE_PORT "weir"
 int serve_device(const char *path, struct err *e);
 
 #endif

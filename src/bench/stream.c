@@ -445,8 +445,9 @@ const struct instrument bench_stream = {
 	.args = "A B [OPTIONS]",
 	.brief = "Measure bulk transfer between two endpoints, over TCP or UDP",
 	.help = "\n"
-		"A and B are ns:NAME, if:NAME or HOST[:PORT] (a 'weir bench serve' there). A sends "
-		"to B.\n"
+		"A and B are ns:NAME, if:NAME, vm:NAME (with a 'weir bench agent' in it) or "
+		"HOST[:PORT] (a\n"
+		"'weir bench serve' there). A sends to B.\n"
 		"\n"
 		"  --udp           UDP, with loss, duplicates, order and jitter; default: TCP\n"
 		"  --flows N       so many at once, 1 to 512 (1)\n"

@@ -59,8 +59,8 @@ static int run_agent(const struct command *c, int argc, char **argv) {
 
 	if (cli_flag(&argc, argv, "init") && getpid() == 1)
 		guest_init();
-	if (bad || port == NULL)
-		return cli_usage(c, "which device? give --port /dev/virtio-ports/NAME");
+	if (bad)
+		return cli_usage(c, "--port wants a device");
 	if (argc > 1)
 		return cli_usage(c, "no such option '%s'", argv[1]);
 	return serve_device(port, &e) < 0 ? cli_fail("%s: %s", c->name, e.text) : STATUS_DONE;
@@ -68,12 +68,16 @@ static int run_agent(const struct command *c, int argc, char **argv) {
 
 const struct command cmd_bench_agent = {
 	"bench agent",
-	"--port DEVICE | --init",
+	"[--port DEVICE | --init]",
 	"Be measured, told by a 'weir bench' at the other end of a serial port",
 	"\n"
-	"For virtual machines: control then never rides on the path that is measured.\n"
+	"For virtual machines: control then never rides on the path that is measured. The host "
+	"names the VM\n"
+	"vm:NAME when its QEMU has the other end at " ENDPOINT_VM_DIR "/NAME.sock, else vm:PATH; "
+	"weir-bench(1)\n"
+	"has what to give to QEMU or libvirt. Goes on until it is ended.\n"
 	"\n"
-	"  --port DEVICE   a virtio-serial port, /dev/virtio-ports/NAME\n"
+	"  --port DEVICE   a virtio-serial port ; default: the one named " SERVE_PORT "\n"
 	"  --init          as process 1 of a VM that 'weir bench paths' made\n",
 	run_agent,
 };

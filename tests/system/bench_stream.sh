@@ -314,7 +314,7 @@ it "SIGINT ends it early, and what was measured is kept and marked" thrice inter
 
 refusals() {
 	refused weir bench stream ns:a ns:nosuch | says "no such namespace; there are: .*b"
-	refused weir bench stream ns:a vhost-user:/x | says "vhost-user:/x is not for this instrument"
+	refused weir bench stream ns:a vhost-user:/x | says "vhost-user:/x carries frames alone"
 	refused weir bench stream ns:a if:nosuch0 | says "no such interface; there are: .*lo"
 	refused in_ns a "$WEIR" bench stream if:va 10.9.0.2:1 | says "port 1 does not answer"
 	not weir bench stream ns:a ns:a 2>"$T/err" && says "crosses no path" <"$T/err"
