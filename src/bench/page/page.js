@@ -9,7 +9,7 @@ const TITLES = {
 const CONDITIONS = {
 	host: 'Host', kernel: 'Kernel', cpu: 'CPU', cpus: 'CPUs', governor: 'Governor',
 	isolated: 'Isolated CPUs', smt: 'SMT', numa_nodes: 'NUMA nodes', hugepages: 'Huge pages',
-	virtualised: 'Virtualised', load: 'CPUs busy before', others: 'Other busy processes', versions: 'Versions',
+	virtualised: 'Virtualised', load: 'CPUs busy before', others: 'Busiest processes before, in CPUs', versions: 'Versions',
 };
 const TILES_MAX = 6; // more headlines than that head nothing
 const BARS_TOGETHER = 8; // figures of one unit share a plot up to here
@@ -51,7 +51,6 @@ function groups(entries, key) {
 	return [...found.values()];
 }
 
-const labelText = e => Object.entries(e.labels || {}).map(([k, v]) => k + '\u00a0' + v).join(', ');
 const joined = (...texts) => texts.filter(t => t).join(' · ');
 
 /* Height of a plot of lying bars with these labels. */
@@ -85,21 +84,20 @@ function head(doc) {
 }
 
 function notes(doc) {
-	const box = el('section', {className: 'notes', id: 'notes'});
-	const note = (bold, text) => box.append(el('p', {className: 'note'}, el('b', {}, bold), text));
+	const warnings = list(doc.warnings);
 	if (doc.complete === false)
-		note('Incomplete: ', doc.why_incomplete || 'the measurement ended early');
-	for (const w of list(doc.warnings))
-		note('Mind: ', w);
-	if (box.childNodes.length > 0)
-		page.append(box);
+		page.append(el('p', {className: 'note'}, el('b', {}, 'Incomplete: '),
+			doc.why_incomplete || 'the measurement ended early'));
+	if (warnings.length > 0)
+		page.append(el('div', {className: 'note', id: 'warnings'}, el('b', {}, 'Know before you believe a figure:'),
+			el('ul', {}, ...warnings.map(w => el('li', {}, w)))));
 }
 
 function conditionText(key, v) {
 	if (v === null || v === undefined)
 		return 'not known';
 	if (key === 'others' && Array.isArray(v))
-		return v.map(o => o.name + ' (' + human(o.busy, '') + ' CPU)').join(', ') || 'none';
+		return v.map(o => o.name + '\u00a0' + plain(o.busy, 2)).join(', ') || 'none';
 	if (typeof v === 'boolean')
 		return v ? 'yes' : 'no';
 	if (Array.isArray(v))
@@ -107,11 +105,12 @@ function conditionText(key, v) {
 	if (typeof v === 'object')
 		return Object.entries(v).filter(([, x]) => x !== null)
 			.map(([k, x]) => k.replaceAll('_', ' ') + '\u00a0' + conditionText('', x)).join(', ') || 'none';
-	return isNumber(v) ? digits(v, 4) : String(v) || 'none';
+	return isNumber(v) ? plain(v, 4) : String(v) || 'none';
 }
 
 function conditions(doc) {
-	const all = Object.entries(doc.conditions || {});
+	// The counters are there for the warnings.
+	const all = Object.entries(doc.conditions || {}).filter(([k]) => k !== 'counters');
 	if (all.length === 0)
 		return;
 	page.append(el('h2', {}, 'Conditions'), el('section', {className: 'card', id: 'conditions'},
@@ -136,10 +135,22 @@ function tiles(figures) {
 
 const BETTER = {more: 'more is better', less: 'less is better'};
 
+/* What all entries of a table have in common stands above it once. */
+function commonNote(entries) {
+	const {common} = tell(entries);
+	return common ? el('p', {className: 'soft'}, 'All with ' + common + '.') : null;
+}
+
+/* The labels in which entries of a table differ. */
+function labelsApart(entries) {
+	const keys = apart(entries);
+	return e => keys.filter(k => k in (e.labels || {})).map(k => k + '\u00a0' + e.labels[k]).join(', ');
+}
+
 function figuresTable(figures) {
 	return table([
 		['Figure', f => f.name],
-		['Of', labelText],
+		['Of', labelsApart(figures)],
 		['Median', f => human(f.median, f.unit), true],
 		['Least', f => human(f.min, f.unit), true],
 		['Greatest', f => human(f.max, f.unit), true],
@@ -171,7 +182,8 @@ function over(all, rest) {
 	return plots;
 }
 
-/* Figures of one unit stand in one plot, unless they are many or too different in size. */
+/* Figures of one unit stand in one plot, unless they are many or too different in size. A bar alone says
+ * nothing that its number in the table does not. */
 function plotted(figures) {
 	const parts = [];
 	for (const g of groups(figures, f => f.unit || f.name)) {
@@ -181,7 +193,7 @@ function plotted(figures) {
 		else
 			parts.push(...groups(g, f => f.name));
 	}
-	return parts;
+	return parts.filter(p => p.length > 1);
 }
 
 function figures(doc) {
@@ -193,7 +205,8 @@ function figures(doc) {
 	}
 	if (all.length <= TILES_MAX)
 		page.append(tiles(all));
-	page.append(el('section', {className: 'card', id: 'figures', style: 'margin-top: 16px'}, figuresTable(all)));
+	page.append(el('section', {className: 'card', id: 'figures', style: 'margin-top: 16px'}, commonNote(all),
+		figuresTable(all)));
 	const rest = [];
 	const lines = over(all.filter(f => isNumber(f.median)), rest);
 	page.append(el('section', {className: 'grid'}, ...lines, ...plotted(rest).map(g => {
@@ -201,7 +214,8 @@ function figures(doc) {
 		const names = [...new Set(g.map(f => f.name))];
 		const better = new Set(g.map(f => f.better));
 		return figure('figures', names.slice(0, 4).join(', ') + (names.length > 4 ? ', …' : ''),
-			joined(common, 'median, and from least to greatest', better.size === 1 && BETTER[g[0].better]),
+			joined(common, g.every(f => list(f.values).length === 1) ? 'one repeat'
+				: 'median of the repeats, and from least to greatest', better.size === 1 && BETTER[g[0].better]),
 			barsHeight(texts), () => figuresPlot(g, texts));
 	})));
 }
@@ -218,11 +232,12 @@ function latencies(doc) {
 			const {texts, common} = tell(g);
 			const modes = [...new Set(g.map(l => l.mode))].join(' and ');
 			const f = figure('latencies', g[0].name, joined(common, modes && modes + ' loop',
+				'the further right, the rarer: at 99\u00a0% one in a hundred took longer',
 				isNumber(g[0].error) && 'within ' + percent(g[0].error, 2)), 340, () => latenciesPlot(g, texts));
 			f.className = 'wide';
 			return f;
 		})), el('section', {className: 'card', id: 'latencies', style: 'margin-top: 16px'}, table([
-		['Latency', l => l.name], ['Of', labelText], ['Loop', l => l.mode || ''],
+		['Latency', l => l.name], ['Of', labelsApart(all)], ['Loop', l => l.mode || ''],
 		['Count', l => human(l.count, ''), true], quantile('Least', 'min'), quantile('Mean', 'mean'),
 		...QUANTILES.map(([key]) => quantile(key, key)), quantile('Greatest', 'max'),
 	], all)));
@@ -234,19 +249,20 @@ function endpoints(doc) {
 		return;
 	const but = e => ({...e, labels: Object.fromEntries(Object.entries(e.labels || {}).filter(([k]) => k !== 'repeat'))});
 	const shared = all.filter(e => Object.keys(e.values || {}).length > 1); // one alone has none beside it
-	page.append(el('h2', {}, 'Endpoints beside each other'), el('section', {className: 'grid'},
+	const of = labelsApart(all), plotOf = labelsApart(all.map(but));
+	page.append(el('h2', {}, 'Endpoints beside each other'), commonNote(all) || '', el('section', {className: 'grid'},
 		...groups(shared, e => JSON.stringify([e.name, but(e).labels])).map(g => {
-			const of = key => median(g.map(e => e[key]).filter(isNumber));
-			return figure('endpoints', joined(g[0].name, labelText(g.length > 1 ? but(g[0]) : g[0])),
-				joined('skew ' + percent(of('skew')) + ', variation ' + percent(of('cv')) + ', Jain ' +
-				(isNumber(of('jain')) ? of('jain').toFixed(4) : '–'), g.length > 1 && 'medians of ' + times(g.length)),
+			const middle = key => median(g.map(e => e[key]).filter(isNumber));
+			return figure('endpoints', joined(g[0].name, plotOf(g[0])),
+				joined('skew ' + percent(middle('skew')) + ', variation ' + percent(middle('cv')) + ', Jain ' +
+				(isNumber(middle('jain')) ? middle('jain').toFixed(4) : '–'), g.length > 1 && 'medians of ' + times(g.length)),
 				220, () => endpointsPlot(g));
 		})));
 	page.append(el('p', {className: 'soft'}, 'Skew is the greatest less the least, over the mean (dashed). ' +
 		"Jain's index is 1 when all are equal, and 0.9992 with a spread of 10 %: never read it alone."));
 	if (all.length > 1)
 		page.append(el('section', {className: 'card'}, table([
-			['Of', e => joined(e.name, labelText(e))],
+			['Of', e => joined(e.name, of(e))],
 			['Endpoints', e => Object.keys(e.values || {}).length, true],
 			['Skew', e => percent(e.skew), true], ['Variation', e => percent(e.cv), true],
 			['Jain', e => isNumber(e.jain) ? e.jain.toFixed(4) : '–', true]], all)));
@@ -285,7 +301,9 @@ function cpu(doc) {
 		['Busiest', c => c.busiest ? 'CPU ' + c.busiest.cpu + ': ' + percent(c.busiest.busy) : '–', true],
 		['CPU time per Gbit', cost('per_gbit'), true],
 		['CPU time per million frames', cost('per_mframes'), true],
-	], rows), threadsTable(all, texts)));
+	], rows), threadsTable(all, texts)),
+	el('p', {className: 'soft'}, 'softirq is work of the kernel in between, most of it networking; guest is what VMs ' +
+		'ran; steal was taken away by a hypervisor below this host.'));
 }
 
 function searches(doc) {
@@ -294,9 +312,10 @@ function searches(doc) {
 		return;
 	const verdict = t => el('span', {className: t.verdict === 'pass' ? 'pass' : 'fail'}, t.verdict || '–');
 	const frames = key => [key[0].toUpperCase() + key.slice(1), t => human(t[key], '', 6), true];
-	page.append(el('h2', {}, 'Searches'), el('section', {className: 'grid'}, ...all.map(s => {
-		const f = figure('searches', joined(s.name, labelText(s)), 'found ' + human(s.result, s.unit) + ' in ' +
-			list(s.trials).length + ' trials', 260, () => searchPlot(s));
+	const of = labelsApart(all);
+	page.append(el('h2', {}, 'Searches'), commonNote(all) || '', el('section', {className: 'grid'}, ...all.map(s => {
+		const f = figure('searches', joined(s.name, of(s)), 'found ' + human(s.result, s.unit) + ' in ' +
+			list(s.trials).length + ' trials; dashed: the result', 260, () => searchPlot(s));
 		const rows = list(s.trials).map((t, i) => ({...t, trial: i + 1}));
 		f.append(el('details', {}, el('summary', {}, 'Trials'), table([
 			['Trial', t => t.trial, true], ['Rate', t => human(t.rate, s.unit), true],
@@ -334,7 +353,7 @@ function onPaper(yes) {
 }
 
 const result = JSON.parse(document.getElementById('result').textContent) || {};
-for (const part of [head, notes, conditions, figures, latencies, endpoints, intervals, cpu, searches])
+for (const part of [head, notes, figures, latencies, endpoints, intervals, searches, cpu, conditions])
 	section(part, result);
 draw();
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', draw);

@@ -32,6 +32,9 @@ function digits(x, n) {
 	return Math.abs(x) >= 10 ** n ? x.toFixed(0) : x.toPrecision(n);
 }
 
+/* Without zeros at the end. */
+const plain = (x, n) => String(Number(digits(x, n)));
+
 function unitText(prefix, unit) {
 	if (unit === '1/s')
 		return prefix + '/s';
@@ -51,24 +54,30 @@ const nanoseconds = x => isNumber(x) ? human(x / 1e9, 's', 3) : '–';
 
 /* ---- names ---- */
 
+/* The labels in which entries differ. */
+function apart(entries) {
+	const labels = entries.map(e => e.labels || {});
+	return [...new Set(labels.flatMap(Object.keys))].filter(k => labels.some(l => l[k] !== labels[0][k]));
+}
+
 /* How entries of one plot are told apart: by name where names differ, and by the labels that do.
  * Gives a text an entry, all different, and what they have in common. */
 function tell(entries) {
 	const labels = entries.map(e => e.labels || {});
-	const keys = [...new Set(labels.flatMap(Object.keys))];
-	const differs = key => labels.some(l => l[key] !== labels[0][key]);
+	const different = apart(entries);
 	const pair = (l, key) => key + '\u00a0' + l[key];
 	const named = entries.some(e => e.name !== entries[0].name);
 	const seen = new Map();
 	const texts = entries.map((e, i) => {
-		const words = keys.filter(k => differs(k) && k in labels[i]).map(k => pair(labels[i], k));
+		const words = different.filter(k => k in labels[i]).map(k => pair(labels[i], k));
 		if (named && e.name !== undefined)
 			words.unshift(e.name);
 		const text = words.join(', ') || e.name || 'all';
 		seen.set(text, (seen.get(text) || 0) + 1);
 		return seen.get(text) > 1 ? text + ' #' + seen.get(text) : text;
 	});
-	return {texts, common: keys.filter(k => !differs(k)).map(k => pair(labels[0], k)).join(', ')};
+	return {texts, common: Object.keys(labels[0]).filter(k => !different.includes(k))
+		.map(k => pair(labels[0], k)).join(', ')};
 }
 
 /* Lines of a label beside an axis; what is too long for any axis is cut, the table has it whole. */
@@ -196,7 +205,7 @@ function intervalsPlot(series, texts) {
 		options: {
 			interaction: {mode: 'nearest', axis: 'x', intersect: false},
 			scales: {
-				x: {type: 'linear', title: {display: true, text: 's'}},
+				x: {type: 'linear', title: {display: true, text: 'seconds since the measurement began'}},
 				y: valueAxis(maximum(series.flatMap(s => list(s.values))), unit),
 			},
 			plugins: {
@@ -245,7 +254,7 @@ function latenciesPlot(latencies, texts) {
 	const ticks = [1, 2];
 	for (let x = 10; x <= most; x *= 10)
 		ticks.push(x);
-	const y = {title: {display: true, text: 'latency'}, ticks: {callback: v => nanoseconds(v)}};
+	const y = {title: {display: true, text: 'took no longer than'}, ticks: {callback: v => nanoseconds(v)}};
 	return {
 		type: 'line',
 		data: {datasets: latencies.map((l, i) => ({
@@ -278,7 +287,7 @@ function latenciesPlot(latencies, texts) {
 
 function logTick(v) {
 	const first = Math.round(v / 10 ** Math.floor(Math.log10(v) + 1e-9));
-	return [1, 2, 5].includes(first) ? nanoseconds(v) : '';
+	return [1, 2, 5].includes(first) ? human(v / 1e9, 's', 1) : '';
 }
 
 function median(values) {
@@ -360,7 +369,7 @@ function searchPlot(search) {
 	const trials = list(search.trials);
 	const all = trials.map((t, i) => ({x: i + 1, y: t.rate}));
 	const of = verdict => all.filter((p, i) => trials[i].verdict === verdict);
-	const marks = {type: 'scatter', borderWidth: 2, pointRadius: 6, pointHoverRadius: 8};
+	const marks = {type: 'scatter', borderWidth: 2, pointRadius: 5, pointHoverRadius: 8};
 	const datasets = [
 		{...marks, label: 'pass', data: of('pass'), pointStyle: 'circle', order: 0,
 			borderColor: css('--good'), backgroundColor: css('--good')},
@@ -378,7 +387,8 @@ function searchPlot(search) {
 		data: {datasets},
 		options: {
 			scales: {
-				x: {type: 'linear', title: {display: true, text: 'trial'}, ticks: {precision: 0}, offset: true},
+				x: {type: 'linear', title: {display: true, text: 'trial'}, ticks: {precision: 0}, min: 0,
+					max: all.length + 1},
 				y: valueAxis(maximum(all.map(p => p.y)), search.unit),
 			},
 			plugins: {tooltip: {callbacks: {
