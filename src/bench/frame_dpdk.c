@@ -67,6 +67,46 @@ static unsigned free_hugepages(void) {
 	return n;
 }
 
+/* "dpdk:01:00.0,..." or "dpdk:0000:01:00.0,...", whose address is written with its domain. */
+static bool pci_address(const char *args, char out[16]) {
+	unsigned domain, bus, slot, function;
+	int n = 0;
+
+	if (sscanf(args, "%4x:%2x:%2x.%1x%n", &domain, &bus, &slot, &function, &n) != 4) {
+		domain = 0;
+		if (sscanf(args, "%2x:%2x.%1x%n", &bus, &slot, &function, &n) != 3)
+			return false;
+	}
+	if (args[n] != '\0' && args[n] != ',')
+		return false;
+	snprintf(out, 16, "%04x:%02x:%02x.%x", domain, bus, slot, function);
+	return true;
+}
+
+int frame_dpdk_pci(const char *args, struct err *e) {
+	// vfio-pci and its like hand the device over; mlx5_core shares it with DPDK.
+	static const char *const good[] = {
+		"vfio-pci", "igb_uio", "uio_pci_generic", "mlx5_core", NULL};
+	char path[64], link[256], address[16];
+	ssize_t n;
+
+	if (!pci_address(args, address))
+		return 0;
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", address);
+	if (access(path, F_OK) < 0)
+		return err_set(e, ENODEV, "dpdk:%s: there is no PCI device %s", args, address);
+	strcat(path, "/driver");
+	n = readlink(path, link, sizeof(link) - 1);
+	link[n > 0 ? n : 0] = '\0';
+	for (int i = 0; good[i] != NULL; i++)
+		if (n > 0 && strcmp(basename(link), good[i]) == 0)
+			return 1;
+	return err_set(e, EBUSY,
+		"dpdk:%s: %s %s, so DPDK cannot use it; `dpdk-devbind.py --bind=vfio-pci %s`", args,
+		n > 0 ? "the kernel drives it with" : "it has no",
+		n > 0 ? basename(link) : "driver", address);
+}
+
 int frame_eal_start(unsigned ports, unsigned frame_max, bool pci, struct err *e) {
 	unsigned room = (frame_max > RX_ROOM ? frame_max : RX_ROOM) + 512;
 	unsigned mib = 48 + ports * (RX_POOL * room >> 20) +
@@ -88,7 +128,9 @@ int frame_eal_start(unsigned ports, unsigned frame_max, bool pci, struct err *e)
 	} else {
 		options[n++] = "--no-huge";
 	}
-	if (!pci)
+	if (pci)
+		options[n++] = "--allow=ffff:ff:1f.7"; // nobody: others' devices are not touched
+	else
 		options[n++] = "--no-pci";
 	options[n++] = "-m";
 	options[n++] = mib_text;
@@ -250,10 +292,12 @@ static int wait_link(const struct device *d, struct err *e) {
 
 /* `args` are as for EAL: "net_ring0", "0000:01:00.0", with what the driver wants to know. */
 static int probe(struct device *d, const char *args, struct err *e) {
-	char name[RTE_DEV_NAME_MAX_LEN];
+	char name[RTE_DEV_NAME_MAX_LEN], address[16];
 	int rc;
 
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(args, ","), args);
+	if (pci_address(args, address))
+		strcpy(name, address);
 	host_dpdk_watch();
 	rc = rte_dev_probe(args);
 	if (rc < 0 && bench_stopped) {

@@ -12,7 +12,7 @@
  *   tap:NAME, tap:NS/NAME    the user side of a TAP, made when it is not there (frame_tap.c)
  *   xdp:NAME, xdp:NS/NAME    an interface that is there, by AF_XDP (frame_xdp.c)
  *   vhost-user:PATH[,server] as a guest: virtio-user (frame_dpdk.c, as the one below)
- *   dpdk:ARGS                any device of the DPDK drivers linked in: net_ring0, 0000:01:00.0
+ *   dpdk:ARGS                any device of the DPDK drivers linked in: 0000:01:00.0, net_ring0
  *
  * A port is opened and closed by one thread; each of its send queues then belongs to one thread, and
  * receiving to one (another). Nothing here waits. */
@@ -93,6 +93,9 @@ void frame_port_close(struct frame_port *p);
 int frame_eal_start(unsigned ports, unsigned frame_max, bool pci, struct err *e);
 void frame_eal_thread(void);
 void frame_eal_thread_end(void);
+/* Is the device one of PCI? 0: no; 1: yes, and DPDK may have it; -ENODEV or -EBUSY with a sentence: there
+ * is none, or the kernel has it. `args` is the name without "dpdk:". */
+int frame_dpdk_pci(const char *args, struct err *e);
 /* What memory it got, for the result: "hugepages", "ordinary pages"; NULL: not started. */
 const char *frame_eal_memory(void);
 

@@ -55,12 +55,25 @@ void frame_run_fail(struct frame_run *r, int code, unsigned endpoint) {
 	atomic_store(&r->stop, true);
 }
 
+static int look_for_pci(const struct frame_kind *ka, const char *a, const struct frame_kind *kb,
+	const char *b, bool *pci, struct err *e) {
+	int rc = ka == &frame_dpdk ? frame_dpdk_pci(strchr(a, ':') + 1, e) : 0;
+
+	*pci = rc > 0;
+	if (rc >= 0 && kb == &frame_dpdk) {
+		rc = frame_dpdk_pci(strchr(b, ':') + 1, e);
+		*pci |= rc > 0;
+	}
+	return rc < 0 ? rc : 0;
+}
+
 int frame_bed_open(struct frame_bed **out, const char *a, const char *b,
 	const struct frame_bed_want *want, struct err *e) {
 	const struct frame_kind *ka = frame_kind_of(a, e), *kb;
 	struct frame_port_want w = {.queues = want->threads, .frame_max = want->frame_max};
 	struct frame_bed *bed;
-	int rc = 0;
+	bool pci;
+	int rc;
 
 	kb = ka != NULL ? frame_kind_of(b, e) : NULL;
 	if (kb == NULL)
@@ -72,9 +85,9 @@ int frame_bed_open(struct frame_bed **out, const char *a, const char *b,
 		return err_set(e, ENOMEM, "out of memory");
 	bed->want = *want;
 	(void)!getrandom(&bed->nonce, sizeof(bed->nonce), 0);
-	if (ka->eal || kb->eal)
-		rc = frame_eal_start(ka->eal + kb->eal, want->frame_max,
-			ka == &frame_dpdk || kb == &frame_dpdk, e);
+	rc = look_for_pci(ka, a, kb, b, &pci, e);
+	if (rc == 0 && (ka->eal || kb->eal))
+		rc = frame_eal_start(ka->eal + kb->eal, want->frame_max, pci, e);
 	if (rc == 0)
 		rc = frame_port_open(&bed->port[0], a, &w, e);
 	if (!want->both)

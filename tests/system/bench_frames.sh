@@ -276,6 +276,22 @@ refusals() {
 	refused weir bench frames if:left/va if:right/vb --size 1515 | says 'MTU of 1500'
 }
 
+# Over a tree of our own in place of the host's devices.
+pci_devices() {
+	local name devices=/sys/bus/pci/devices
+	mount -t tmpfs none "$devices"
+	mkdir "$devices/0000:01:00.0" "$devices/0000:01:00.1"
+	ln -s /sys/bus/pci/drivers/ixgbe "$devices/0000:01:00.0/driver"
+	refused weir bench frames dpdk:02:00.0 if:left/va | says 'there is no PCI device 0000:02:00.0'
+	refused weir bench frames if:left/va dpdk:01:00.0,x=1 |
+		says 'drives it with ixgbe.*dpdk-devbind.py --bind=vfio-pci 0000:01:00.0'
+	refused weir bench frames dpdk:0000:01:00.1 if:left/va | says 'has no driver'
+	umount "$devices"
+	for name in e1000_igb ixgbe i40e iavf ice igc bnxt ena vmxnet3 virtio; do
+		grep -aq "\"name\": \"net_$name\"" "$WEIR" || { echo "no driver net_$name"; return 1; }
+	done
+}
+
 ip link set lo up
 veth
 it "frames sent and received over a veth are exactly those that the kernel counted" \
@@ -289,6 +305,7 @@ it "lost, doubled, swapped and delayed frames are found exactly" finds_what_was_
 it "what a TAP endpoint sends arrives, and the TAP goes with it" over_a_tap
 it "interrupted, it keeps what was measured, marked incomplete, and leaves nothing behind" interrupted
 it "bad endpoints and sizes are refused in one sentence" refusals
+it "cards of many makers have a driver, and what keeps one from a card is said with its remedy" pci_devices
 it "an endpoint that vanishes ends it, with what was measured until then" vanishes
 
 if command -v dpdk-testpmd >/dev/null; then
