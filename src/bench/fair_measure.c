@@ -161,12 +161,13 @@ static void begin(struct fair *f) {
 	add_pid(pids, roles, &n, f->flood.pid, "noise");
 	for (unsigned i = 0; bed != NULL && i < bed->nprocesses; i++)
 		add_pid(pids, roles, &n, bed->process[i].pid, bed->process[i].role);
+	f->counted = cuts_in(f, f->noise) && flood_count(&f->flood, f->noise_before, &e) == 0;
+	f->begun_at = clock_ns();
+	f->watch = hostcpu_begin(pids, roles, n);
+	// The switch is asked last, for its answer takes a while; how busy it was is a ratio.
 	memset(&f->cycles, 0, sizeof(f->cycles));
 	f->polls = f->p->path != NULL && f->p->path->cycles != NULL &&
 		   f->p->path->cycles(f->p->bed, &f->cycles, &e) == 0;
-	f->watch = hostcpu_begin(pids, roles, n);
-	f->begun_at = clock_ns();
-	f->counted = cuts_in(f, f->noise) && flood_count(&f->flood, f->noise_before, &e) == 0;
 }
 
 static void end(struct fair *f) {

@@ -24,12 +24,8 @@ fair() { # OPTIONS...
 	weir bench fair --omit "${OMIT-300ms}" --time "${TIME-500ms}" --repeat 1 --quiet -j "$@" >"$T/r.json"
 }
 
-figure() { # NAME [LABEL VALUE]...: its median
-	local filter=.
-	for ((i = 2; i < $#; i += 2)); do
-		filter+=" | select(.labels[\"${*:i:1}\"] == \"${*:i+1:1}\")"
-	done
-	jq -e --arg n "$1" ".figures[] | select(.name == \$n) | $filter | .median" "$T/r.json"
+figure() { # NAME: its median
+	jq -e --arg n "$1" '.figures[] | select(.name == $n).median' "$T/r.json"
 }
 
 within() { # FRACTION A B
@@ -37,33 +33,34 @@ within() { # FRACTION A B
 		{ echo "$2 is not within $1 of $3"; return 1; }
 }
 
-# Frames of 1514 bytes carry 1448, so what each gets is known, and with it all that follows.
-limiters_are_found() {
-	local i rates=(40 80 120 160)
-	for i in 0 1 2 3; do
-		in_ns "e$((i + 1))" tc qdisc replace dev eth0 root tbf rate "${rates[i]}mbit" burst 32kb latency 20ms
-	done
-	OMIT=500ms TIME=1s fair ns:e1 ns:e2 ns:e3 ns:e4 ns:srv --load stream --endpoints 1,2,4 &&
-		"$TESTS/lib/valid-result" "$T/r.json" &&
-		known 1 0 0 1 40 && known 2 "40 / 60" "1 / 3" 0.9 120 &&
-		known 4 1.2 "sqrt(0.2)" "100 / 120" 400
+holds() { # EXPRESSION of awk
+	awk "BEGIN { exit !($1) }" || { echo "not so: $1"; return 1; }
 }
-# known N SKEW CV JAIN TOTAL: what four rates of 40, 80, 120 and 160 have, or the first N of them
+
+# known N SKEW CV JAIN TOTAL: what four rates of 40, 80, 120 and 160 Mbit/s have, or the first N of them.
+# Frames of 1514 bytes carry 1448.
 known() {
 	local i
-	within 0.02 "$(figure skew endpoints "$1")" "$(awk "BEGIN { print $2 }")" &&
-		within 0.02 "$(figure cv endpoints "$1")" "$(awk "BEGIN { print $3 }")" &&
-		within 0.02 "$(figure jain endpoints "$1")" "$(awk "BEGIN { print $4 }")" &&
-		within 0.02 "$(figure throughput endpoints "$1")" "$(awk "BEGIN { print $5 * 1448e6 / 1514 }")" &&
-		[[ $(figure overlap endpoints "$1") > 0.9 ]] || return 1
+	OMIT=500ms TIME=1s fair ns:e1 ns:e2 ns:e3 ns:e4 ns:srv --load stream --endpoints "$1" &&
+		"$TESTS/lib/valid-result" "$T/r.json" &&
+		within 0.02 "$(figure skew)" "$(awk "BEGIN { print $2 }")" &&
+		within 0.02 "$(figure cv)" "$(awk "BEGIN { print $3 }")" &&
+		within 0.02 "$(figure jain)" "$(awk "BEGIN { print $4 }")" &&
+		within 0.02 "$(figure throughput)" "$(awk "BEGIN { print $5 * 1448e6 / 1514 }")" &&
+		holds "$(figure overlap) > 0.9" || return 1
 	for ((i = 1; i <= $1; i++)); do
-		within 0.02 "$(jq --arg n "$1" --arg e "ns:e$i" \
-			'.endpoints[] | select(.labels.endpoints == $n).values[$e]' "$T/r.json")" \
+		within 0.02 "$(jq --arg e "ns:e$i" '.endpoints[0].values[$e]' "$T/r.json")" \
 			"$(awk "BEGIN { print $i * 40 * 1448e6 / 1514 }")" || return 1
 	done
 }
-it "behind limiters of known rates each endpoint's rate, skew, CV and Jain's index follow from them" \
-	thrice limiters_are_found
+rates=(40 80 120 160)
+for i in 0 1 2 3; do
+	in_ns "e$((i + 1))" tc qdisc replace dev eth0 root tbf rate "${rates[i]}mbit" burst 32kb latency 20ms
+done
+it "one endpoint behind a limiter of known rate is told as such" thrice known 1 0 0 1 40
+it "skew, CV and Jain's index of two are those of their limiters' rates" \
+	thrice known 2 "40 / 60" "1 / 3" 0.9 120
+it "so they are of four" thrice known 4 1.2 "sqrt(0.2)" "100 / 120" 400
 for ns in e1 e2 e3 e4; do
 	in_ns "$ns" tc qdisc del dev eth0 root
 done
@@ -84,7 +81,7 @@ noise_is_sent() {
 	# No more in the interval than in all.
 	jq -e --argjson f "$frames" '.figures[] | select(.name == "noise received").median |
 		. > 1000 and . * 0.5 <= $f' "$T/r.json"
-	figure "lost to noise" noise "$noise"
+	figure "lost to noise"
 	jq -e '.cpu | any(.[].threads[]; .role == "noise" and .busy > 0.01)' "$T/r.json"
 }
 it "a flood of long frames is one, and what it costs the others is told" noise_is_sent frames 1514
@@ -100,6 +97,22 @@ connections_are_made() {
 		. > 100 and . * 0.5 <= $n' "$T/r.json"
 }
 it "a flood of connections is one" connections_are_made
+
+# Its clock is taken for another one, and the moment is told as how far ahead it is.
+server_elsewhere() {
+	local server
+	ip addr add 10.9.0.100/24 dev br0
+	(exec ip netns exec srv "$WEIR" bench serve --listen 10.9.0.7 >"$T/serve" 2>&1) &
+	server=$!
+	until_ok 5 grep -q listening "$T/serve"
+	fair ns:e1 ns:e2 10.9.0.7 --load stream,rr --flows 2
+	kill "$server"
+	"$TESTS/lib/valid-result" "$T/r.json"
+	jq -e '.complete and ([.endpoints[] | select(.name == "throughput" or .name == "transactions").values |
+		.["ns:e1"] > 100 and .["ns:e2"] > 100] | length == 2 and all)' "$T/r.json"
+	jq -e '[.figures[] | select(.name == "overlap").median] | length == 2 and all(. > 0.5 and . <= 1)' "$T/r.json"
+}
+it "endpoints here share the way to a server elsewhere" server_elsewhere
 
 made() {
 	TIME=300ms fair --through veth,weir-ns --endpoints 2 --flows 8 --load rr --rps off,on --queues 2
@@ -126,7 +139,7 @@ in_bed() {
 	nsenter -t "$bed" -m ip netns exec vm1 "$@"
 }
 ended_early() { # HOW REASON
-	local pid status=0
+	local status=0
 	weir bench fair --through weir-ns --endpoints 2 --queues 2 --rps on --omit 0s --time 20s --repeat 3 \
 		--quiet -j >"$T/r.json" 2>"$T/r.err" &
 	until_ok 10 in_bed ip -4 addr show dev eth0
