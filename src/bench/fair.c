@@ -10,13 +10,17 @@
 #include "base/err.h"
 #include "bench/apart.h"
 #include "bench/fair.h"
+#include "bench/paths.h"
 #include "bench/result.h"
 
 /* `weir bench fair`: many endpoints at once, through one path. Endpoints that are there are measured as they
- * are. Those that it makes are namespaces of a path (path.h) in a child process (apart.h): vm1 ... of the
- * path are the endpoints, behind them come the server, and two that have to do with noise only. */
+ * are. Those that it makes are the namespaces or VMs of a path (path.h) in a child process (apart.h): vm1 ...
+ * of the path are the endpoints, behind them come, always namespaces, the server, and two that have to do with
+ * noise only. */
 
-const struct path *const fair_paths[] = {&path_veth, &path_weir_ns, NULL};
+const struct path *const fair_paths[] = {&path_veth, &path_weir_ns, &path_bridge,
+	&path_bridge_vhost, &path_e1000, &path_weir, &path_weir_tap, NULL};
+_Static_assert(sizeof(fair_paths) / sizeof(fair_paths[0]) == FAIR_PATHS + 1, "as the header says");
 
 enum { NS_LEN = 24, EXTRA = 3 /* namespaces beside the endpoints */ };
 _Static_assert(FAIR_MAX + EXTRA <= PATH_NS_MAX, "a path makes as many namespaces");
@@ -24,6 +28,7 @@ _Static_assert(FAIR_MAX + EXTRA <= PATH_NS_MAX, "a path makes as many namespaces
 /* A bed and the names of what is on it. */
 struct made {
 	struct fair_plan plan;
+	struct paths_plan vms; /* how they boot */
 	struct path_bed bed;
 	char name[FAIR_MAX + EXTRA][NS_LEN];
 };
@@ -75,14 +80,22 @@ static int set_rps(const struct fair_plan *p, struct err *e) {
 /* In the child. */
 static int measure_made(struct bench *own, void *arg, struct err *e) {
 	struct made *m = arg;
+	struct fair_plan *p = &m->plan;
 	int ret = apart_enter(e);
 
-	bench_progress(own, -1, "fair %s: %u endpoints are made", m->plan.path->name, m->plan.n);
+	bench_progress(own, -1, "fair %s: %u endpoints are made", p->path->name, p->n);
 	if (ret == 0)
-		ret = m->plan.path->setup(&m->bed, e);
-	if (ret == 0 && m->plan.rps != NULL)
-		ret = set_rps(&m->plan, e);
-	return ret == 0 ? fair_measure(own, &m->plan, e) : ret;
+		ret = p->path->setup(&m->bed, e);
+	if (ret == 0 && p->rps != NULL)
+		ret = set_rps(p, e);
+	if (ret == 0 && p->path->nic != NULL)
+		ret = paths_boot(own, p->path, &m->vms, &m->bed, p->guests, e);
+	if (ret == 0)
+		ret = fair_measure(own, p, e);
+	if (p->path->nic != NULL)
+		paths_end_guests(p->guests, p->n);
+	path_end(&m->bed);
+	return ret;
 }
 
 static bool noisy(const struct fair_options *o) {
@@ -91,13 +104,20 @@ static bool noisy(const struct fair_options *o) {
 
 static void name_all(struct made *m) {
 	struct fair_plan *p = &m->plan;
-	unsigned n = p->n;
+	unsigned n = p->n, extra = noisy(p->o) ? EXTRA : 1;
 
-	m->bed.n = noisy(p->o) ? n + EXTRA : n + 1;
-	m->bed.queues = p->queues;
 	p->bed = &m->bed;
-	for (unsigned i = 0; i < m->bed.n; i++)
-		snprintf(m->name[i], NS_LEN, "ns:vm%u", i + 1);
+	m->bed.queues = p->queues;
+	if (p->path->nic != NULL) {
+		m->bed.n = m->vms.n = n;
+		m->bed.ns = extra;
+		m->bed.accel = m->vms.accel;
+	} else {
+		m->bed.n = n + extra;
+	}
+	for (unsigned i = 0; i < n + extra; i++)
+		snprintf(m->name[i], NS_LEN, "%s:vm%u", p->path->nic != NULL && i < n ? "vm" : "ns",
+			i + 1);
 	for (unsigned i = 0; i < n; i++)
 		p->endpoint[i] = m->name[i];
 	p->server = m->name[n];
@@ -108,9 +128,10 @@ static void name_all(struct made *m) {
 }
 
 /* One bed. A failure costs its own figures, only an interruption ends all. */
-static int make(struct bench *b, const struct fair_plan *p, struct err *e) {
+static int make(struct bench *b, const struct fair_plan *p, struct paths_plan *vms, struct err *e) {
 	static const char *const across[] = {"endpoints", "flows", "queues", "rps", "path", NULL};
-	struct made m = {.plan = *p};
+	struct made m = {.plan = *p, .vms = *vms};
+	const char *accel;
 	char name[64];
 	json_t *doc;
 
@@ -121,6 +142,13 @@ static int make(struct bench *b, const struct fair_plan *p, struct err *e) {
 		result_incomplete(b->doc, "%s", e->text);
 	else
 		apart_take(b, name, doc, across);
+	accel = json_string_value(json_object_get(doc, "accel"));
+	if (accel != NULL && strncmp(accel, "tcg", 3) == 0)
+		result_warn(b->doc, "the VMs are emulated: figures of paths with VMs compare with "
+				    "each other, not "
+				    "with those of real hardware");
+	if (accel != NULL && strcmp(accel, vms->accel) != 0)
+		vms->accel = guest_accel_next(vms->accel); // so that it is tried once
 	json_decref(doc);
 	return bench_stopped ? err_set(e, ECANCELED, "interrupted") : 0;
 }
@@ -167,9 +195,9 @@ static unsigned measurements(const struct bench *b, const struct fair_options *o
 	return n * b->repeat;
 }
 
-static int make_all(struct bench *b, struct fair_options *o, struct err *e) {
-	struct turn t = {.n = UINT_MAX};
-	struct path_bed none = {0};
+/* Leaves what is possible. *vms: does any of it need VMs? */
+static int sift(struct bench *b, struct fair_options *o, bool *vms, struct err *e) {
+	struct path_bed none = {.accel = guest_accel()};
 	struct err why;
 	bool some = false;
 
@@ -180,24 +208,49 @@ static int make_all(struct bench *b, struct fair_options *o, struct err *e) {
 				fair_paths[i]->name, fair_paths[i]->brief, why.text);
 		}
 		some |= o->through[i];
+		*vms |= o->through[i] && fair_paths[i]->nic != NULL;
 	}
-	if (!some)
-		return err_set(e, ENODEV, "none of these paths is possible here: %s", why.text);
-	while (next_turn(o, &t)) {
+	return some ? 0 : err_set(e, ENODEV, "none of these paths is possible here: %s", why.text);
+}
+
+static int make_beds(
+	struct bench *b, const struct fair_options *o, struct paths_plan *vms, struct err *e) {
+	struct turn t = {.n = UINT_MAX};
+	int ret = 0;
+
+	while (ret == 0 && next_turn(o, &t)) {
 		struct fair_plan p = {.o = o,
 			.n = o->n[t.n],
 			.queues = o->queues[t.queues],
 			.path = fair_paths[t.path],
 			.ahead = beds_from(o, t) * measurements(b, o)};
-		int ret;
 
 		if (o->rps[0] || o->rps[1])
 			p.rps = t.rps == 1 ? "on" : "off";
-		ret = make(b, &p, e);
-		if (ret < 0)
-			return ret;
+		ret = make(b, &p, vms, e);
 	}
-	return 0;
+	return ret;
+}
+
+static int make_all(struct bench *b, struct fair_options *o, struct err *e) {
+	struct paths_plan vms = {.accel = guest_accel()};
+	struct guest_image *image = NULL;
+	bool boots = false;
+	int ret = sift(b, o, &boots, e);
+
+	if (ret < 0)
+		return ret;
+	if (boots) {
+		if (path_has(guest_program(), "qemu-system-x86", e) < 0)
+			return -ENOENT;
+		image = guest_image_new(o->kernel, e);
+		if (image == NULL)
+			return -ENOENT;
+		vms.image = image;
+	}
+	ret = make_beds(b, o, &vms, e);
+	guest_image_free(image);
+	return ret;
 }
 
 static int measure_given(struct bench *b, const struct fair_options *o, struct err *e) {

@@ -22,8 +22,8 @@ enum { FAIR_MAX = 64, FAIR_LIST_MAX = 16, FAIR_FLOWS = 128 };
 enum fair_load { FAIR_STREAM, FAIR_RR, FAIR_LOADS };
 enum fair_noise { FAIR_QUIET, FAIR_FRAMES, FAIR_64B, FAIR_CONNECTIONS, FAIR_NOISES };
 extern const char *const fair_loads[FAIR_LOADS + 1], *const fair_noises[FAIR_NOISES + 1];
-extern const struct path *const fair_paths[]; /* those whose ends are namespaces; NULL ends it */
-enum { FAIR_PATHS = 2 };
+extern const struct path *const fair_paths[]; /* NULL ends it */
+enum { FAIR_PATHS = 7 };
 
 struct fair_options {
 	bool through[FAIR_PATHS], made; /* made: beds of its own */
@@ -31,6 +31,7 @@ struct fair_options {
 	unsigned queues[FAIR_LIST_MAX], nqueues; /* one, 0, when not asked */
 	bool rps[2]; /* off, on; neither: as it comes */
 	bool load[FAIR_LOADS], noise[FAIR_NOISES];
+	const char *kernel; /* of VMs; NULL: the host's */
 	uint64_t flows; /* in all; 0: FAIR_FLOWS of rr, one an endpoint of stream */
 	const char *endpoint[FAIR_MAX], *server, *to;
 	unsigned nendpoints;
@@ -49,6 +50,7 @@ struct fair_plan {
 	const char *rps; /* "off", "on"; NULL: as it comes */
 	const struct path *path; /* NULL: endpoints that were there */
 	struct path_bed *bed;
+	struct guest *guests[FAIR_MAX]; /* with VMs */
 	const char *endpoint[FAIR_MAX], *server, *noise_from, *noise_to;
 	unsigned ahead; /* measurements that come after this bed, when that is known */
 };

@@ -26,7 +26,7 @@ enum {
 	FRAME_LONG = 1514,
 	FRAME_SHORT = 60, /* 64 with FCS */
 	SAID_LEN = 300,
-	PIDS_MAX = 2 * (FAIR_MAX + 1) + PATH_PROCESSES_MAX + 1
+	PIDS_MAX = 3 * (FAIR_MAX + 1) + PATH_PROCESSES_MAX
 };
 
 /* What is known of an endpoint when another vanishes. */
@@ -159,6 +159,8 @@ static void begin(struct fair *f) {
 					     : "server");
 	}
 	add_pid(pids, roles, &n, f->flood.pid, "noise");
+	for (unsigned i = 0; i < FAIR_MAX && f->p->guests[i] != NULL; i++)
+		add_pid(pids, roles, &n, guest_pid(f->p->guests[i]), "vm");
 	for (unsigned i = 0; bed != NULL && i < bed->nprocesses; i++)
 		add_pid(pids, roles, &n, bed->process[i].pid, bed->process[i].role);
 	f->counted = cuts_in(f, f->noise) && flood_count(&f->flood, f->noise_before, &e) == 0;

@@ -98,13 +98,19 @@ static int read_endpoints(struct fair_options *o, int argc, char **argv, struct 
 	if (argc < 3)
 		return err_set(e, EINVAL,
 			"which endpoints, and which server? give them (there are: " ENDPOINT_KINDS
-			"), or --through veth,weir-ns");
+			"), or --through a path");
 	if (argc - 2 > FAIR_MAX)
 		return err_set(
 			e, EINVAL, "%d endpoints are too many; up to %d are", argc - 2, FAIR_MAX);
 	for (int i = 1; i < argc - 1; i++)
 		o->endpoint[o->nendpoints++] = argv[i];
 	o->server = argv[argc - 1];
+	if (o->nendpoints > 1 && strncmp(o->server, "vm:", 3) == 0)
+		return err_set(e, EINVAL,
+			"%.40s cannot serve several: in a VM there is one agent; make it an "
+			"endpoint, "
+			"and a namespace or host the server",
+			o->server);
 	return 0;
 }
 
@@ -117,6 +123,13 @@ static int complete(struct fair_options *o, bool queues, struct err *e) {
 		return err_set(e, EINVAL,
 			"--queues and --rps are of what --through makes; set those of your own "
 			"endpoints yourself");
+	for (int i = 0; i < FAIR_PATHS; i++)
+		if (o->through[i] && fair_paths[i]->nic != NULL &&
+			(queues || o->rps[0] || o->rps[1]))
+			return err_set(e, EINVAL,
+				"--queues and --rps are of namespaces (veth, weir-ns), not of the "
+				"VMs of %s",
+				fair_paths[i]->name);
 	if (!o->made && noise && o->neighbour[0][0] == '\0')
 		return err_set(e, EINVAL,
 			"--noise between your own endpoints wants --neighbour ns:FROM,ns:TO");
@@ -163,6 +176,7 @@ int fair_options_parse(struct fair_options *o, int argc, char **argv, struct err
 		{"neighbour", OPTION_TEXT, &neighbour},
 		{"flows", OPTION_COUNT, &o->flows, 1, FLOWS_MAX},
 		{"to", OPTION_TEXT, &o->to},
+		{"kernel", OPTION_TEXT, &o->kernel},
 		{NULL},
 	};
 
@@ -189,11 +203,12 @@ const char fair_help[] =
 	"index, what\n"
 	"it costs this host; and what is left of that beside a neighbour that makes noise. Give "
 	"endpoints\n"
-	"(ns:NAME, if:NAME, HOST[:PORT]), the server last, or let it make namespaces of its own "
-	"(root only;\n"
-	"all is removed again, the host's network is not touched).\n"
+	"(ns:NAME, if:NAME, vm:NAME, HOST[:PORT]), the server last, or let it make its own: the "
+	"server is then\n"
+	"a namespace (root only; all is removed again, the host's network is not touched).\n"
 	"\n"
-	"  --through LIST  makes them: veth (a Linux bridge), weir-ns (weir over TAP)\n"
+	"  --through LIST  makes namespaces: veth (a Linux bridge), weir-ns (weir over TAP);\n"
+	"                  VMs, as weir bench paths: bridge, bridge-vhost, e1000, weir, weir-tap\n"
 	"  --endpoints 1,2,4,8  how many at once, 1 to 64; default: all that were given\n"
 	"  --load LIST     stream (TCP), rr (1-byte transactions); default: both, one after the "
 	"other\n"
@@ -205,5 +220,6 @@ const char fair_help[] =
 	"  --queues LIST   queues of each made endpoint, 1 to 16; rr has as many threads, weir as "
 	"many workers\n"
 	"  --rps LIST      off, on: receive packet steering of what is made, to all CPUs\n"
+	"  --kernel FILE   what VMs boot; default: the kernel of this host\n"
 	"  --to ADDRESS    the address of the server to use, when it has several\n"
 	"\n";

@@ -27,6 +27,8 @@ enum {
 /* What is there while a path is measured. */
 struct path_bed {
 	unsigned n; /* guests, or namespaces; of these PATH_NS_MAX */
+	unsigned
+		ns; /* namespaces beside the guests, for paths that are mixed: vm%u from n + 1 on */
 	unsigned queues; /* of the NIC in each namespace; 0: as it comes */
 	const char *accel; /* of QEMU: guest_accel() */
 	bool intx; /* guest_needs_intx(accel) */
@@ -60,6 +62,7 @@ struct path {
 	int (*nic)(struct path_bed *b, unsigned i, struct guest_spec *s, struct err *e);
 	/* Of a switch whose threads poll: what of their cycles moved frames so far. NULL: nothing polls. */
 	int (*cycles)(struct path_bed *b, struct path_cycles *c, struct err *e);
+	bool mixed; /* its switch can have namespaces beside the guests */
 };
 
 extern const struct path path_veth, path_bridge, path_bridge_vhost, path_e1000, path_macvtap,
@@ -85,8 +88,10 @@ int path_await(struct path_bed *b, const char *socket, struct err *e);
 /* The last line of the log of a role. Returns buf. */
 const char *path_last_words(const char *role, char *buf, size_t size);
 
-/* Gives eth0 of each namespace vm1, vm2, ... its address, and sets it up. */
-int path_ns_up(struct path_bed *b, struct err *e);
+/* Of the namespaces numbered first to last: puts each on the bridge br0 (path_ns_bridge makes them; veth);
+ * gives eth0 its address and sets it up. */
+int path_ns_bridge(struct path_bed *b, unsigned first, unsigned last, struct err *e);
+int path_ns_up(unsigned first, unsigned last, struct err *e);
 
 /* "10.99.0.1/16" of guest 0; its MAC. Return buf. */
 const char *path_address(unsigned i, char *buf, size_t size);

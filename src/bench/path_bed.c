@@ -228,16 +228,32 @@ int path_await(struct path_bed *b, const char *socket, struct err *e) {
 		path_last_words(role, said, sizeof(said)));
 }
 
-int path_ns_up(struct path_bed *b, struct err *e) {
+int path_ns_up(unsigned first, unsigned last, struct err *e) {
 	char address[24];
 
-	for (unsigned i = 1; i <= b->n; i++)
+	for (unsigned i = first; i <= last; i++)
 		if (path_ip(e,
 			    "netns exec vm%u ip addr add %s dev eth0\n"
 			    "netns exec vm%u ip link set eth0 up\n",
 			    i, path_address(i - 1, address, sizeof(address)), i) < 0)
 			return -EIO;
 	return 0;
+}
+
+int path_ns_bridge(struct path_bed *b, unsigned first, unsigned last, struct err *e) {
+	char queues[64] = "";
+
+	if (b->queues > 0)
+		snprintf(queues, sizeof(queues), "numrxqueues %u numtxqueues %u", b->queues,
+			b->queues);
+	for (unsigned i = first; i <= last; i++)
+		if (path_ip(e,
+			    "netns add vm%u\n"
+			    "link add eth%u %s type veth peer name eth0 %s netns vm%u\n"
+			    "link set eth%u master br0 up\n",
+			    i, i, queues, queues, i, i) < 0)
+			return -EIO;
+	return path_ns_up(first, last, e);
 }
 
 const char *path_address(unsigned i, char *buf, size_t size) {

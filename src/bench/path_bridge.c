@@ -30,7 +30,7 @@ static int setup(struct path_bed *b, struct err *e) {
 		if (path_ip(e, "tuntap add tap%u mode tap\nlink set tap%u master br0 up\n", i, i) <
 			0)
 			return -EIO;
-	return 0;
+	return path_ns_bridge(b, b->n + 1, b->n + b->ns, e);
 }
 
 static int add_nic(unsigned i, struct guest_spec *s, const char *model, const char *more) {
@@ -53,9 +53,10 @@ static int e1000_nic(struct path_bed *b, unsigned i, struct guest_spec *s, struc
 	return add_nic(i, s, "e1000", "");
 }
 
-const struct path path_bridge = {
-	"bridge", "Linux bridge, TAP, virtio-net in QEMU", possible, setup, virtio_nic};
+const struct path path_bridge = {"bridge", "Linux bridge, TAP, virtio-net in QEMU", possible, setup,
+	virtio_nic, .mixed = true};
 const struct path path_bridge_vhost = {"bridge-vhost",
-	"Linux bridge, TAP, virtio-net in the kernel", vhost_possible, setup, vhost_nic};
+	"Linux bridge, TAP, virtio-net in the kernel", vhost_possible, setup, vhost_nic,
+	.mixed = true};
 const struct path path_e1000 = {
-	"e1000", "Linux bridge, TAP, an emulated e1000", possible, setup, e1000_nic};
+	"e1000", "Linux bridge, TAP, an emulated e1000", possible, setup, e1000_nic, .mixed = true};

@@ -14,21 +14,9 @@ static int possible(struct path_bed *b, struct err *e) {
 }
 
 static int setup(struct path_bed *b, struct err *e) {
-	char queues[64] = "";
-
-	if (b->queues > 0)
-		snprintf(queues, sizeof(queues), "numrxqueues %u numtxqueues %u", b->queues,
-			b->queues);
 	if (path_ip(e, "link add br0 type bridge forward_delay 0\nlink set br0 up\n") < 0)
 		return -EIO;
-	for (unsigned i = 1; i <= b->n; i++)
-		if (path_ip(e,
-			    "netns add vm%u\n"
-			    "link add eth%u %s type veth peer name eth0 %s netns vm%u\n"
-			    "link set eth%u master br0 up\n",
-			    i, i, queues, queues, i, i) < 0)
-			return -EIO;
-	return path_ns_up(b, e);
+	return path_ns_bridge(b, 1, b->n, e);
 }
 
 const struct path path_veth = {

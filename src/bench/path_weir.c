@@ -43,27 +43,41 @@ static void write_workers(FILE *f, unsigned queues) {
 	fputs("]\n", f);
 }
 
-/* Ports "vm1: {KIND: STEM1}" and so on; stem NULL: TAPs in namespaces. */
+static int cycles(struct path_bed *b, struct path_cycles *c, struct err *e);
+
+/* Ports "vm1: {KIND: STEM1}" and so on, and behind them the namespaces' TAPs; stem NULL: only these. */
 static int start(struct path_bed *b, const char *kind, const char *stem, struct err *e) {
 	char *argv[] = {"/proc/self/exe", "switch", "-c", CONFIG, NULL};
-	FILE *f = fopen(CONFIG, "we");
+	unsigned guests = stem != NULL ? b->n : 0, last = b->n + b->ns;
+	struct path_cycles none = {0};
+	FILE *f;
+	int ret;
+
+	for (unsigned i = guests + 1; i <= last; i++)
+		if (path_ip(e, "netns add vm%u\n", i) < 0)
+			return -EIO;
+	f = fopen(CONFIG, "we");
 
 	if (f == NULL)
 		return err_set(e, errno, "%s: %s", CONFIG, strerror(errno));
 	fprintf(f, "api: %s\n", API);
 	write_workers(f, b->queues);
 	fprintf(f, "ports:\n");
-	for (unsigned i = 1; i <= b->n; i++)
-		if (stem != NULL)
-			fprintf(f, "  vm%u: {%s: %s%u}\n", i, kind, stem, i);
-		else
-			fprintf(f, "  vm%u: {tap: eth0, netns: vm%u, queues: %u}\n", i, i,
-				b->queues > 0 ? b->queues : 1);
+	for (unsigned i = 1; i <= guests; i++)
+		fprintf(f, "  vm%u: {%s: %s%u}\n", i, kind, stem, i);
+	for (unsigned i = guests + 1; i <= last; i++)
+		fprintf(f, "  vm%u: {tap: eth0, netns: vm%u, queues: %u}\n", i, i,
+			b->queues > 0 ? b->queues : 1);
 	if (fclose(f) != 0)
 		return err_set(e, errno, "%s: %s", CONFIG, strerror(errno));
 	if (path_spawn(b, "switch", argv, e) < 0)
 		return -EAGAIN;
-	return path_await(b, API, e);
+	ret = path_await(b, API, e);
+	if (ret < 0 || guests == last)
+		return ret;
+	// It listens before its TAPs are there, and answers when they are.
+	ret = cycles(b, &none, e);
+	return ret == 0 ? path_ns_up(guests + 1, last, e) : ret;
 }
 
 static int cycles(struct path_bed *b, struct path_cycles *c, struct err *e) {
@@ -126,20 +140,12 @@ static int tap_nic(struct path_bed *b, unsigned i, struct guest_spec *s, struct 
 }
 
 static int ns_setup(struct path_bed *b, struct err *e) {
-	struct path_cycles none = {0};
-
-	for (unsigned i = 1; i <= b->n; i++)
-		if (path_ip(e, "netns add vm%u\n", i) < 0)
-			return -EIO;
-	// It listens before its TAPs are there, and answers when they are.
-	if (start(b, "tap", NULL, e) < 0 || cycles(b, &none, e) < 0)
-		return -EIO;
-	return path_ns_up(b, e);
+	return start(b, NULL, NULL, e);
 }
 
 const struct path path_weir = {
-	"weir", "weir over vhost-user", possible, vhost_setup, vhost_nic, cycles};
-const struct path path_weir_tap = {
-	"weir-tap", "weir over TAP, virtio-net in QEMU", tap_possible, tap_setup, tap_nic, cycles};
+	"weir", "weir over vhost-user", possible, vhost_setup, vhost_nic, cycles, true};
+const struct path path_weir_tap = {"weir-tap", "weir over TAP, virtio-net in QEMU", tap_possible,
+	tap_setup, tap_nic, cycles, true};
 const struct path path_weir_ns = {"weir-ns", "namespaces instead of VMs, weir over TAP",
 	tap_possible, ns_setup, NULL, cycles};

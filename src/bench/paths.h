@@ -22,6 +22,11 @@ struct paths_plan {
 int paths_measure(
 	struct bench *b, const struct path *path, const struct paths_plan *plan, struct err *e);
 
+/* Boots plan->n VMs on a path that is set up, all together. 0; negative errno with a sentence, and none runs. */
+int paths_boot(struct bench *b, const struct path *path, const struct paths_plan *plan,
+	struct path_bed *bed, struct guest **guests, struct err *e);
+void paths_end_guests(struct guest **guests, unsigned n);
+
 /* The part of it on a path that is up: guests[] (plan->n, NULL without VMs) are booted. */
 int paths_figures(struct bench *b, const struct path *path, const struct paths_plan *plan,
 	const struct path_bed *bed, struct guest *const *guests, struct err *e);

@@ -14,7 +14,7 @@
 /* A KVM guest boots in two seconds; where /dev/kvm is there and guests hang, nobody waits for long. */
 enum { BOOT_KVM_MS = 15000, BOOT_MS = 60000, BOOT_EACH_MS = 5000 };
 
-static void end_guests(struct guest **guests, unsigned n) {
+void paths_end_guests(struct guest **guests, unsigned n) {
 	for (unsigned i = 0; i < n; i++) {
 		guest_end(guests[i]);
 		guests[i] = NULL;
@@ -49,11 +49,11 @@ static int boot(const struct path *p, const struct paths_plan *plan, struct path
 	for (unsigned i = 0; i < plan->n && ret == 0; i++)
 		ret = guest_wait(guests[i], limit, e);
 	if (ret < 0)
-		end_guests(guests, plan->n);
+		paths_end_guests(guests, plan->n);
 	return ret;
 }
 
-static int boot_somehow(struct bench *b, const struct path *p, const struct paths_plan *plan,
+int paths_boot(struct bench *b, const struct path *p, const struct paths_plan *plan,
 	struct path_bed *bed, struct guest **guests, struct err *e) {
 	int ret;
 
@@ -79,10 +79,10 @@ int paths_measure(
 		return ret;
 	ret = path->setup(&bed, e);
 	if (ret == 0 && path->nic != NULL)
-		ret = boot_somehow(b, path, plan, &bed, guests, e);
+		ret = paths_boot(b, path, plan, &bed, guests, e);
 	if (ret == 0)
 		ret = paths_figures(b, path, plan, &bed, guests, e);
-	end_guests(guests, plan->n);
+	paths_end_guests(guests, plan->n);
 	path_end(&bed);
 	return ret; // descriptors go with this process
 }

@@ -182,7 +182,7 @@ refusals() {
 		says "$1" <"$T/out"
 	}
 	usage 'which endpoints' ns:e1
-	usage "there is no 'ovs'; there are: veth, weir-ns" --through ovs
+	usage "there is no 'ovs'; there are: veth, weir-ns, bridge, " --through ovs
 	usage "there is no 'loud'; there are: none, frames, 64b, connections" --through veth --noise loud
 	usage "'65' is no number of 1 to 64" --through veth --endpoints 1,65
 	usage "'0' is no number of 1 to 16" --through veth --queues 0
@@ -191,6 +191,8 @@ refusals() {
 	usage '--noise between your own.*--neighbour' ns:e1 ns:srv --noise frames
 	usage '--neighbour.*if:x is no namespace' ns:e1 ns:srv --noise frames --neighbour ns:n1,if:x
 	usage '--queues and --rps are of' ns:e1 ns:srv --queues 2
+	usage '--queues and --rps are of namespaces' --through bridge --queues 2
+	usage 'vm:x cannot serve several' ns:e1 ns:e2 vm:x
 	usage "'ns:e1' is too much" --through veth ns:e1
 	refused weir bench fair ns:e1 ns:nosuch | says 'no such namespace; there are: .*srv'
 }
