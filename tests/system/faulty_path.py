@@ -6,9 +6,8 @@
 Makes a TAP in each namespace and carries frames between them. Each frame arrives DELAY-MS later than
 it was sent, either way. From A to B every DROPth large frame (over 500 bytes) is dropped, 0: none, and
   --twice N, --swap N      every Nth large one is sent twice, or behind the next one;
-  --police RATE,BURST,DEBT large ones pay RATE tokens a second, of which BURST are saved, one each, those
-                           that are dropped for lack of them too: up to DEBT, which has to be earned
-                           before any passes again.
+  --police RATE,BURST,S    of large ones RATE a second pass, and BURST at once; for S seconds after more
+                           came every 10th of those that pass is dropped as well.
 Prints `ready` when both devices are there, and ends with its parent's end or SIGTERM; then it writes
 to the file of --report what it did: dropped, twice, swapped."""
 
@@ -40,16 +39,19 @@ def tap(netns, name):
 
 
 class Police:
-    def __init__(self, rate, burst, debt):
-        self.rate, self.burst, self.debt = rate, burst, debt
-        self.tokens, self.at = burst, time.monotonic()
+    def __init__(self, rate, burst, sick_s):
+        self.rate, self.burst, self.sick_s = rate, burst, sick_s
+        self.tokens, self.at, self.well_at = burst, time.monotonic(), 0
 
-    def passes(self):
+    def passes(self, number):
         now = time.monotonic()
         self.tokens = min(self.burst, self.tokens + (now - self.at) * self.rate)
         self.at = now
-        self.tokens = max(-self.debt, self.tokens - 1)
-        return self.tokens >= 0
+        if self.tokens < 1:
+            self.well_at = now + self.sick_s
+            return False
+        self.tokens -= 1
+        return number % 10 != 0 or now >= self.well_at
 
 
 class Faults:
@@ -63,7 +65,7 @@ class Faults:
     def apply(self, frame):
         self.number += 1
         nth = lambda n: n and self.number % n == 0
-        if nth(self.args.drop) or (self.police and not self.police.passes()):
+        if nth(self.args.drop) or (self.police and not self.police.passes(self.number)):
             self.did["dropped"] += 1
             return []
         if nth(self.args.swap) and self.held is None and not nth(self.args.twice):
