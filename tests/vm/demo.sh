@@ -7,12 +7,12 @@
 # cpus: 2
 # shellcheck disable=SC2317 # functions are called by `it`
 . "$(dirname "$0")/lib.sh"
-pages=$vm_image/../demo
+export BUILD=${BUILD:-$TESTS/../build}
+pages=$BUILD/demo
 
 rm -rf "$pages"
-before=$(ls -d "${T%/*}"/w.*)
 demo() {
-	"$TESTS/../scripts/demo" --seconds 2 >"$T/out" 2>&1 || { tail -n 40 "$T/out"; return 1; }
+	TMPDIR=$T "$TESTS/../scripts/demo" --seconds 2 >"$T/out" 2>&1 || { tail -n 40 "$T/out"; return 1; }
 }
 it "the demo runs" demo
 
@@ -35,8 +35,8 @@ it "weir bench wrote its pages" pages_are_there
 
 nothing_left() {
 	says 'the switch ended cleanly' <"$T/out"
-	not pgrep 'qemu|weir|iperf3|dpdk'
+	for program in qemu weir iperf3 dpdk; do not pgrep $program; done
 	[[ -z $(ip netns) ]]
-	[[ $(ls -d "${T%/*}"/w.*) = "$before" ]]
+	[[ ! -e $(echo "$T"/w.*) ]]
 }
 it "nothing is left of it" nothing_left
