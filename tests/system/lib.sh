@@ -35,7 +35,7 @@ if [[ -z ${WEIR_CPUS-} ]]; then
 fi
 patience=1
 [[ -z ${WEIR_SANITIZED-} ]] || patience=4
-cases=0 switch_pid=
+cases=0 switch_pid='' at_end=: # at_end: a command
 
 finish() {
 	local status=$?
@@ -43,6 +43,7 @@ finish() {
 	[[ -z $switch_pid ]] || it "the switch ends within 2 s of SIGTERM, with status 0" switch_stop
 	[[ $status = 0 ]] || echo "not ok $((++cases)) - the script ended early, status $status"
 	echo "1..$cases"
+	$at_end
 	rm -rf "$T"
 	exit 0
 }

@@ -149,6 +149,16 @@ vm_run() {
 	return 124
 }
 
+# vm_behind GUEST NAME COMMAND: runs it in the background there; vm_result waits for its end (as long as for
+# any command), and prints what it printed.
+vm_behind() {
+	vm_run "$1" "rm -f /tmp/$2.out; ($3 >/tmp/$2 2>&1; mv /tmp/$2 /tmp/$2.out) &"
+}
+
+vm_result() { # GUEST NAME
+	vm_run "$1" "until cat /tmp/$2.out 2>/dev/null; do sleep 0.1; done"
+}
+
 # vm_reboot GUEST: as a crash would, without a word to its devices.
 vm_reboot() {
 	echo "reboot 5 $(base64 -w0 <<<'reboot -f')" >&"${vm_in[$1]}"
@@ -165,6 +175,13 @@ vm_stop() {
 	exec {in}>&- {out}>&-
 	unset "vm_pid[$1]"
 }
+
+# Whoever ends with the namespace is not in the CPU time of the test.
+vm_stop_all() {
+	local guest
+	for guest in "${!vm_pid[@]}"; do vm_stop "$guest"; done
+}
+at_end=vm_stop_all
 
 # at GUEST/NIC COMMAND: runs it in that NIC's namespace. A name without a slash is an endpoint of this
 # machine (tests/system/lib.sh), with its address in vm_address too.

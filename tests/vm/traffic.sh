@@ -5,7 +5,7 @@
 # talk to each other.
 # timeout: 300
 # cpus: 4
-# load: 1.5
+# load: 1.25
 . "$(dirname "$0")/lib.sh"
 
 endpoint host lab
@@ -139,41 +139,32 @@ vm_it "a guest with two queues is pinged" pings b/plain a/many
 two_flows() {
 	local cpu
 	for cpu in 0 1; do
-		vm_run a "ip netns exec many taskset -c $cpu /bin/iperf3 -J --bidir -c 10.0.0.11 -p $((5201 + cpu)) \
-			-t $1 >/tmp/many.$cpu 2>&1 &"
+		vm_behind a "many.$cpu" "ip netns exec many taskset -c $cpu /bin/iperf3 -J --bidir -c 10.0.0.11 \
+			-p $((5201 + cpu)) -t $1" || return 1
 	done
 }
-many_result() {
+many_result() { # by &&, for thrice
 	local cpu
 	for cpu in 0 1; do
-		vm_run a "cat /tmp/many.$cpu" >"$T/many.json"
-		note "queue $cpu: $(jq -r '.end | "\(.sum_received.bits_per_second / 1e6 | round) Mbit/s, back \(.sum_received_bidir_reverse.bits_per_second / 1e6 | round)"' "$T/many.json")"
-		jq -e '.end | [.sum_received, .sum_received_bidir_reverse | .bits_per_second > 5e6] | all' "$T/many.json"
+		vm_result a "many.$cpu" >"$T/many.json" &&
+		note "queue $cpu: $(jq -r '.end | "\(.sum_received.bits_per_second / 1e6 | round) Mbit/s, back \(.sum_received_bidir_reverse.bits_per_second / 1e6 | round)"' "$T/many.json")" &&
+			jq -e '.end | [.sum_received, .sum_received_bidir_reverse | .bits_per_second > 5e6] | all' "$T/many.json" ||
+			return 1
 	done
 }
 at b/plain 'iperf3 -s -D -p 5202'
 spread() {
-	two_flows 2
-	sleep 3.5
-	many_result
-	weir show ports -j | jq -c '.[] | select(.name == "a-many")'
-	port a-many '[.queue_list[] | .rx.frames > 100 and .tx.frames > 100] | length == 2 and all'
+	two_flows 2 && many_result && weir show ports -j | jq -c '.[] | select(.name == "a-many")' &&
+		port a-many '[.queue_list[] | .rx.frames > 100 and .tx.frames > 100] | length == 2 and all'
 }
-vm_it "its two flows take a queue each, both ways" spread
+vm_it "its two flows take a queue each, both ways" thrice spread
 reduce() {
-	two_flows 4
-	sleep 1.5
-	at a/many 'ethtool -L eth0 combined 1'
-	sleep 0.5
-	port a-many '.active_pairs == 1'
-	sleep 3.5
-	many_result
-	pings a/many b/packed
-	at a/many 'ethtool -L eth0 combined 2'
-	until_ok 2 port a-many '.active_pairs == 2'
-	tcp b/plain a/many
+	two_flows 4 && sleep 1.5 && at a/many 'ethtool -L eth0 combined 1' &&
+		until_ok 2 port a-many '.active_pairs == 1' && many_result && pings a/many b/packed &&
+		at a/many 'ethtool -L eth0 combined 2' && until_ok 2 port a-many '.active_pairs == 2' &&
+		tcp b/plain a/many
 }
-vm_it "it reduces itself to one queue and back while traffic flows" reduce
+vm_it "it reduces itself to one queue and back while traffic flows" thrice reduce
 
 jumbo() {
 	at a/jumbo 'ip link show eth0' | grep -q 'mtu 9000'
@@ -208,24 +199,19 @@ vm_it "TCP flows both ways between the e1000 and a guest without offloads" tcp a
 hot() {
 	local before
 	before=$(lost)
-	vm_run a 'ip netns exec plain iperf3 -J -c 10.0.0.11 -u -l 1400 -b 5M -w 1M -t 5 >/tmp/hot 2>&1 &'
+	vm_behind a hot 'ip netns exec plain iperf3 -J -c 10.0.0.11 -u -l 1400 -b 5M -w 1M -t 5' || return 1
 	cp "$T/weir.yaml" "$T/more.yaml"
 	printf '  new%d: {vhost-user: %s, network: lan}\n' 1 "$T/new1" 2 "$T/new2" >>"$T/more.yaml"
 	echo '  new3: {tap: new3, netns: lab, network: lan}' >>"$T/more.yaml"
 	sleep 1
 	for _ in 1 2 3 4; do
-		weir apply "$T/more.yaml"
-		sleep 0.3
-		weir apply "$T/weir.yaml"
-		sleep 0.3
+		weir apply "$T/more.yaml" && sleep 0.3 && weir apply "$T/weir.yaml" && sleep 0.3 || return 1
 	done
-	sleep 3
-	vm_run a 'cat /tmp/hot' >"$T/hot.json"
-	jq -e '.end.sum | .packets > 1000 and .lost_packets == 0' "$T/hot.json"
-	[[ $(lost) = "$before" ]]
+	vm_result a hot >"$T/hot.json" && jq -e '.end.sum | .packets > 1000 and .lost_packets == 0' "$T/hot.json" &&
+		[[ $(lost) = "$before" ]]
 }
 lost() { # by the ports of the two guests, for any reason
 	weir show drops -j | jq '[.[] | select(.port == "a-plain" or .port == "b-plain").frames] | add // 0'
 }
-vm_it "three ports come and go four times and not one frame of others is lost" hot
+vm_it "three ports come and go four times and not one frame of others is lost" thrice hot
 vm_it "no kernel of a guest complained of anything" vm_content a b
