@@ -22,14 +22,16 @@ address b eth0 10.0.0.2/24
 address big1 eth0 10.0.1.1/24
 address big2 eth0 10.0.1.2/24
 address low eth0 10.0.1.3/24
+# A busy machine may keep the worker from its CPU for longer than the kernel's 1000 frames last.
+for ns in a b; do ip -n $ns link set eth0 txqueuelen 8000; done
 
 it "two namespaces ping each other" ping_ok a 10.0.0.2
 
 flood_ping() {
 	in_ns a ping -q -c 2000 -i 0.001 -s "$1" 10.0.0.2 | tee /dev/stderr | has ' 0% packet loss'
 }
-it "of 2000 pings a millisecond apart none is lost" flood_ping 56
-it "of 2000 pings in three IP fragments each none is lost" flood_ping 4000
+it "of 2000 pings a millisecond apart none is lost" thrice flood_ping 56
+it "of 2000 pings in three IP fragments each none is lost" thrice flood_ping 4000
 
 ping6() {
 	local ns
@@ -46,20 +48,23 @@ it "IPv6 finds its neighbour by multicast and pings it" ping6
 # Some 50 Mbit/s would do on a slow machine; a broken checksum or segment gives none at all.
 tcp() { # options of iperf3
 	iperf b a 10.0.0.2 -t 2 "$@" >"$T/tcp.json"
-	jq -e '.end.sum_received.bits_per_second > 5e7' "$T/tcp.json" ||
-		jq -c '.end.sum_sent, .end.sum_received' "$T/tcp.json"
+	jq -c '.end.sum_sent, .end.sum_received' "$T/tcp.json"
+	jq -e '.end.sum_received.bits_per_second > 5e7' "$T/tcp.json"
 }
-it "TCP flows from a to b" tcp
-it "TCP flows from b to a" tcp -R
-it "TCP flows both ways at once, in four streams each" tcp --bidir -P 4
+it "TCP flows from a to b" thrice tcp
+it "TCP flows from b to a" thrice tcp -R
+it "TCP flows both ways at once, in four streams each" thrice tcp --bidir -P 4
 
-udp() {
-	iperf b a 10.0.0.2 -u -b 40M -l 1400 -w 1M -t 2 "$@" >"$T/udp.json"
-	jq -ce '.end.sum | {packets, lost_packets}' "$T/udp.json"
-	jq -e '.end.sum | .packets > 6000 and .lost_packets == 0' "$T/udp.json"
+udp() { # RECEIVER [OPTION of iperf3]...
+	local late
+	late=$(late "$1")
+	iperf b a 10.0.0.2 -u -b 40M -l 1400 -w 1M -t 2 "${@:2}" >"$T/udp.json"
+	late=$(($(late "$1") - late))
+	echo "$(jq -c '.end.sum | {packets, lost_packets}' "$T/udp.json"), $late too late for the socket"
+	jq -e ".end.sum | .packets > 6000 and .lost_packets <= $late" "$T/udp.json"
 }
-it "of 40 Mbit/s of UDP from a to b nothing is lost" udp
-it "of 40 Mbit/s of UDP from b to a nothing is lost" udp -R
+it "of 40 Mbit/s of UDP from a to b nothing is lost" udp b
+it "of 40 Mbit/s of UDP from b to a nothing is lost" udp a -R
 
 link_stat() { # NS DEVICE COUNTER
 	ip -n "$1" -s -j link show dev "$2" | jq ".[0].stats64.$3"
