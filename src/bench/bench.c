@@ -26,6 +26,19 @@ void bench_catch(void) {
 	sigaction(SIGTERM, &sa, NULL);
 }
 
+int bench_meet(struct bench_meeting *m, uint64_t now, uint64_t *begin, struct err *e) {
+	ssize_t n;
+
+	*begin = now;
+	if (m == NULL || m->met)
+		return 0;
+	m->met = true;
+	n = write(m->ready, "", 1) == 1 ? read(m->go, begin, sizeof(*begin)) : -1;
+	if (n < 0 && errno == EINTR)
+		return err_set(e, ECANCELED, "interrupted");
+	return n == (ssize_t)sizeof(*begin) ? 0 : err_set(e, EPIPE, "the others did not begin");
+}
+
 int bench_repeat(struct bench *b,
 	int (*once)(struct bench *b, unsigned i, void *arg, struct err *e),
 	bool (*narrow)(void *arg, double fraction), void *arg, struct err *e) {

@@ -15,6 +15,14 @@
 
 struct err;
 
+/* Where several instruments that run at once, in processes of their own, agree on when they count: each
+ * says at `ready` that it could begin, and is told at `go` when (8 bytes, clock_ns). */
+struct bench_meeting {
+	int ready, go;
+	bool met;
+	uint64_t late; /* ns by which it then may have begun later */
+};
+
 struct bench {
 	json_t *doc; /* result.h */
 	unsigned repeat; /* --repeat, 1..SERIES_MAX; default 5, with --until 3 (the least then) */
@@ -23,6 +31,7 @@ struct bench {
 	uint64_t time_ns, omit_ns; /* --time (10 s), --omit (1 s): warm-up that is not counted */
 	bool time_given; /* --time was */
 	bool quiet; /* no progress on stderr */
+	struct bench_meeting *meeting; /* NULL: it runs alone */
 };
 
 /* An instrument: takes what options are left in argv (argv[0] is its name), measures, fills b->doc. 0;
@@ -41,6 +50,10 @@ extern volatile sig_atomic_t bench_stopped;
 
 /* SIGINT and SIGTERM set it from now on, and interrupt system calls. */
 void bench_catch(void);
+
+/* Waits for the others: *begin is when all begin, `now` when there are none to wait for. -ECANCELED, or
+ * -EPIPE with a sentence: nobody calls. */
+int bench_meet(struct bench_meeting *m, uint64_t now, uint64_t *begin, struct err *e);
 
 /* Calls once() for each repeat until there are enough: b->repeat, or, with --until, at least b->repeat
  * and until narrow(arg, fraction) holds or repeat_max is reached (then a warning). 0, -ECANCELED when

@@ -128,10 +128,10 @@ static void name_all(struct made *m) {
 }
 
 /* One bed. A failure costs its own figures, only an interruption ends all. */
-static int make(struct bench *b, const struct fair_plan *p, struct paths_plan *vms, struct err *e) {
+static int make(
+	struct bench *b, const struct fair_plan *p, const struct paths_plan *vms, struct err *e) {
 	static const char *const across[] = {"endpoints", "flows", "queues", "rps", "path", NULL};
 	struct made m = {.plan = *p, .vms = *vms};
-	const char *accel;
 	char name[64];
 	json_t *doc;
 
@@ -142,13 +142,6 @@ static int make(struct bench *b, const struct fair_plan *p, struct paths_plan *v
 		result_incomplete(b->doc, "%s", e->text);
 	else
 		apart_take(b, name, doc, across);
-	accel = json_string_value(json_object_get(doc, "accel"));
-	if (accel != NULL && strncmp(accel, "tcg", 3) == 0)
-		result_warn(b->doc, "the VMs are emulated: figures of paths with VMs compare with "
-				    "each other, not "
-				    "with those of real hardware");
-	if (accel != NULL && strcmp(accel, vms->accel) != 0)
-		vms->accel = guest_accel_next(vms->accel); // so that it is tried once
 	json_decref(doc);
 	return bench_stopped ? err_set(e, ECANCELED, "interrupted") : 0;
 }
@@ -197,7 +190,7 @@ static unsigned measurements(const struct bench *b, const struct fair_options *o
 
 /* Leaves what is possible. *vms: does any of it need VMs? */
 static int sift(struct bench *b, struct fair_options *o, bool *vms, struct err *e) {
-	struct path_bed none = {.accel = guest_accel()};
+	struct path_bed none = {0};
 	struct err why;
 	bool some = false;
 
@@ -213,8 +206,8 @@ static int sift(struct bench *b, struct fair_options *o, bool *vms, struct err *
 	return some ? 0 : err_set(e, ENODEV, "none of these paths is possible here: %s", why.text);
 }
 
-static int make_beds(
-	struct bench *b, const struct fair_options *o, struct paths_plan *vms, struct err *e) {
+static int make_beds(struct bench *b, const struct fair_options *o, const struct paths_plan *vms,
+	struct err *e) {
 	struct turn t = {.n = UINT_MAX};
 	int ret = 0;
 
@@ -233,22 +226,17 @@ static int make_beds(
 }
 
 static int make_all(struct bench *b, struct fair_options *o, struct err *e) {
-	struct paths_plan vms = {.accel = guest_accel()};
+	struct paths_plan vms = {0};
 	struct guest_image *image = NULL;
 	bool boots = false;
 	int ret = sift(b, o, &boots, e);
 
 	if (ret < 0)
 		return ret;
-	if (boots) {
-		if (path_has(guest_program(), "qemu-system-x86", e) < 0)
-			return -ENOENT;
-		image = guest_image_new(o->kernel, e);
-		if (image == NULL)
-			return -ENOENT;
-		vms.image = image;
-	}
-	ret = make_beds(b, o, &vms, e);
+	if (boots)
+		ret = paths_prepare(b, o->kernel, &vms, &image, e);
+	if (ret == 0)
+		ret = make_beds(b, o, &vms, e);
 	guest_image_free(image);
 	return ret;
 }

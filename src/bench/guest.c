@@ -37,6 +37,7 @@ static struct guest *running;
 #define ACCEL_EMULATED "tcg,thread=multi"
 
 enum { ARGS_OWN = 48, LOG_TAIL = 300, LOOK_MS = 50 };
+enum { PROBE_MS = 15000 }; // a KVM guest boots in two seconds; on some hosts it hangs
 
 void guest_arg(struct guest_spec *s, const char *fmt, ...) {
 	va_list ap;
@@ -52,18 +53,6 @@ const char *guest_program(void) {
 	const char *qemu = getenv("WEIR_VM_QEMU");
 
 	return qemu != NULL && qemu[0] != '\0' ? qemu : "qemu-system-x86_64";
-}
-
-const char *guest_accel(void) {
-	const char *given = getenv("WEIR_VM_ACCEL");
-
-	if (given != NULL && given[0] != '\0')
-		return given;
-	return access("/dev/kvm", R_OK | W_OK) == 0 ? "kvm" : ACCEL_EMULATED;
-}
-
-const char *guest_accel_next(const char *accel) {
-	return getenv("WEIR_VM_ACCEL") == NULL && strcmp(accel, "kvm") == 0 ? ACCEL_EMULATED : NULL;
 }
 
 bool guest_needs_intx(const char *accel) {
@@ -263,4 +252,26 @@ int guest_stream(const char *name) {
 		if (strcmp(g->name, name) == 0)
 			return g->control;
 	return -1;
+}
+
+const char *guest_accel(const struct guest_image *image, struct err *why) {
+	const char *given = getenv("WEIR_VM_ACCEL");
+	struct guest_spec spec = {.name = "probe"};
+	struct guest *g;
+	int ret = -EIO;
+
+	why->text[0] = '\0';
+	if (given != NULL && given[0] != '\0')
+		return given;
+	if (access("/dev/kvm", R_OK | W_OK) < 0) {
+		err_set(why, errno, "/dev/kvm: %s", strerror(errno));
+		return ACCEL_EMULATED;
+	}
+	g = guest_start(image, &spec, "kvm", why);
+	if (g != NULL)
+		ret = guest_wait(g, PROBE_MS, why);
+	guest_end(g);
+	if (ret == -ECANCELED)
+		return NULL;
+	return ret == 0 ? "kvm" : ACCEL_EMULATED;
 }

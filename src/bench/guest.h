@@ -65,10 +65,10 @@ int guest_stream(const char *name);
 
 /* QEMU: a program in PATH. */
 const char *guest_program(void);
-/* The accelerator to begin with. guest_accel_next: what to fall back on when a guest did not boot with
- * it, NULL: nothing. */
-const char *guest_accel(void);
-const char *guest_accel_next(const char *accel);
+/* The accelerator that guests boot with: WEIR_VM_ACCEL, KVM if a guest without a NIC boots with it from
+ * the image, which takes up to 15 s, else emulation; then `why` (not empty) is what was against KVM.
+ * NULL: interrupted. */
+const char *guest_accel(const struct guest_image *image, struct err *why);
 /* Must a vhost-user NIC go without MSI-X here? QEMU before 8 without KVM uses interrupt routes of KVM
  * for it and crashes. */
 bool guest_needs_intx(const char *accel);

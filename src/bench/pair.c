@@ -224,13 +224,19 @@ int pair_measure(struct pair *p, unsigned n, const struct bench *b, uint64_t int
 		.moment = PAIR_BEGINS,
 		.time = b->time_ns,
 		.interval = interval_ns};
-	int ret;
+	uint64_t from;
+	int ret = bench_meet(b->meeting, clock_ns(), &from, e);
 
+	if (ret < 0)
+		return ret;
 	for (unsigned i = 0; i < c.n; i++)
 		c.agents[i] = p[i / 2].agent[i % 2];
-	c.begin = clock_ns() + b->omit_ns + (n > 1 ? c.n * START_NS : 0);
+	c.begin = from + b->omit_ns + (n > 1 ? c.n * START_NS : 0);
 	c.end = c.begin + b->time_ns;
 	ret = ask_all(&c, "start", start_args, e);
+	for (unsigned i = 0; i < c.n && b->meeting != NULL; i++)
+		if (p[i / 2].late[i % 2] > b->meeting->late)
+			b->meeting->late = p[i / 2].late[i % 2];
 	if (ret == 0)
 		ret = listen_to_all(&c, counting, event, arg, e);
 	if (ret == 0)

@@ -52,7 +52,7 @@ struct path_cycles {
 struct path {
 	const char *name, *brief;
 	/* 0, or -errno with the reason why it cannot be made here. Looks only; of b there
-	 * are n, accel and pci. */
+	 * are n and pci. */
 	int (*possible)(struct path_bed *b, struct err *e);
 	/* Makes it for b->n guests; below, guest i (from 0) is called "vm%u" with i + 1. */
 	int (*setup)(struct path_bed *b, struct err *e);

@@ -33,6 +33,10 @@ enum { NPATHS = sizeof(table) / sizeof(table[0]) };
 
 enum { VMS_DEFAULT = 4 };
 
+/* At which host CPU is compared when nobody says: what each path carries, emulated or not. */
+#define RATE          UINT64_C(1000000000)
+#define RATE_EMULATED UINT64_C(50000000)
+
 /* What is measured of one path, in a process of its own. */
 struct one {
 	const struct path *path;
@@ -93,11 +97,10 @@ static int sift(struct bench *b, struct path_bed *bed, bool *chosen, bool *vms, 
 }
 
 static int measure_all(
-	struct bench *b, const bool *chosen, struct paths_plan *plan, struct err *e) {
+	struct bench *b, const bool *chosen, const struct paths_plan *plan, struct err *e) {
 	for (int i = 0; i < NPATHS; i++) {
 		static const char *const across[] = {"path", NULL};
 		struct one one = {table[i], plan};
-		const char *accel;
 		char name[64];
 		json_t *doc;
 
@@ -112,13 +115,6 @@ static int measure_all(
 			continue;
 		}
 		apart_take(b, name, doc, across);
-		accel = json_string_value(json_object_get(doc, "accel"));
-		if (accel != NULL && strncmp(accel, "tcg", 3) == 0)
-			result_warn(b->doc,
-				"the VMs are emulated: figures of paths with VMs compare with each "
-				"other, not with those of real hardware");
-		if (accel != NULL && strcmp(accel, plan->accel) != 0)
-			plan->accel = guest_accel_next(plan->accel); // so that it is tried once
 		json_decref(doc);
 	}
 	return bench_stopped ? err_set(e, ECANCELED, "interrupted") : 0;
@@ -126,8 +122,8 @@ static int measure_all(
 
 static int run(struct bench *b, int argc, char **argv, struct err *e) {
 	const char *paths = NULL, *kernel = NULL;
-	struct paths_plan plan = {.accel = guest_accel()};
-	struct path_bed bed = {.accel = plan.accel};
+	struct paths_plan plan = {0};
+	struct path_bed bed = {0};
 	struct guest_image *image = NULL;
 	bool chosen[NPATHS] = {false}, vms;
 	uint64_t n = VMS_DEFAULT;
@@ -156,15 +152,12 @@ static int run(struct bench *b, int argc, char **argv, struct err *e) {
 	ret = sift(b, &bed, chosen, &vms, e);
 	if (ret < 0)
 		return ret;
-	if (vms) {
-		if (path_has(guest_program(), "qemu-system-x86", e) < 0)
-			return -ENOENT;
-		image = guest_image_new(kernel, e);
-		if (image == NULL)
-			return -ENOENT;
-		plan.image = image;
-	}
-	ret = measure_all(b, chosen, &plan, e);
+	if (vms)
+		ret = paths_prepare(b, kernel, &plan, &image, e);
+	if (plan.rate == 0)
+		plan.rate = plan.emulated ? RATE_EMULATED : RATE;
+	if (ret == 0)
+		ret = measure_all(b, chosen, &plan, e);
 	guest_image_free(image);
 	return ret;
 }
@@ -192,7 +185,8 @@ const struct instrument bench_paths = {
 		"macvtap,\n"
 		"                  weir, weir-tap, ovs, af-xdp, vf, passthrough; default: all\n"
 		"  --vms N         an even number of 2 to 64 (4)\n"
-		"  --rate 1Gbit    also compares host CPU at this same rate\n"
+		"  --rate RATE     at which host CPU is compared (1Gbit; 50Mbit when VMs are "
+		"emulated)\n"
 		"  --kernel FILE   what the VMs boot: a vmlinuz or vmlinux with its modules in "
 		"modules/ "
 		"beside it\n"

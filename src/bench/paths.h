@@ -12,13 +12,19 @@
 
 struct paths_plan {
 	unsigned n; /* VMs */
-	uint64_t rate; /* bit/s at which host CPU is compared; 0: not */
+	uint64_t rate; /* bit/s at which host CPU is compared */
 	const struct guest_image *image;
 	const char *accel;
+	bool emulated;
 };
 
+/* What VMs boot from (the caller's to free, also when it fails; NULL: the host's kernel) and with: sets
+ * image, accel and emulated. Warns when they are emulated. */
+int paths_prepare(struct bench *b, const char *kernel, struct paths_plan *plan,
+	struct guest_image **image, struct err *e);
+
 /* Makes the path in this process, which is a child for this purpose alone, measures it and fills b->doc.
- * b->doc also gets "accel", the one that guests ran with. As instrument.run. */
+ * As instrument.run. */
 int paths_measure(
 	struct bench *b, const struct path *path, const struct paths_plan *plan, struct err *e);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <poll.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "bench/clock.h"
 #include "bench/hostcpu.h"
 #include "bench/paths.h"
 #include "bench/result.h"
@@ -18,6 +20,10 @@
 /* What is measured on a path: the instruments run as a user would run them, between the first two VMs
  * or between all pairs at once, into documents of their own, from which the figures are taken that tell
  * paths apart. The host's CPU is this host's, all of it, with QEMU and the switch told apart. */
+
+enum { MEET_MS = 30000, AHEAD_MS = 20, LOOK_MS = 100 };
+static const double LATE = 0.05; // of the time: then it is said
+static const double HELD = 0.97; // of a rate: below that a path did not carry it
 
 enum { VALUE_LEN = 24, ARGS_MAX = 12, ROLES_MAX = PATH_GUESTS_MAX + PATH_PROCESSES_MAX };
 
@@ -215,57 +221,113 @@ static void keep_cpu(struct bench *b, const struct figures *f, const struct test
 
 struct told { /* through a pipe, by the process of a pair */
 	double value;
+	uint64_t late;
 	int status;
 	struct err e;
 };
 
-static void pair_child(
-	struct bench *b, const struct figures *f, const struct test *t, unsigned pair, int out) {
+struct pair_process {
+	pid_t pid;
+	int tells;
+};
+
+static void pair_child(struct bench *b, const struct figures *f, const struct test *t,
+	unsigned pair, struct bench_meeting *m, int out) {
 	struct told told = {.value = NAN};
 	json_t *doc;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	b->meeting = m;
 	told.status = run_once(b, f, t, 2 * pair, 2 * pair + 1, &doc, &told.e);
 	told.value = find_figure(doc, t->figure);
+	told.late = m->late;
+	// The others do not wait for one that failed.
+	if (!m->met && write(m->ready, "", 1) < 0)
+		_exit(1);
 	_exit(write(out, &told, sizeof(told)) != (ssize_t)sizeof(told));
+}
+
+static void start_pair(struct bench *b, const struct figures *f, const struct test *t, unsigned i,
+	struct bench_meeting *m, struct pair_process *p) {
+	int tell[2];
+
+	if (pipe(tell) < 0)
+		tell[0] = tell[1] = -1;
+	p->pid = fork();
+	if (p->pid == 0)
+		pair_child(b, f, t, i, m, tell[1]);
+	close(tell[1]);
+	p->tells = tell[0];
+}
+
+/* When all could begin, all are told the same moment. */
+static void meet(int ready, int go, unsigned n) {
+	uint64_t until = clock_ns() + MEET_MS * NS_PER_MS, begin;
+	char byte[PATH_GUESTS_MAX];
+	unsigned here = 0;
+
+	while (here < n && clock_ns() < until && !bench_stopped) {
+		struct pollfd p = {.fd = ready, .events = POLLIN};
+		ssize_t got = poll(&p, 1, LOOK_MS) > 0 ? read(ready, byte, n - here) : 0;
+
+		here += got > 0 ? (unsigned)got : 0;
+	}
+	begin = clock_ns() + AHEAD_MS * NS_PER_MS;
+	for (unsigned i = 0; i < n; i++)
+		if (write(go, &begin, sizeof(begin)) < 0)
+			break; // seen by who reads
+}
+
+static struct told hear(const struct pair_process *p) {
+	struct told told = {.value = NAN, .status = -EIO, .e = {"its process ended"}};
+	ssize_t got;
+
+	do
+		got = read(p->tells, &told, sizeof(told));
+	while (got < 0 && errno == EINTR);
+	close(p->tells);
+	while (p->pid > 0 && waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return told;
 }
 
 /* All pairs at once, a process each. values[] of all; *sum of them. */
 static int run_pairs(struct bench *b, const struct figures *f, const struct test *t, double *values,
 	double *sum, struct err *e) {
 	unsigned n = f->plan->n / 2;
-	int pipes[PATH_GUESTS_MAX / 2], ret = 0;
-	pid_t pids[PATH_GUESTS_MAX / 2];
+	struct pair_process pairs[PATH_GUESTS_MAX / 2];
+	int ready[2], go[2], ret = 0;
+	uint64_t late = 0;
 
+	if (pipe2(ready, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0)
+		return err_set(e, errno, "pipe: %s", strerror(errno));
 	for (unsigned i = 0; i < n; i++) {
-		int p[2];
+		struct bench_meeting m = {.ready = ready[1], .go = go[0]};
 
-		if (pipe(p) < 0)
-			p[0] = p[1] = -1;
-		pids[i] = fork();
-		if (pids[i] == 0)
-			pair_child(b, f, t, i, p[1]);
-		close(p[1]);
-		pipes[i] = p[0];
+		start_pair(b, f, t, i, &m, &pairs[i]);
 	}
+	meet(ready[0], go[1], n);
 	*sum = 0;
 	for (unsigned i = 0; i < n; i++) {
-		struct told told = {.value = NAN, .status = -EIO, .e = {"its process ended"}};
-		ssize_t got;
+		struct told told = hear(&pairs[i]);
 
-		do
-			got = read(pipes[i], &told, sizeof(told));
-		while (got < 0 && errno == EINTR);
-		close(pipes[i]);
-		while (pids[i] > 0 && waitpid(pids[i], NULL, 0) < 0 && errno == EINTR)
-			;
 		if (told.status < 0 && ret == 0) {
 			ret = told.status;
 			*e = told.e;
 		}
+		late = told.late > late ? told.late : late;
 		values[i] = told.value;
 		*sum += told.value;
 	}
+	for (int i = 0; i < 2; i++) {
+		close(ready[i]);
+		close(go[i]);
+	}
+	if ((double)late > LATE * (double)b->time_ns)
+		result_warn(b->doc,
+			"a pair may have begun up to %.0f ms after the others, of %.0f: their "
+			"differences say less",
+			(double)late / 1e6, (double)b->time_ns / 1e6);
 	return ret;
 }
 
@@ -320,6 +382,29 @@ static int once(struct bench *b, unsigned repeat, void *arg, struct err *e) {
 	return 0;
 }
 
+static bool narrow(void *arg, double fraction) {
+	const struct figures *f = arg;
+
+	for (int i = 0; i < NTESTS; i++)
+		if (wanted(f, &tests[i]) && !series_narrow(&f->seen[i].value, fraction))
+			return false;
+	return true;
+}
+
+/* CPU at a rate compares only where the rate was held. */
+static void judge_rate(struct bench *b, const struct figures *f) {
+	for (int i = 0; i < NTESTS; i++) {
+		double median = series_median(&f->seen[i].value);
+
+		if (tests[i].value == NULL && f->seen[i].value.n > 0 &&
+			median < HELD * (double)f->plan->rate)
+			result_warn(b->doc,
+				"it carried %.4g of the %.4g bit/s at which host CPU is compared; "
+				"give a lower --rate",
+				median, (double)f->plan->rate);
+	}
+}
+
 int paths_figures(struct bench *b, const struct path *path, const struct paths_plan *plan,
 	const struct path_bed *bed, struct guest *const *guests, struct err *e) {
 	struct figures *f = calloc(1, sizeof(*f));
@@ -332,7 +417,8 @@ int paths_figures(struct bench *b, const struct path *path, const struct paths_p
 	f->bed = bed;
 	f->guests = guests;
 	snprintf(f->rate, sizeof(f->rate), "%llubit", (unsigned long long)plan->rate);
-	ret = bench_repeat(b, once, NULL, f, e);
+	ret = bench_repeat(b, once, narrow, f, e);
+	judge_rate(b, f);
 	for (int i = 0; i < NTESTS; i++) {
 		const struct test *t = &tests[i];
 		struct seen *s = &f->seen[i];

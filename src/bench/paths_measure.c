@@ -11,8 +11,7 @@
 
 /* A path from its making to its end, in a process of its own. */
 
-/* A KVM guest boots in two seconds; where /dev/kvm is there and guests hang, nobody waits for long. */
-enum { BOOT_KVM_MS = 15000, BOOT_MS = 60000, BOOT_EACH_MS = 5000 };
+enum { BOOT_MS = 60000, BOOT_EACH_MS = 5000 };
 
 void paths_end_guests(struct guest **guests, unsigned n) {
 	for (unsigned i = 0; i < n; i++) {
@@ -36,35 +35,42 @@ static int start_guest(const struct path *p, const struct paths_plan *plan, stru
 	return *guest != NULL ? 0 : -EAGAIN;
 }
 
-/* All boot together. */
-static int boot(const struct path *p, const struct paths_plan *plan, struct path_bed *bed,
-	struct guest **guests, struct err *e) {
+int paths_prepare(struct bench *b, const char *kernel, struct paths_plan *plan,
+	struct guest_image **image, struct err *e) {
+	struct err why;
+
+	if (path_has(guest_program(), "qemu-system-x86", e) < 0)
+		return -ENOENT;
+	*image = guest_image_new(kernel, e);
+	if (*image == NULL)
+		return -ENOENT;
+	bench_progress(b, -1, "a VM boots for a try");
+	plan->image = *image;
+	plan->accel = guest_accel(*image, &why);
+	if (plan->accel == NULL)
+		return err_set(e, ECANCELED, "interrupted");
+	plan->emulated = strncmp(plan->accel, "tcg", 3) == 0;
+	if (why.text[0] != '\0')
+		result_warn(b->doc, "VMs do not boot with KVM here (%s)", why.text);
+	if (plan->emulated)
+		result_warn(b->doc,
+			"the VMs are emulated: figures of paths with VMs compare with each "
+			"other, not with those of real hardware");
+	return 0;
+}
+
+int paths_boot(struct bench *b, const struct path *p, const struct paths_plan *plan,
+	struct path_bed *bed, struct guest **guests, struct err *e) {
 	int ret = 0, limit = BOOT_MS + BOOT_EACH_MS * (int)plan->n;
 
+	bench_progress(b, -1, "path %s: %u VMs boot", p->name, plan->n);
 	bed->intx = guest_needs_intx(bed->accel);
-	if (guest_accel_next(bed->accel) != NULL)
-		limit = BOOT_KVM_MS;
 	for (unsigned i = 0; i < plan->n && ret == 0; i++)
 		ret = start_guest(p, plan, bed, i, &guests[i], e);
 	for (unsigned i = 0; i < plan->n && ret == 0; i++)
 		ret = guest_wait(guests[i], limit, e);
 	if (ret < 0)
 		paths_end_guests(guests, plan->n);
-	return ret;
-}
-
-int paths_boot(struct bench *b, const struct path *p, const struct paths_plan *plan,
-	struct path_bed *bed, struct guest **guests, struct err *e) {
-	int ret;
-
-	bench_progress(b, -1, "path %s: %u VMs boot", p->name, plan->n);
-	ret = boot(p, plan, bed, guests, e);
-	if (ret < 0 && ret != -ECANCELED && guest_accel_next(bed->accel) != NULL) {
-		bed->accel = guest_accel_next(bed->accel);
-		result_warn(b->doc, "VMs do not boot with KVM here (%s)", e->text);
-		ret = boot(p, plan, bed, guests, e);
-	}
-	json_object_set_new(b->doc, "accel", json_string(bed->accel));
 	return ret;
 }
 
