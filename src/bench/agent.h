@@ -19,6 +19,7 @@
  *   -> {"do": "hello", "protocol": 1}              <- {"ok": {"protocol": 1, "version", "host", "boot",
  *                                                            "pid", "cpus"}}
  *   -> {"do": "addresses"}                         <- {"ok": [{"device", "address", "prefix"}]}
+ *   -> {"do": "interface", "address"}              <- {"ok": {nic.h}} of the one that reaches it, or null
  *   -> {"do": "prepare", "job": "stream", ...}     <- {"ok": {...}}
  *   -> {"do": "start", "omit", "time", "interval"} <- {"ok": {}}             (nanoseconds)
  *      with "at" counting begins at this time of the agent's clock_ns(), whatever "omit" says

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@
 #include "base/err.h"
 #include "bench/clock.h"
 #include "bench/lines.h"
+#include "bench/nic.h"
 
 enum {
 	REQUEST_MAX = 64 << 10, // bytes of a line
@@ -145,6 +147,56 @@ static json_t *do_addresses(struct run *r, const json_t *msg, struct err *e) {
 	return list;
 }
 
+/* The interface with this address. */
+static bool device_of(const struct sockaddr *sa, char name[IFNAMSIZ]) {
+	struct ifaddrs *all = NULL;
+	bool found = false;
+
+	if (getifaddrs(&all) < 0)
+		return false;
+	for (struct ifaddrs *i = all; i != NULL && !found; i = i->ifa_next) {
+		const struct sockaddr *own = i->ifa_addr;
+
+		if (own == NULL || own->sa_family != sa->sa_family)
+			continue;
+		if (sa->sa_family == AF_INET)
+			found = ((const struct sockaddr_in *)own)->sin_addr.s_addr ==
+				((const struct sockaddr_in *)sa)->sin_addr.s_addr;
+		else
+			found = memcmp(&((const struct sockaddr_in6 *)own)->sin6_addr,
+					&((const struct sockaddr_in6 *)sa)->sin6_addr, 16) == 0;
+		snprintf(name, IFNAMSIZ, "%s", i->ifa_name);
+	}
+	freeifaddrs(all);
+	return found;
+}
+
+/* The kernel says by which address of ours it would go there; nothing is sent for that. */
+static json_t *do_interface(struct run *r, const json_t *msg, struct err *e) {
+	const char *to = json_string_value(json_object_get(msg, "address"));
+	struct addrinfo hints = {.ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_DGRAM}, *a = NULL;
+	struct sockaddr_storage own;
+	socklen_t len = sizeof(own);
+	char name[IFNAMSIZ] = "";
+	json_t *nic = NULL;
+	int fd = -1;
+
+	if (r->device != NULL) {
+		nic = nic_json(r->device);
+	} else if (to != NULL && getaddrinfo(to, "9", &hints, &a) == 0) {
+		fd = socket(a->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		if (fd >= 0 && connect(fd, a->ai_addr, a->ai_addrlen) == 0 &&
+			getsockname(fd, (struct sockaddr *)&own, &len) == 0 &&
+			device_of((struct sockaddr *)&own, name))
+			nic = nic_json(name);
+	}
+	if (fd >= 0)
+		close(fd);
+	if (a != NULL)
+		freeaddrinfo(a);
+	return nic != NULL ? nic : json_null();
+}
+
 static json_t *do_prepare(struct run *r, const json_t *msg, struct err *e) {
 	const char *name = json_string_value(json_object_get(msg, "job"));
 	json_t *answer = NULL;
@@ -215,6 +267,7 @@ static const struct {
 } verbs[] = {
 	{"hello", do_hello},
 	{"addresses", do_addresses},
+	{"interface", do_interface},
 	{"prepare", do_prepare},
 	{"start", do_start},
 	{"end", do_end},

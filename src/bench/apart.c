@@ -126,6 +126,7 @@ static void insert(json_t *list, json_t *one, const char *const *across) {
 
 void apart_take(struct bench *b, const char *name, const json_t *from, const char *const *across) {
 	json_int_t status = json_integer_value(json_object_get(from, "status"));
+	char before[100];
 	json_t *one;
 	size_t i;
 
@@ -134,6 +135,8 @@ void apart_take(struct bench *b, const char *name, const json_t *from, const cha
 			insert(json_object_get(b->doc, lists[l]), one, across);
 	json_array_foreach (json_object_get(from, "warnings"), i, one)
 		result_warn(b->doc, "%s: %s", name, json_string_value(one));
+	snprintf(before, sizeof(before), "%s: ", name);
+	result_interfaces(b->doc, from, before);
 	if (status < 0 && status != -ECANCELED)
 		result_incomplete(
 			b->doc, "%s: %s", name, json_string_value(json_object_get(from, "text")));

@@ -216,6 +216,21 @@ static int listen_to_all(struct crowd *c,
 	return ret;
 }
 
+/* Once, before anything is measured; an agent that does not know says nothing. */
+static void tell_interfaces(struct pair *p, json_t *doc) {
+	struct err e;
+
+	for (int i = 0; i < 2 && !p->told; i++) {
+		json_t *nic = agent_ask(
+			p->agent[i], "interface", json_pack("{s:s}", "address", p->address), &e);
+
+		if (json_is_object(nic))
+			result_interface(doc, p->name[i], json_incref(nic));
+		json_decref(nic);
+	}
+	p->told = true;
+}
+
 int pair_measure(struct pair *p, unsigned n, const struct bench *b, uint64_t interval_ns,
 	int (*counting)(void *arg, enum pair_moment moment, double left_s, struct err *e),
 	bool (*event)(void *arg, unsigned who, const json_t *event), void *arg, struct err *e) {
@@ -225,7 +240,11 @@ int pair_measure(struct pair *p, unsigned n, const struct bench *b, uint64_t int
 		.time = b->time_ns,
 		.interval = interval_ns};
 	uint64_t from;
-	int ret = bench_meet(b->meeting, clock_ns(), &from, e);
+	int ret;
+
+	for (unsigned i = 0; i < n; i++)
+		tell_interfaces(&p[i], b->doc);
+	ret = bench_meet(b->meeting, clock_ns(), &from, e);
 
 	if (ret < 0)
 		return ret;

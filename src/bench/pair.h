@@ -13,6 +13,7 @@ struct pair {
 	struct agent *agent[2]; /* of A and B */
 	const char *name[2]; /* as they were written */
 	char address[64]; /* B's, as A sees it */
+	bool told; /* which interfaces */
 	uint64_t late[2]; /* ns by which counting may have begun later than was planned */
 	/* Of VMs: their host, while it is counted at the ends, and what came of it. */
 	struct hostcpu *watching;

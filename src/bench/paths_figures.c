@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <net/if.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include "base/err.h"
 #include "bench/clock.h"
 #include "bench/hostcpu.h"
+#include "bench/nic.h"
 #include "bench/paths.h"
 #include "bench/result.h"
 
@@ -181,6 +183,7 @@ static int run_two(struct bench *b, const struct figures *f, const struct test *
 
 	*value = find_figure(doc, t->figure);
 	keep_latencies(b, f, t, repeat, doc);
+	result_interfaces(b->doc, doc, "");
 	json_decref(doc);
 	return ret;
 }
@@ -405,6 +408,20 @@ static void judge_rate(struct bench *b, const struct figures *f) {
 	}
 }
 
+/* Those of the host's side, which are all of this namespace. */
+static void keep_interfaces(struct bench *b) {
+	struct if_nameindex *all = if_nameindex();
+	char name[IF_NAMESIZE + 8];
+
+	for (struct if_nameindex *i = all; i != NULL && i->if_name != NULL; i++) {
+		snprintf(name, sizeof(name), "host %s", i->if_name);
+		if (strcmp(i->if_name, "lo") != 0)
+			result_interface(b->doc, name, nic_json(i->if_name));
+	}
+	if (all != NULL)
+		if_freenameindex(all);
+}
+
 int paths_figures(struct bench *b, const struct path *path, const struct paths_plan *plan,
 	const struct path_bed *bed, struct guest *const *guests, struct err *e) {
 	struct figures *f = calloc(1, sizeof(*f));
@@ -417,6 +434,7 @@ int paths_figures(struct bench *b, const struct path *path, const struct paths_p
 	f->bed = bed;
 	f->guests = guests;
 	snprintf(f->rate, sizeof(f->rate), "%llubit", (unsigned long long)plan->rate);
+	keep_interfaces(b);
 	ret = bench_repeat(b, once, narrow, f, e);
 	judge_rate(b, f);
 	for (int i = 0; i < NTESTS; i++) {

@@ -174,6 +174,30 @@ void result_search(json_t *doc, const char *name, const char *unit, json_t *labe
 	json_object_set_new(one, "result", result > 0 ? number(result) : json_null());
 }
 
+/* A member that is an object, made when it is not there. */
+static json_t *object_in(json_t *v, const char *name) {
+	if (json_object_get(v, name) == NULL)
+		json_object_set_new(v, name, json_object());
+	return json_object_get(v, name);
+}
+
+void result_interface(json_t *doc, const char *endpoint, json_t *nic) {
+	if (nic != NULL)
+		json_object_set_new(
+			object_in(object_in(doc, "conditions"), "interfaces"), endpoint, nic);
+}
+
+void result_interfaces(json_t *doc, const json_t *from, const char *before) {
+	json_t *all = json_object_get(json_object_get(from, "conditions"), "interfaces"), *one;
+	const char *name;
+	char text[600];
+
+	json_object_foreach (all, name, one) {
+		snprintf(text, sizeof(text), "%s%s", before, name);
+		result_interface(doc, text, json_incref(one));
+	}
+}
+
 void result_warn(json_t *doc, const char *fmt, ...) {
 	json_t *warnings = json_object_get(doc, "warnings"), *have;
 	char text[SENTENCE_MAX];

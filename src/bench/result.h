@@ -56,6 +56,12 @@ void result_interval(json_t *doc, const char *name, const char *unit, json_t *la
 void result_search(json_t *doc, const char *name, const char *unit, json_t *labels,
 	const struct trial *trials, unsigned n, double result);
 
+/* Of the conditions: which interface carries it at an endpoint, and what that takes over (nic.h); taken
+ * over, NULL adds nothing. */
+void result_interface(json_t *doc, const char *endpoint, json_t *nic);
+/* Takes over all of another document, with `before` in front of their names. */
+void result_interfaces(json_t *doc, const json_t *from, const char *before);
+
 /* What a reader must know before believing the figures. Said once, however often it is found. */
 void result_warn(json_t *doc, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Ended early: what is there stays. The first reason is kept. */

@@ -312,6 +312,15 @@ interrupted() {
 }
 it "SIGINT ends it early, and what was measured is kept and marked" thrice interrupted
 
+offloads() {
+	in_ns a ethtool -K va tso off gro on >/dev/null && stream --time 50ms || return 1
+	jq -e '.conditions.interfaces["ns:a"] | .device == "va" and .driver == "veth" and .mtu == 1500 and
+		.offloads.tso == false and .offloads.gro == true and .queues.tx == 1' "$T/r.json"
+	jq -e '.conditions.interfaces["ns:b"] | .device == "vb" and .offloads.tso == true' "$T/r.json"
+	in_ns a ethtool -K va tso on gro off >/dev/null && "$TESTS/lib/valid-result" "$T/r.json"
+}
+it "what the interface at each end takes over is among the conditions" offloads
+
 refusals() {
 	refused weir bench stream ns:a ns:nosuch | says "no such namespace; there are: .*b"
 	refused weir bench stream ns:a vhost-user:/x | says "vhost-user:/x carries frames alone"
