@@ -34,6 +34,7 @@ struct session {
 	struct frame_outcome *outcome; /* of the last trial; large */
 	const char *doing; /* for the progress line */
 	double rate; /* of the trial under way */
+	const struct search *search; /* it belongs to; NULL: none */
 	struct series lower, upper, delivered, bits;
 	double throughput; /* frames/s: the median of `lower` */
 	unsigned overloads; /* falls in which something was lost */
@@ -59,10 +60,13 @@ static void figure(
 
 static void on_progress(void *arg, double left_s) {
 	const struct session *s = arg;
+	char number[32] = "";
 
+	if (s->search != NULL)
+		snprintf(number, sizeof(number), ", trial %u", s->search->n + 1);
 	if (s->rate > 0)
-		bench_progress(s->b, -1, "size %s: %s, %.0f frame/s, %.0f s", s->size, s->doing,
-			s->rate, left_s);
+		bench_progress(s->b, -1, "size %s: %s%s, %.0f frame/s, %.0f s", s->size, s->doing,
+			number, s->rate, left_s);
 	else
 		bench_progress(s->b, -1, "size %s: %s", s->size, s->doing);
 }
@@ -203,7 +207,9 @@ static int search_once(struct bench *b, unsigned i, void *arg, struct err *e) {
 	int rc;
 
 	s->doing = "throughput";
+	s->search = &x;
 	rc = search_run(&x, e);
+	s->search = NULL;
 	result_search(b->doc, "throughput", "frame/s", labels(s), x.trials, x.n, x.lower);
 	if (rc == 0) {
 		series_add(&s->lower, x.lower);

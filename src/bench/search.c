@@ -142,8 +142,6 @@ static int try_once(struct search *s, double rate, double seconds, struct err *e
 	t.pass = trial_loss(&t) <= s->goal.loss;
 	s->trials[s->n++] = t;
 	s->seconds += t.seconds;
-	if (s->progress != NULL)
-		s->progress(s->arg, s);
 	return 0;
 }
 

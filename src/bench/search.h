@@ -49,7 +49,7 @@ struct goal {
 
 /* Named sets of goals and of lengths of the other procedures; a table, see search_presets. */
 struct preset {
-	const char *name, *brief;
+	const char *name;
 	struct goal goal;
 	double latency_s; /* RFC 2544 section 26.2 */
 	unsigned latency_times;
@@ -84,7 +84,6 @@ struct search {
 		max; /* frames/s, 0 < min <= max; whole numbers, as all rates tried (rounded inwards) */
 	trial_fn *fn;
 	void *arg;
-	void (*progress)(void *arg, const struct search *s); /* after each trial; may be NULL */
 
 	enum search_end end;
 	double lower; /* the greatest rate that passed below `upper`; 0: none */
