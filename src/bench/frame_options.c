@@ -6,11 +6,11 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/cpus.h"
 #include "base/err.h"
 #include "base/units.h"
-#include "bench/frame_shape.h"
 
 static const double RATE_MAX = 1e9;
 
@@ -192,4 +192,22 @@ int frame_options_parse(struct frame_options *o, int argc, char **argv, struct e
 	o->name[0] = argv[optind];
 	o->name[1] = argv[optind + 1];
 	return 0;
+}
+
+int frame_options_open(const struct frame_options *o, const struct bench *b, struct frame_bed **bed,
+	struct frame_shape *shape, struct err *e) {
+	const struct frame_bed_want want = {
+		.cpus = o->ncpus > 0 ? o->cpus : NULL,
+		.threads = o->ncpus > 0 ? o->ncpus : 1,
+		.sink_cpus = o->nsinks > 0 ? o->sinks : NULL,
+		.sinks = o->nsinks > 0 ? o->nsinks : 1u + o->both,
+		.both = o->both,
+		.frame_max = o->longest,
+	};
+
+	shape->flows = o->flows;
+	shape->macs = o->macs;
+	(void)!getrandom(&shape->who, sizeof(shape->who), 0);
+	bench_progress(b, -1, "opening %s and %s", o->name[0], o->name[1]);
+	return frame_bed_open(bed, o->name[0], o->name[1], &want, e);
 }

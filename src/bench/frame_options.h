@@ -6,11 +6,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bench/bench.h"
 #include "bench/frame_port.h"
+#include "bench/frame_shape.h"
+#include "bench/frame_trial.h"
 
-/* The command line of `weir bench frames`. */
-
-struct err;
+/* The command line of `weir bench frames`, and what `weir bench rfc2544` has of it. */
 
 enum { FRAME_OPTION_SIZES = 16, FRAME_FULL_NS = 500000000 /* how long "100 %" is measured */ };
 
@@ -29,5 +30,9 @@ struct frame_options {
 
 /* Reads argv[1] and on; the texts stay argv's, which is changed. 0 or -EINVAL with a sentence. */
 int frame_options_parse(struct frame_options *o, int argc, char **argv, struct err *e);
+
+/* Opens the two endpoints as asked for (frame_bed_open) and sets all of *shape but the size. */
+int frame_options_open(const struct frame_options *o, const struct bench *b, struct frame_bed **bed,
+	struct frame_shape *shape, struct err *e);
 
 #endif

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -322,7 +321,6 @@ static int measure_size(struct session *s, struct err *e) {
 
 static int run(struct bench *b, int argc, char **argv, struct err *e) {
 	struct frame_options o;
-	struct frame_bed_want want;
 	struct session *s;
 	int rc = frame_options_parse(&o, argc, argv, e);
 
@@ -333,19 +331,7 @@ static int run(struct bench *b, int argc, char **argv, struct err *e) {
 		return err_set(e, ENOMEM, "out of memory");
 	s->b = b;
 	s->o = &o;
-	s->shape.flows = o.flows;
-	s->shape.macs = o.macs;
-	(void)!getrandom(&s->shape.who, sizeof(s->shape.who), 0);
-	want = (struct frame_bed_want){
-		.cpus = o.ncpus > 0 ? o.cpus : NULL,
-		.threads = o.ncpus > 0 ? o.ncpus : 1,
-		.sink_cpus = o.nsinks > 0 ? o.sinks : NULL,
-		.sinks = o.nsinks > 0 ? o.nsinks : 1u + o.both,
-		.both = o.both,
-		.frame_max = o.longest,
-	};
-	bench_progress(b, -1, "opening %s and %s", o.name[0], o.name[1]);
-	rc = frame_bed_open(&s->bed, o.name[0], o.name[1], &want, e);
+	rc = frame_options_open(&o, b, &s->bed, &s->shape, e);
 	for (unsigned i = 0; i < o.nsizes && rc == 0; i++) {
 		s->size = o.size[i];
 		rc = measure_size(s, e);

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -394,21 +393,8 @@ static int measure_size(struct session *s, struct err *e) {
 
 static int measure(struct session *s, struct err *e) {
 	const struct frame_options *f = &s->o->frames;
-	const struct frame_bed_want want = {
-		.cpus = f->ncpus > 0 ? f->cpus : NULL,
-		.threads = f->ncpus > 0 ? f->ncpus : 1,
-		.sink_cpus = f->nsinks > 0 ? f->sinks : NULL,
-		.sinks = f->nsinks > 0 ? f->nsinks : 1u + f->both,
-		.both = f->both,
-		.frame_max = f->longest,
-	};
-	int rc;
+	int rc = frame_options_open(f, s->b, &s->bed, &s->shape, e);
 
-	s->shape.flows = f->flows;
-	s->shape.macs = f->macs;
-	(void)!getrandom(&s->shape.who, sizeof(s->shape.who), 0);
-	bench_progress(s->b, -1, "opening %s and %s", f->name[0], f->name[1]);
-	rc = frame_bed_open(&s->bed, f->name[0], f->name[1], &want, e);
 	for (unsigned i = 0; i < f->nsizes && rc == 0; i++) {
 		s->size = f->size[i];
 		rc = measure_size(s, e);
