@@ -28,14 +28,14 @@ captured() { # PORT FILE: captures while a pings b, ends with SIGINT
 }
 
 both_ways() {
-	captured a "$T/a.pcapng"
+	rm -f "$T/a.pcapng"
+	captured a "$T/a.pcapng" || return 1
 	tshark -nr "$T/a.pcapng" -Y icmp -T fields -e icmp.type -e ip.len -e frame.packet_flags_direction \
 		>"$T/icmp" 2>/dev/null
 	cat "$T/icmp"
-	[[ $(grep -c '^8.1228' "$T/icmp") = 10 ]]
-	[[ $(grep -c '^0.1228' "$T/icmp") = 10 ]]
+	[[ $(grep -c '^8.1228' "$T/icmp") = 10 && $(grep -c '^0.1228' "$T/icmp") = 10 ]]
 }
-it "a capture holds both directions of a port, whole frames, as tshark reads it" both_ways
+it "a capture holds both directions of a port, whole frames, as tshark reads it" thrice both_ways
 
 directions() {
 	# From weir's side: what the port sent came in (1), what it got went out (2).
@@ -61,15 +61,18 @@ it "on a trunk it holds the tags" tagged
 
 piped() {
 	"$WEIR" capture a 2>/dev/null | timeout 10 tshark -lnr - -c 4 -Y icmp >"$T/piped" 2>/dev/null &
-	sleep 1
-	in_ns a ping -q -c 10 -i 0.02 10.0.0.2
-	wait $! || true
+	local reader=$! pinging
+	in_ns a ping -q -i 0.02 10.0.0.2 >"$T/ping" & # for tshark takes its time to start
+	pinging=$!
+	wait $reader || true
+	sleep 0.2 # the next frame tells weir that its reader is gone
+	kill $pinging
 	grep -q 'Echo (ping) request' "$T/piped"
 }
 it "it writes into a pipe for tshark, and ends when the reader does" piped
 
 off() {
-	show ports 'all(.[]; .capture | not)'
+	until_ok 3 show ports 'all(.[]; .capture | not)'
 }
 it "after the last capture ended none goes on" off
 
