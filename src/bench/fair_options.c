@@ -102,8 +102,13 @@ static int read_endpoints(struct fair_options *o, int argc, char **argv, struct 
 	if (argc - 2 > FAIR_MAX)
 		return err_set(
 			e, EINVAL, "%d endpoints are too many; up to %d are", argc - 2, FAIR_MAX);
-	for (int i = 1; i < argc - 1; i++)
+	for (int i = 1; i < argc - 1; i++) {
+		for (int k = 1; k < i; k++)
+			if (strcmp(argv[k], argv[i]) == 0)
+				return err_set(e, EINVAL,
+					"%.40s is there twice; figures go by names", argv[i]);
 		o->endpoint[o->nendpoints++] = argv[i];
+	}
 	o->server = argv[argc - 1];
 	if (o->nendpoints > 1 && strncmp(o->server, "vm:", 3) == 0)
 		return err_set(e, EINVAL,

@@ -59,6 +59,9 @@ static void lists_are_taken_in_their_order(void **state) {
 static void what_does_not_go_together_is_refused_with_the_reason(void **state) {
 	static const char *const cases[][2] = {
 		{"ns:srv", "which endpoints"},
+		{"ns:a ns:b ns:a ns:s", "ns:a is there twice"},
+		{"ns:a ns:b vm:s", "vm:s cannot serve several"},
+		{"--through veth,e1000 --rps on", "not of the VMs of e1000"},
 		{"--through veth ns:a", "'ns:a' is too much"},
 		{"--through veth --endpoints 0", "'0' is no number of 1 to 64"},
 		{"--through veth --endpoints 1,,2", "'' is no number"},

@@ -24,7 +24,7 @@ measured() {
 	jq -e '[.figures[] | select(.name == "noise received").median] | length == 4 and all(. > 100)' "$T/fair.json"
 	jq -e '.cpu | all(any(.threads[]; .role == "vm" and .busy > 0))' "$T/fair.json"
 }
-it "two VMs share a bridge, and weir over vhost-user, with and without noise" measured
+vm_it "two VMs share a bridge, and weir over vhost-user, with and without noise" measured
 
 interrupted() {
 	local pid status=0
