@@ -426,7 +426,8 @@ static int run(struct bench *b, int argc, char **argv, struct err *e) {
 const struct instrument bench_rfc2544 = {
 	.name = "rfc2544",
 	.args = "A B [--preset NAME] [--size SIZE,...] [--procedure NAME,...] [...]",
-	.brief = "search the throughput from A to B, and latency, loss and bursts around it",
+	.brief = "search the throughput from A to B, and latency, loss, bursts and recovery around "
+		 "it",
 	.help = "\nA and B are endpoints as for 'weir bench frames'.\n\n"
 		"  --preset NAME     what counts as throughput, and how long trials are (quick):\n"
 		"      quick         no loss in two of three trials of 1 s: for a look\n"

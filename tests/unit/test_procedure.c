@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "bench/rfc2544_options.h"
 #include "bench/search.h"
 #include "device.h"
 
@@ -111,6 +112,24 @@ static void recovery_is_the_time_until_the_last_loss_after_an_overload(void **st
 	near(d.highest, 1.05 * MILLION, 1e-9);
 }
 
+static void a_time_is_that_of_every_trial_but_bursts(void **state) {
+	char *given[][5] = {{"rfc2544", "if:a", "if:b", "--preset=csit-pdr"},
+		{"rfc2544", "if:a", "if:b", "--preset=csit-pdr"}};
+	struct rfc2544_options o;
+	struct err e;
+
+	assert_int_equal(rfc2544_options_parse(&o, 4, given[0], 0, &e), 0);
+	assert_true(o.preset.goal.final_s == 1 && o.preset.latency_s == 10);
+	assert_int_equal(rfc2544_options_parse(&o, 4, given[1], 3000000000, &e), 0);
+	near(o.preset.goal.initial_s, 3, 1e-9);
+	near(o.preset.goal.final_s, 3, 1e-9);
+	near(o.preset.goal.sum_s, 63, 1e-9); // as many trials as by the book
+	assert_true(o.preset.goal.loss == 0.005 && o.preset.goal.exceed == 0.5);
+	assert_true(o.preset.latency_s == 3 && o.preset.loss_s == 3);
+	assert_true(o.preset.overload_s == 3 && o.preset.relief_s == 3);
+	assert_true(o.preset.burst_s == search_preset("csit-pdr", NULL)->burst_s);
+}
+
 static void an_interrupted_procedure_says_so(void **state) {
 	struct device d = {.limit = 0.5 * MILLION, .buffer = 100, .vanish_after = 2};
 	struct trial t[LOSS_TRIALS];
@@ -132,6 +151,7 @@ int main(void) {
 		cmocka_unit_test(a_buffer_greater_than_the_longest_burst_is_said_to_be_so),
 		cmocka_unit_test(back_to_back_is_refused_where_no_buffer_fills),
 		cmocka_unit_test(recovery_is_the_time_until_the_last_loss_after_an_overload),
+		cmocka_unit_test(a_time_is_that_of_every_trial_but_bursts),
 		cmocka_unit_test(an_interrupted_procedure_says_so),
 	};
 
