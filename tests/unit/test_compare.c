@@ -153,7 +153,7 @@ static void costs_and_skew_of_the_repeats_are_figures(void **state) {
 
 		for (int i = 0; i < 4; i++)
 			json_array_append_new(cpu,
-				json_pack("{s:{s:s%, s:s}, s:f}", "labels", "repeat", "1234" + i,
+				json_pack("{s:{s:s%, s:s}, s:f}", "labels", "repeat", &"1234"[i],
 					(size_t)1, "path", "veth", "busy", 1 + side + 0.01 * i));
 		json_array_append_new(latencies,
 			json_pack("{s:s, s:{}, s:i}", "name", "reply", "labels", "p50", 1000));
@@ -206,7 +206,7 @@ static json_t *drawn(unsigned n, double (*draw)(void), double shift) {
 			json_array_append_new(values, json_real(100 + f + draw() + shift));
 		json_array_append_new(
 			figures, json_pack("{s:s, s:s, s:s, s:{s:s%}, s:o}", "name", "rate", "unit",
-					 "1/s", "better", "more", "labels", "n", "12345" + f,
+					 "1/s", "better", "more", "labels", "n", &"12345"[f],
 					 (size_t)1, "values", values));
 	}
 	return doc;
