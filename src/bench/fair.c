@@ -92,6 +92,8 @@ static int measure_made(struct bench *own, void *arg, struct err *e) {
 		ret = paths_boot(own, p->path, &m->vms, &m->bed, p->guests, e);
 	if (ret == 0)
 		ret = fair_measure(own, p, e);
+	if (ret < 0 && ret != -ECANCELED)
+		err_prefix(e, "with %u endpoints: ", p->n);
 	if (p->path->nic != NULL)
 		paths_end_guests(p->guests, p->n);
 	path_end(&m->bed);
@@ -136,7 +138,7 @@ static int make(
 	json_t *doc;
 
 	name_all(&m);
-	snprintf(name, sizeof(name), "%s, %u endpoints", p->path->name, p->n);
+	snprintf(name, sizeof(name), "path %s", p->path->name);
 	doc = apart_run(b, name, measure_made, &m, e);
 	if (doc == NULL)
 		result_incomplete(b->doc, "%s", e->text);

@@ -72,6 +72,7 @@ struct cell {
 struct fair_figures {
 	struct bench *b;
 	const struct fair_plan *p;
+	double overlap; /* the least so far */
 	double quiet; /* rate of all without noise, in this repeat; NAN: not measured */
 	struct cell cell[FAIR_LOADS][FAIR_NOISES];
 };
@@ -88,6 +89,7 @@ struct fair_figures *fair_figures_new(struct bench *b, const struct fair_plan *p
 	f->b = b;
 	f->p = p;
 	f->quiet = NAN;
+	f->overlap = 1;
 	for (int n = 0; n < FAIR_NOISES && p->o->load[FAIR_RR]; n++) {
 		struct cell *c = &f->cell[FAIR_RR][n];
 
@@ -271,12 +273,8 @@ void fair_found_add(struct fair_figures *f, enum fair_load load, enum fair_noise
 	add(c, M_NOISE_SENT, found->noise_sent);
 	add(c, M_NOISE_RECEIVED, found->noise_received);
 	add(c, M_OVERLAP, found->overlap);
-	if (found->overlap < OVERLAP_GOOD)
-		result_warn(f->b->doc,
-			"in a measurement of %u endpoints all of them counted together for only "
-			"%.1f %% "
-			"of the time",
-			n, found->overlap * 100);
+	if (found->overlap < f->overlap)
+		f->overlap = found->overlap;
 	if (found->cpu != NULL)
 		add_cpu(f, c, load, found->total, found->cpu,
 			repeat_labels(f, load, noise, repeat));
@@ -331,6 +329,11 @@ static void finish_cell(struct fair_figures *f, int load, int noise) {
 void fair_figures_end(struct fair_figures *f) {
 	if (f == NULL)
 		return;
+	if (f->overlap < OVERLAP_GOOD)
+		result_warn(f->b->doc,
+			"%u endpoints counted together for only %.1f %% of the time in one "
+			"measurement; each rate is of its endpoint's own time",
+			f->p->n, f->overlap * 100);
 	for (int l = 0; l < FAIR_LOADS; l++)
 		for (int n = 0; n < FAIR_NOISES; n++)
 			finish_cell(f, l, n);

@@ -3,7 +3,7 @@
 # Copyright (c) 2026, the weir authors
 #
 # `weir bench fair`: against limiters of known rate, the kernel's counters, and what is left of its beds.
-# timeout: 120
+# timeout: 150
 # cpus: 2
 # alone: measured
 # shellcheck disable=SC2317 # functions are called by `it`
