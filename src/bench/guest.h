@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "bench/pci.h"
+
 /* A small VM made on the spot: a kernel, and an initramfs with weir itself in it, which is process 1
  * there and obeys as an agent (agent.h) on a virtio-serial port. What is measured never shares a wire
  * with what controls it. One thread.
@@ -20,8 +22,9 @@ struct guest_image;
 
 /* `kernel`: a bzImage or vmlinux; NULL: that of this host. Its modules are looked for in modules/ beside
  * it, in ../lib/modules/RELEASE, as a package unpacks, and in /lib/modules/RELEASE. -errno's sentence
- * names what is missing. */
-struct guest_image *guest_image_new(const char *kernel, struct err *e);
+ * names what is missing. `functions`: n PCI functions of this host whose drivers the guests need, too. */
+struct guest_image *guest_image_new(
+	const char *kernel, const char (*functions)[PCI_ADDRESS], unsigned n, struct err *e);
 void guest_image_free(struct guest_image *image); /* NULL is harmless */
 /* The descriptors; which outlive a change of what is mounted where. */
 int guest_image_kernel(const struct guest_image *image);
@@ -30,13 +33,16 @@ int guest_image_initrd(const struct guest_image *image);
 enum { GUEST_ARGS_MAX = 64, GUEST_ARG_LEN = 256, GUEST_NICS_MAX = 4, GUEST_MB = 256 };
 
 /* One to be started: filled by whoever makes the path it is on (path.h). */
+#define GUEST_ANY_MAC "*"
+
 struct guest_spec {
 	char name[32];
 	unsigned nargs; /* QEMU arguments for its NICs */
 	char args[GUEST_ARGS_MAX][GUEST_ARG_LEN];
 	unsigned nnics;
 	struct {
-		char mac[18], address[20]; /* "10.0.0.1/24" */
+		char mac[18],
+			address[20]; /* "10.0.0.1/24"; MAC or GUEST_ANY_MAC: the first there is */
 	} nics[GUEST_NICS_MAX];
 	unsigned nfds; /* descriptors that QEMU shall inherit, the caller's */
 	int fds[GUEST_NICS_MAX * 2];

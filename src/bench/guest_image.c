@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <limits.h>
 #include <link.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include "base/err.h"
 #include "bench/cpio.h"
 #include "bench/guest.h"
+#include "bench/proc.h"
 
 /* The initramfs holds what this process itself runs from: its executable as /init, the libraries that
  * the loader has mapped into it, side by side in /lib, and the loader where the executable expects it.
@@ -178,6 +180,38 @@ static int take_module(struct modules *m, const char *name, struct err *e) {
 	return 0; // part of the kernel
 }
 
+/* The drivers of a function of this host, by the lines "alias PATTERN MODULE" of modules.alias. */
+static int take_drivers(
+	struct modules *m, const char *aliases, const char *function, struct err *e) {
+	char is[256], pattern[256], module[128];
+
+	if (proc_line(is, sizeof(is), "/sys/bus/pci/devices/%s/modalias", function) < 0)
+		return 0;
+	for (const char *line = aliases; *line != '\0';) {
+		size_t len = strcspn(line, "\n");
+
+		if (sscanf(line, "alias %255s %127s", pattern, module) == 2 &&
+			fnmatch(pattern, is, 0) == 0 && take_module(m, module, e) < 0)
+			return -E2BIG;
+		line += len + (line[len] == '\n');
+	}
+	return 0;
+}
+
+/* Where there is no list of them the drivers are part of the kernel. */
+static int take_all_drivers(
+	struct modules *m, const char (*functions)[PCI_ADDRESS], unsigned n, struct err *e) {
+	char path[PATH_MAX + 16], *aliases;
+	int ret = 0;
+
+	snprintf(path, sizeof(path), "%s/modules.alias", m->dir);
+	aliases = n > 0 ? read_text(path) : NULL;
+	for (unsigned i = 0; i < n && aliases != NULL && ret == 0; i++)
+		ret = take_drivers(m, aliases, functions[i], e);
+	free(aliases);
+	return ret;
+}
+
 static int find_all(struct modules *m, const char *kernel, struct err *e) {
 	char release[RELEASE_MAX], path[PATH_MAX + 16];
 
@@ -259,7 +293,8 @@ static int write_initrd(int fd, const struct modules *m, struct err *e) {
 	return cpio_end(&c, e);
 }
 
-struct guest_image *guest_image_new(const char *kernel, struct err *e) {
+struct guest_image *guest_image_new(
+	const char *kernel, const char (*functions)[PCI_ADDRESS], unsigned n, struct err *e) {
 	struct guest_image *image = calloc(1, sizeof(*image));
 	struct modules *m = calloc(1, sizeof(*m));
 	struct utsname here;
@@ -284,7 +319,7 @@ struct guest_image *guest_image_new(const char *kernel, struct err *e) {
 					 "package linux-image-* for one");
 		goto fail;
 	}
-	if (find_all(m, path, e) < 0)
+	if (find_all(m, path, e) < 0 || take_all_drivers(m, functions, n, e) < 0)
 		goto fail;
 	image->initrd = memfd_create("weir-initrd", MFD_CLOEXEC);
 	if (image->initrd < 0) {

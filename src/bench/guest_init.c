@@ -85,7 +85,7 @@ static void load_modules(void) {
 	}
 }
 
-/* The name of the interface with that MAC. */
+/* The name of the interface with that MAC; GUEST_ANY_MAC: of the first Ethernet one. */
 static bool find_nic(const char *mac, char *name) {
 	struct if_nameindex *all = if_nameindex();
 	bool found = false;
@@ -98,7 +98,10 @@ static bool find_nic(const char *mac, char *name) {
 		f = fopen(path, "re");
 		if (f == NULL)
 			continue;
-		found = fgets(text, sizeof(text), f) != NULL && strncmp(text, mac, 17) == 0;
+		found = fgets(text, sizeof(text), f) != NULL &&
+			(strncmp(text, mac, 17) == 0 ||
+				(strcmp(mac, GUEST_ANY_MAC) == 0 && strlen(text) >= 17 &&
+					strncmp(i->if_name, "lo", 3) != 0));
 		if (found)
 			snprintf(name, IFNAMSIZ, "%s", i->if_name);
 		fclose(f);
@@ -138,7 +141,7 @@ static void set_nic(const char *text) {
 	char mac[18] = "", address[16] = "", name[IFNAMSIZ];
 	unsigned prefix = 0;
 
-	if (sscanf(text, "%17[0-9a-f:],%15[0-9.]/%u", mac, address, &prefix) != 3 || prefix > 32) {
+	if (sscanf(text, "%17[0-9a-f:*],%15[0-9.]/%u", mac, address, &prefix) != 3 || prefix > 32) {
 		printf("weir: weir.nic=%s is not understood\n", text);
 		return;
 	}

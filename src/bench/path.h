@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "bench/guest.h"
+#include "bench/pci.h"
 
 /* A way between VMs that `weir bench paths` makes, measures and removes. One is a file path_*.c with a
  * struct path, and a line in the table of paths.c.
@@ -32,8 +33,8 @@ struct path_bed {
 	unsigned queues; /* of the NIC in each namespace; 0: as it comes */
 	const char *accel; /* of QEMU: guest_accel() */
 	bool intx; /* guest_needs_intx(accel) */
-	unsigned npci; /* PCI functions for the guests, in their order, from --pci */
-	const char *pci[PATH_GUESTS_MAX];
+	const char *pci; /* --pci: functions for the guests, with commas between; NULL: what is found */
+	char function[PATH_GUESTS_MAX][PCI_ADDRESS]; /* the guests', on paths that have some */
 	unsigned nprocesses; /* the switch and what else runs on the host for it */
 	struct {
 		pid_t pid;
@@ -52,7 +53,7 @@ struct path_cycles {
 struct path {
 	const char *name, *brief;
 	/* 0, or -errno with the reason why it cannot be made here. Looks only; of b there
-	 * are n and pci. */
+	 * are n and pci, and function is filled. */
 	int (*possible)(struct path_bed *b, struct err *e);
 	/* Makes it for b->n guests; below, guest i (from 0) is called "vm%u" with i + 1. */
 	int (*setup)(struct path_bed *b, struct err *e);
@@ -103,5 +104,9 @@ void path_tap_nic(struct guest_spec *s, const char *tap, const char *model, cons
 
 /* A NIC over vhost-user, behind the -chardev c0 that is there already. */
 void path_vhost_nic(const struct path_bed *b, struct guest_spec *s);
+
+/* Guests that get a PCI function each, virtual ones or whole devices: fills b->function. */
+int path_pci_possible(struct path_bed *b, bool vf, struct err *e);
+int path_pci_nic(struct path_bed *b, unsigned i, struct guest_spec *s, struct err *e);
 
 #endif

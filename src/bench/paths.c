@@ -78,18 +78,27 @@ static int choose(const char *text, bool *chosen, struct err *e) {
 	return 0;
 }
 
+/* The VMs' image has to have the drivers of what they get. */
+static void need_drivers(struct paths_plan *plan, const struct path_bed *bed) {
+	for (unsigned i = 0; i < bed->n && plan->nfunctions < 2 * PATH_GUESTS_MAX; i++)
+		memcpy(plan->function[plan->nfunctions++], bed->function[i], PCI_ADDRESS);
+}
+
 /* Leaves only what is possible, and says why about the rest. *vms: does one of them need VMs? */
-static int sift(struct bench *b, struct path_bed *bed, bool *chosen, bool *vms, struct err *e) {
+static int sift(struct bench *b, struct paths_plan *plan, bool *chosen, bool *vms, struct err *e) {
+	struct path_bed bed = {.n = plan->n, .pci = plan->pci};
 	struct err why;
 	int n = 0;
 
 	*vms = false;
 	for (int i = 0; i < NPATHS; i++) {
-		if (chosen[i] && table[i]->possible(bed, &why) < 0) {
+		if (chosen[i] && table[i]->possible(&bed, &why) < 0) {
 			chosen[i] = false;
 			result_warn(b->doc, "path %s (%s) is not possible here: %s", table[i]->name,
 				table[i]->brief, why.text);
 		}
+		if (chosen[i] && table[i]->nic == path_pci_nic)
+			need_drivers(plan, &bed);
 		n += chosen[i];
 		*vms |= chosen[i] && table[i]->nic != NULL;
 	}
@@ -123,7 +132,6 @@ static int measure_all(
 static int run(struct bench *b, int argc, char **argv, struct err *e) {
 	const char *paths = NULL, *kernel = NULL;
 	struct paths_plan plan = {0};
-	struct path_bed bed = {0};
 	struct guest_image *image = NULL;
 	bool chosen[NPATHS] = {false}, vms;
 	uint64_t n = VMS_DEFAULT;
@@ -131,6 +139,7 @@ static int run(struct bench *b, int argc, char **argv, struct err *e) {
 		{"paths", OPTION_TEXT, &paths},
 		{"vms", OPTION_COUNT, &n, 2, PATH_GUESTS_MAX},
 		{"kernel", OPTION_TEXT, &kernel},
+		{"pci", OPTION_TEXT, &plan.pci},
 		{"rate", OPTION_RATE, &plan.rate, 8000, UINT64_C(1000000000000)},
 		{NULL},
 	};
@@ -148,8 +157,8 @@ static int run(struct bench *b, int argc, char **argv, struct err *e) {
 		return -EINVAL;
 	if (geteuid() != 0)
 		return err_set(e, EPERM, "only root can make network namespaces, TAPs and bridges");
-	plan.n = bed.n = (unsigned)n;
-	ret = sift(b, &bed, chosen, &vms, e);
+	plan.n = (unsigned)n;
+	ret = sift(b, &plan, chosen, &vms, e);
 	if (ret < 0)
 		return ret;
 	if (vms)
@@ -187,6 +196,10 @@ const struct instrument bench_paths = {
 		"  --vms N         an even number of 2 to 64 (4)\n"
 		"  --rate RATE     at which host CPU is compared (1Gbit; 50Mbit when VMs are "
 		"emulated)\n"
+		"  --pci LIST      PCI functions for the VMs of vf and passthrough, one each, "
+		"bound to "
+		"vfio-pci;\n"
+		"                  default: the first that are\n"
 		"  --kernel FILE   what the VMs boot: a vmlinuz or vmlinux with its modules in "
 		"modules/ "
 		"beside it\n"

@@ -41,7 +41,7 @@ int paths_prepare(struct bench *b, const char *kernel, struct paths_plan *plan,
 
 	if (path_has(guest_program(), "qemu-system-x86", e) < 0)
 		return -ENOENT;
-	*image = guest_image_new(kernel, e);
+	*image = guest_image_new(kernel, plan->function, plan->nfunctions, e);
 	if (*image == NULL)
 		return -ENOENT;
 	bench_progress(b, -1, "a VM boots for a try");
@@ -76,7 +76,7 @@ int paths_boot(struct bench *b, const struct path *p, const struct paths_plan *p
 
 int paths_measure(
 	struct bench *b, const struct path *path, const struct paths_plan *plan, struct err *e) {
-	struct path_bed bed = {.n = plan->n, .accel = plan->accel};
+	struct path_bed bed = {.n = plan->n, .accel = plan->accel, .pci = plan->pci};
 	struct guest *guests[PATH_GUESTS_MAX] = {NULL};
 	int ret;
 

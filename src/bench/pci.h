@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#ifndef WEIR_BENCH_PCI_H
+#define WEIR_BENCH_PCI_H
+
+#include <stdbool.h>
+
+/* PCI functions that guests can be given, found in sysfs. They have to be bound to vfio-pci already: taking
+ * them from their driver is an operator's decision. `sys` is "/sys", or a tree like it. */
+
+struct err;
+
+enum { PCI_ADDRESS = 16, PCI_WANTED_MAX = 64 };
+
+struct pci_wish {
+	bool vf; /* virtual functions; else whole devices */
+	unsigned n; /* so many, at most PCI_WANTED_MAX */
+	const char *given; /* their addresses with commas between; NULL: the first that are there */
+};
+
+/* Fills `found` with their full addresses ("0000:01:10.0"). 0; -errno with a sentence that says what is
+ * missing: no such function, not one of that kind, no IOMMU, not bound, too few. */
+int pci_find(const char *sys, const struct pci_wish *w, char found[PCI_WANTED_MAX][PCI_ADDRESS],
+	struct err *e);
+
+#endif
