@@ -12,10 +12,6 @@
  * kernel copies (a veth, a TAP) what is in the send ring goes out inside of sendto, which is called
  * until the ring is empty; a driver without copies says whether it wants to be woken.
  *
- * DPDK's driver would bring libxdp and libbpf, and over a veth it receives only with busy_budget=0: with
- * the preferred busy polling that it asks for by itself it took the first 2048 of 5000 frames, and the
- * kernel dropped the others for want of buffers.
- *
  * Source: kernel Documentation/networking/af_xdp.rst. */
 #include <errno.h>
 #include <linux/bpf.h>
