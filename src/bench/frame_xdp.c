@@ -7,8 +7,8 @@
  * on; there is a socket for every queue that receives, so none is missed. Program and map go with
  * their descriptors, so nothing is left behind, however this process ends.
  *
- * Each socket has memory of its own: half of its chunks wait in the fill ring or hold what was
- * received, the other half are sent from and come back through the completion ring. Where the
+ * Each socket has memory of its own: RECEIVE chunks wait in the fill ring or hold what was received,
+ * SEND others are sent from and come back through the completion ring. Where the
  * kernel copies (a veth, a TAP) what is in the send ring goes out inside of sendto, which is called
  * until the ring is empty; a driver without copies says whether it wants to be woken.
  *
