@@ -175,7 +175,7 @@ static bool device_of(const struct sockaddr *sa, char name[IFNAMSIZ]) {
 static json_t *do_interface(struct run *r, const json_t *msg, struct err *e) {
 	const char *to = json_string_value(json_object_get(msg, "address"));
 	struct addrinfo hints = {.ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_DGRAM}, *a = NULL;
-	struct sockaddr_storage own;
+	struct sockaddr_storage own = {0};
 	socklen_t len = sizeof(own);
 	char name[IFNAMSIZ] = "";
 	json_t *nic = NULL;

@@ -101,7 +101,7 @@ static bool find_nic(const char *mac, char *name) {
 		found = fgets(text, sizeof(text), f) != NULL &&
 			(strncmp(text, mac, 17) == 0 ||
 				(strcmp(mac, GUEST_ANY_MAC) == 0 && strlen(text) >= 17 &&
-					strncmp(i->if_name, "lo", 3) != 0));
+					strcmp(i->if_name, "lo") != 0));
 		if (found)
 			snprintf(name, IFNAMSIZ, "%s", i->if_name);
 		fclose(f);

@@ -17,11 +17,16 @@
  * client, QEMU the server, since that is the kind of port that OVS keeps. Without free hugepages it gets
  * ordinary memory: frames are copied from and to the guests' own. */
 
-#define RUN    "/run/ovs"
-#define DB     "unix:" RUN "/db.sock"
-#define CTL    RUN "/vs.ctl"
-#define CONF   RUN "/conf.db"
-#define SCHEMA "/usr/share/openvswitch/vswitch.ovsschema"
+#define RUN        "/run/ovs"
+#define DB         "unix:/run/ovs/db.sock"
+#define CTL        "/run/ovs/vs.ctl"
+#define CONF       "/run/ovs/conf.db"
+#define DB_OPTION  "--db=unix:/run/ovs/db.sock"
+#define DB_LISTEN  "--remote=punix:/run/ovs/db.sock"
+#define DB_CTL     "--unixctl=/run/ovs/db.ctl"
+#define CTL_LISTEN "--unixctl=/run/ovs/vs.ctl"
+#define CTL_OPTION "--target=/run/ovs/vs.ctl"
+#define SCHEMA     "/usr/share/openvswitch/vswitch.ovsschema"
 
 /* Each port has buffers of its own, some 20,000 of 3 KiB; those for all ports together would be 262,144. */
 enum { MIB = 128, PORT_MIB = 96, HUGEPAGE_MIB = 2 };
@@ -60,7 +65,7 @@ static int possible(struct path_bed *b, struct err *e) {
 }
 
 static int set(const char *column, struct err *e) {
-	char *argv[] = {"ovs-vsctl", "--db=" DB, "--timeout=15", "--no-wait", "set", "Open_vSwitch",
+	char *argv[] = {"ovs-vsctl", DB_OPTION, "--timeout=15", "--no-wait", "set", "Open_vSwitch",
 		".", (char *)column, NULL};
 
 	return path_run(argv, e);
@@ -90,14 +95,14 @@ static int configure(const struct path_bed *b, struct err *e) {
 }
 
 static int add_ports(const struct path_bed *b, struct err *e) {
-	char *bridge[] = {"ovs-vsctl", "--db=" DB, "--timeout=15", "add-br", "br0", "--", "set",
+	char *bridge[] = {"ovs-vsctl", DB_OPTION, "--timeout=15", "add-br", "br0", "--", "set",
 		"bridge", "br0", "datapath_type=netdev", NULL};
 
 	if (path_run(bridge, e) < 0)
 		return -EIO;
 	for (unsigned i = 1; i <= b->n; i++) {
 		char name[16], path[80];
-		char *port[] = {"ovs-vsctl", "--db=" DB, "--timeout=15", "add-port", "br0", name,
+		char *port[] = {"ovs-vsctl", DB_OPTION, "--timeout=15", "add-port", "br0", name,
 			"--", "set", "Interface", name, "type=dpdkvhostuserclient", path, NULL};
 
 		snprintf(name, sizeof(name), "vm%u", i);
@@ -112,8 +117,8 @@ static int setup(struct path_bed *b, struct err *e) {
 	static const char *const dirs[] = {
 		"OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR", "OVS_SYSCONFDIR"};
 	char *create[] = {"ovsdb-tool", "create", CONF, SCHEMA, NULL};
-	char *db[] = {"ovsdb-server", CONF, "--remote=p" DB, "--unixctl=" RUN "/db.ctl", NULL};
-	char *vs[] = {(char *)find_program(), DB, "--unixctl=" CTL, NULL};
+	char *db[] = {"ovsdb-server", CONF, DB_LISTEN, DB_CTL, NULL};
+	char *vs[] = {(char *)find_program(), DB, CTL_LISTEN, NULL};
 
 	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
 		setenv(dirs[i], RUN, 1); // of this path's process
@@ -149,7 +154,7 @@ static double sum_of(const char *said, const char *name) {
 }
 
 static int cycles(struct path_bed *b, struct path_cycles *c, struct err *e) {
-	char *argv[] = {"ovs-appctl", "--target=" CTL, "dpif-netdev/pmd-stats-show", NULL}, *said;
+	char *argv[] = {"ovs-appctl", CTL_OPTION, "dpif-netdev/pmd-stats-show", NULL}, *said;
 	int ret = path_ask(argv, &said, e);
 
 	if (ret < 0)
