@@ -11,7 +11,7 @@ YAML
 switch_start || exit 1
 
 # Connects to a socket as soon as it is there, asks for features and prints after how many ms the
-# answer was there.
+# answer was there, without those in which this program had no CPU.
 ask() {
 	python3 - "$1" <<'PYTHON'
 import socket, struct, sys, time
@@ -24,18 +24,22 @@ while True:
     except OSError:
         s.close()
         time.sleep(0.001)
-begin = time.monotonic()
+def now():
+    return time.monotonic() - int(open("/proc/self/schedstat").read().split()[1]) / 1e9
+begin = now()
 s.send(struct.pack("III", 1, 1, 0)) # VHOST_USER_GET_FEATURES, version 1, no payload
 assert len(s.recv(100)) == 20
-print(round((time.monotonic() - begin) * 1000))
+print(round((now() - begin) * 1000))
 PYTHON
 }
 
-soon() { # SOCKET: within 200 ms
-	local ms
+soon() { # SOCKET: within 200 ms in which weir had a CPU
+	local ms machine
+	machine=$(waited "$switch_pid")
 	ms=$(ask "$1")
-	echo "answered after $ms ms"
-	[[ $ms -lt $((200 * patience)) ]]
+	machine=$((($(waited "$switch_pid") - machine) / 1000))
+	echo "answered after $ms ms; weir had no CPU for $machine ms"
+	[[ $((ms - machine)) -lt $((200 * patience)) ]]
 }
 
 again() {
@@ -47,7 +51,7 @@ again() {
 	switch_start
 	echo "$switch_pid" >"$T/switch_pid"
 	wait "$asker"
-	[[ $(<"$T/ms") -lt $((200 * patience)) ]]
+	[[ $(($(<"$T/ms") - $(waited "$switch_pid") / 1000)) -lt $((200 * patience)) ]]
 }
 it "a front end that waits for weir to come back is answered at once" again
 switch_pid=$(<"$T/switch_pid")
@@ -91,9 +95,10 @@ import os, socket, sys
 s = socket.socket(socket.AF_UNIX)
 if sys.argv[2] == "connect":
     s.connect(sys.argv[1])
-else:
-    s.bind(sys.argv[1])
+else: # in one step, for weir may have made it again already
+    s.bind(sys.argv[1] + ".new")
     s.listen()
+    os.rename(sys.argv[1] + ".new", sys.argv[1])
 os.read(3, 1)
 if sys.argv[2] == "listen":
     os.unlink(sys.argv[1])

@@ -20,12 +20,6 @@ median() {
 	sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
 }
 
-# us PID: for how long its threads were ready to run and had no CPU, all of them together: what the
-# machine, not weir, took. It is left out of what is measured.
-waited() {
-	cat "/proc/$1"/task/*/schedstat | awk '{ ns += $2 } END { printf "%d\n", ns / 1000 }'
-}
-
 starts_fast() {
 	local begin end machine middle
 	for _ in {1..9}; do
@@ -154,7 +148,7 @@ wakes() {
 slept() {
 	weir show workers -j | jq '[.[].sleeps] | add'
 }
-it "a sleeping worker wakes with the first frame" wakes
+it "a sleeping worker wakes with the first frame" thrice wakes
 
 reload() {
 	sed -i 's/blue: {}/blue: {}, red: {}/; s/b: {tap: eth0, netns: b, network: blue}/b: {tap: eth0, netns: b, network: red}/' "$T/weir.yaml"

@@ -37,10 +37,20 @@ control_ms() {
 }
 
 # The switch gets no descriptor above those it has, nor one in a gap among them.
-starve() {
+free_fd() { # the first
 	local n=0
 	while [[ -e /proc/$switch_pid/fd/$n ]]; do n=$((n + 1)); done
-	prlimit --pid "$switch_pid" --nofile=$n:
+	echo $n
+}
+
+starve() {
+	local n='' last=none
+	while [[ $n != "$last" ]]; do # weir may be about to close that of the last command
+		last=$n
+		sleep 0.3
+		n=$(free_fd)
+	done
+	prlimit --pid "$switch_pid" --nofile="$n:"
 }
 
 feed() {

@@ -229,6 +229,12 @@ heard() { # FILE: how many frames so far
 	wc -l <"$1"
 }
 
+# waited PID: for how many us its threads were ready to run and had no CPU, all of them together: what the
+# machine, not weir, took. It is left out of what is measured.
+waited() {
+	cat "/proc/$1"/task/*/schedstat | awk '{ ns += $2 } END { printf "%d\n", ns / 1000 }'
+}
+
 # more COMMAND NUMBER ARGS...: the command prints more than the number.
 more() {
 	[[ $("$1" "${@:3}") -gt $2 ]]

@@ -230,8 +230,13 @@ vm_it() {
 }
 
 # pings FROM TO: IPv4, between guests IPv6 too, from an unknown neighbour on; each answered, none twice.
-# For the last answer ping waits as long as the interval, so this one is not too short.
+# For the last answer ping waits as long as the interval, so this one is not too short; a guest that does not
+# run for longer is why they are tried thrice.
 pings() {
+	thrice pings_once "$@"
+}
+
+pings_once() {
 	local to=${vm_address[$2]} out
 	at "$1" "ip neigh flush dev eth0"
 	for to in "$to" "$(v6 "$to")"; do
@@ -240,7 +245,7 @@ pings() {
 		*) continue ;;
 		esac
 		out=$(at "$1" "ping -c 4 -i 0.3 -W 2 $to") || { echo "$out"; return 1; }
-		not grep -E 'DUP|[^0-9](100|[1-9][0-9]?)% packet loss' <<<"$out"
+		not grep -E 'DUP|[^0-9](100|[1-9][0-9]?)% packet loss' <<<"$out" || return 1
 	done
 }
 

@@ -26,29 +26,30 @@ between() { # LOW VALUE HIGH
 }
 
 measured() {
-	paths --paths bridge,e1000,weir,veth --vms 2 --rate 20Mbit -j >"$T/paths.json"
-	jq -e '.complete' "$T/paths.json"
-	jq -e '[.figures[].labels.path] | unique == ["bridge", "e1000", "veth", "weir"]' "$T/paths.json"
+	paths --paths bridge,e1000,weir,veth --vms 2 --rate 20Mbit -j >"$T/paths.json" &&
+		jq -e '.complete' "$T/paths.json" && jq -e '[.figures[].labels.path] | unique == ["bridge", "e1000", "veth", "weir"]' "$T/paths.json"
 }
 vm_it "a bridge, an e1000, weir over vhost-user and namespaces are measured with two VMs" measured
 plausible() {
 	local p
 	for p in bridge e1000 weir; do
-		between 20e6 "$(figure throughput stream $p)" 100e9
-		# A rate that all can carry; to within a write or two of 128 KiB in half a second.
-		between 16e6 "$(figure throughput 'stream at a rate' $p)" 24e6
-		between 0.01 "$(figure 'CPUs of VMs and switch' 'stream at a rate' $p)" "$(nproc --all)"
+		between 20e6 "$(figure throughput stream $p)" 100e9 &&
+			# A rate that all can carry; to within a write or two of 128 KiB in half a second.
+			between 16e6 "$(figure throughput 'stream at a rate' $p)" 24e6 &&
+			between 0.01 "$(figure 'CPUs of VMs and switch' 'stream at a rate' $p)" "$(nproc --all)" || return 1
 	done
 	for p in bridge e1000 weir veth; do
-		between 5 "$(figure transactions rr $p)" 1e6
 		# One at a time: as many in a second as latencies fit into it.
-		between 0.7 "$(jq --arg p $p '(.figures[] | select(.name == "transactions" and .labels.path == $p)
-			.median) * (.latencies[] | select(.labels.path == $p).mean) / 1e9' "$T/paths.json")" 1.1
+		between 5 "$(figure transactions rr $p)" 1e6 && between 0.7 "$(jq --arg p $p '(.figures[] | select(.name == "transactions" and .labels.path == $p)
+			.median) * (.latencies[] | select(.labels.path == $p).mean) / 1e9' "$T/paths.json")" 1.1 || return 1
 	done
-	between 500e6 "$(figure throughput stream veth)" 1000e9
-	between 0.01 "$(figure 'host CPUs busy' stream veth)" "$(nproc --all)"
+	between 500e6 "$(figure throughput stream veth)" 1000e9 && between 0.01 "$(figure 'host CPUs busy' stream veth)" "$(nproc --all)"
 }
-vm_it "each of them carries the rate that was asked for, and more when none was" plausible
+# In a short time on a busy machine a guest may not have run: measured anew then.
+carries() {
+	plausible || { measured && plausible; } || { measured && plausible; }
+}
+vm_it "each of them carries the rate that was asked for, and more when none was" carries
 
 # Only where a CPU is left for a thread that polls.
 ovs() {
@@ -79,16 +80,16 @@ vm_it "a path that is not possible here is listed with the reason" reasons
 
 skew() {
 	weir bench paths --time 200ms --omit 100ms --until 50% --repeat 2 --repeat-max 2 --quiet --paths veth --vms 6 -j \
-		>"$T/paths.json"
-	jq -e '[.figures[] | select(.name == "throughput") | .values | length] | all(. == 2)' "$T/paths.json"
-	# Without VMs.
-	jq -e '.figures[] | select(.labels.test == "stream at a rate" and .name == "throughput") |
-		.labels.rate == "1000000000bit"' "$T/paths.json"
-	jq -e '.endpoints[0].values | length == 3 and all(.[]; . > 1e6)' "$T/paths.json"
-	jq -e '.endpoints[0].skew as $s | .endpoints[0].values | [.[]] |
+		>"$T/paths.json" &&
+		jq -e '[.figures[] | select(.name == "throughput") | .values | length] | all(. == 2)' "$T/paths.json" &&
+		# Without VMs.
+		jq -e '.figures[] | select(.labels.test == "stream at a rate" and .name == "throughput") |
+			.labels.rate == "1000000000bit"' "$T/paths.json" &&
+		jq -e '.endpoints[0].values | length == 3 and all(.[]; . > 1e6)' "$T/paths.json" &&
+		jq -e '.endpoints[0].skew as $s | .endpoints[0].values | [.[]] |
 		((max - min) / (add / 3) - $s) | fabs < 1e-6' "$T/paths.json"
 }
-vm_it "three pairs at once have a skew" skew
+vm_it "three pairs at once have a skew" thrice skew
 
 # begin COMMAND...: starts the bridge path with much time, and waits for it; its pid is in bench_pid.
 begin() {
