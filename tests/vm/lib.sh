@@ -192,6 +192,12 @@ at() {
 	esac
 }
 
+# between LOW VALUE HIGH: the number lies there, which is shown when it does not.
+between() {
+	echo "$1 <= $2 <= $3 ?"
+	jq -ne "$2 >= $1 and $2 <= $3" >/dev/null
+}
+
 # note TEXT: printed after the case it belongs to.
 note() {
 	echo "# $*" >>"$T/notes"
