@@ -21,8 +21,8 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "bench/agent_stream.h"
 #include "bench/clock.h"
+#include "bench/flows/agent_stream.h"
 #include "bench/lines.h"
 #include "bench/proc.h"
 

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "bench/path.h"
+#include "bench/paths/path.h"
 #include "bench/result.h"
 
 enum { LOOK_MS = 20, END_MS = 10000 };

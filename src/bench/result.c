@@ -13,7 +13,7 @@
 #include <time.h>
 
 #include "base/err.h"
-#include "bench/search.h"
+#include "bench/frames/search.h"
 
 enum { STARTED_MAX = 40, SENTENCE_MAX = 512 };
 

@@ -11,7 +11,7 @@
 #include "base/err.h"
 #include "base/units.h"
 #include "bench/conditions.h"
-#include "bench/report.h"
+#include "bench/report/report.h"
 #include "bench/result.h"
 #include "cli/output.h"
 

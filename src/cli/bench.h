@@ -23,7 +23,7 @@ int bench_command(const struct command *c, const struct bench_face *face, int ar
 
 /* The document as tables: figures, latencies, endpoints, cpu, then what a reader must know. */
 void bench_table(FILE *f, const json_t *doc);
-/* The same of two results compared (bench/compare.h). */
+/* The same of two results compared (bench/report/compare.h). */
 void bench_compared(FILE *f, const json_t *doc);
 
 /* Parts of both. The labels that all figures, latencies and endpoints have, with the same value; the

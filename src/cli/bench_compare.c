@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "bench/compare.h"
-#include "bench/report.h"
+#include "bench/report/compare.h"
+#include "bench/report/report.h"
 #include "cli/bench.h"
 #include "cli/output.h"
 

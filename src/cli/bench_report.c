@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
 #include "base/err.h"
-#include "bench/report.h"
+#include "bench/report/report.h"
 #include "cli/cli.h"
 
 static int run_report(const struct command *c, int argc, char **argv) {

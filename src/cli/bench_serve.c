@@ -5,7 +5,7 @@
 
 #include "base/err.h"
 #include "bench/endpoint.h"
-#include "bench/guest.h"
+#include "bench/paths/guest.h"
 #include "bench/serve.h"
 #include "cli/cli.h"
 

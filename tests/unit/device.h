@@ -3,7 +3,7 @@
 #ifndef TESTS_UNIT_DEVICE_H
 #define TESTS_UNIT_DEVICE_H
 
-/* A simulated device with a known answer, and a generator with a limit, behind bench/search.h's trial
+/* A simulated device with a known answer, and a generator with a limit, behind bench/frames/search.h's trial
  * function. All chance comes from the seed. */
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #include "base/err.h"
-#include "bench/search.h"
+#include "bench/frames/search.h"
 
 struct device {
 	double limit; /* frames/s that it forwards; 0: as many as come */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
-#include "bench/csv.h"
+#include "bench/report/csv.h"
 #include "cli/bench.h"
 
 #include <setjmp.h>

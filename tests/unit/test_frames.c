@@ -12,10 +12,10 @@
 #include <cmocka.h>
 
 #include "base/err.h"
-#include "bench/frame_bed.h"
-#include "bench/frame_options.h"
-#include "bench/frame_shape.h"
-#include "bench/frame_sink.h"
+#include "bench/frames/frame_bed.h"
+#include "bench/frames/frame_options.h"
+#include "bench/frames/frame_shape.h"
+#include "bench/frames/frame_sink.h"
 #include "bench/tick.h"
 
 enum { LATE = 1000 };

@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "bench/rfc2544_options.h"
-#include "bench/search.h"
+#include "bench/frames/rfc2544_options.h"
+#include "bench/frames/search.h"
 #include "device.h"
 
 #define MILLION 1e6

@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "bench/csv.h"
-#include "bench/report.h"
+#include "bench/report/csv.h"
+#include "bench/report/report.h"
 
 static char *csv(unsigned table, const json_t *doc) {
 	char *text = NULL;

@@ -16,9 +16,9 @@
 #include "base/err.h"
 #include "bench/agent.h"
 #include "bench/endpoint.h"
+#include "bench/frames/seqs.h"
 #include "bench/lines.h"
 #include "bench/options.h"
-#include "bench/seqs.h"
 
 static void endpoints_are_what_they_are_written_as(void **state) {
 	static const struct {

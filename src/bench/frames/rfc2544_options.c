@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#include "bench/frames/rfc2544_options.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "bench/frames/search.h"
+#include "bench/options.h"
+
+enum { PROCEDURES = 5 };
+static const char *const names[PROCEDURES] = {"throughput", "latency", "loss", "burst", "recovery"};
+
+static int parse_procedures(struct rfc2544_options *o, const char *text, struct err *e) {
+	for (;;) {
+		size_t n = strcspn(text, ",");
+		unsigned i = 0;
+
+		while (i < PROCEDURES && (strlen(names[i]) != n || strncmp(names[i], text, n) != 0))
+			i++;
+		if (i == PROCEDURES)
+			return err_set(e, EINVAL,
+				"--procedure: there is none called '%.*s'; there are throughput, "
+				"latency, loss, burst and recovery",
+				n < 40 ? (int)n : 40, text);
+		o->procedures |= 1u << i;
+		if (text[n] == '\0')
+			return 0;
+		text += n + 1;
+	}
+}
+
+enum { RATE, WAIT, PASSED = 7 };
+/* Options that are those of frames, under the name they have there. */
+static const char *const passed[PASSED] = {
+	[RATE] = "--rate",
+	[WAIT] = "--wait",
+	"--size",
+	"--flows",
+	"--macs",
+	"--cpus",
+	"--sink-cpus",
+};
+
+/* As frames would read them; it knows the greatest rate as its rate. */
+static int parse_frames(struct rfc2544_options *o, const char *v[PASSED], bool both, int argc,
+	char **argv, struct err *e) {
+	char *args[2 * PASSED + 5];
+	int n = 0;
+
+	if (argc != 3)
+		return err_set(
+			e, EINVAL, "frames go between two endpoints; %d were given", argc - 1);
+	args[n++] = argv[0];
+	for (unsigned i = 0; i < PASSED; i++)
+		if (v[i] != NULL) {
+			args[n++] = (char *)passed[i];
+			args[n++] = (char *)v[i];
+		}
+	if (both)
+		args[n++] = "--both";
+	args[n++] = argv[1];
+	args[n++] = argv[2];
+	args[n] = NULL;
+	if (frame_options_parse(&o->frames, n, args, e) == 0)
+		return 0;
+	if (strncmp(e->text, "--rate", 6) == 0) {
+		memmove(e->text, e->text + 2, strlen(e->text + 2) + 1);
+		err_prefix(e, "--max-");
+	}
+	return -EINVAL;
+}
+
+/* A preset whose trials take so long, in whatever they were by the book. */
+static void set_time(struct preset *p, double seconds) {
+	double scale = seconds / p->goal.final_s;
+
+	p->goal.initial_s *= scale;
+	p->goal.final_s = seconds;
+	p->goal.sum_s *= scale;
+	p->latency_s = p->loss_s = p->overload_s = p->relief_s = seconds;
+}
+
+int rfc2544_options_parse(
+	struct rfc2544_options *o, int argc, char **argv, uint64_t time_ns, struct err *e) {
+	const struct preset *found;
+	const char *v[PASSED] = {NULL}, *preset = "quick", *procedures = "throughput";
+	bool both = false;
+	const struct option_spec table[] = {
+		{"preset", OPTION_TEXT, &preset},
+		{"procedure", OPTION_TEXT, &procedures},
+		{"max-rate", OPTION_TEXT, &v[RATE]},
+		{"wait", OPTION_TEXT, &v[WAIT]},
+		{passed[2] + 2, OPTION_TEXT, &v[2]},
+		{passed[3] + 2, OPTION_TEXT, &v[3]},
+		{passed[4] + 2, OPTION_TEXT, &v[4]},
+		{passed[5] + 2, OPTION_TEXT, &v[5]},
+		{passed[6] + 2, OPTION_TEXT, &v[6]},
+		{"both", OPTION_FLAG, &both},
+		{NULL},
+	};
+	int rc;
+
+	*o = (struct rfc2544_options){.procedures = RFC2544_THROUGHPUT};
+	rc = options_take(table, &argc, argv, e);
+	if (rc == 0)
+		rc = parse_frames(o, v, both, argc, argv, e);
+	if (rc == 0)
+		rc = parse_procedures(o, procedures, e);
+	if (rc < 0)
+		return -EINVAL;
+	found = search_preset(preset, e);
+	if (found == NULL)
+		return -EINVAL;
+	o->preset = *found;
+	if (time_ns > 0)
+		set_time(&o->preset, (double)time_ns / 1e9);
+	o->wait_ns = v[WAIT] != NULL ? o->frames.wait_ns : (uint64_t)(o->preset.wait_s * 1e9);
+	return 0;
+}
