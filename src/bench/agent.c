@@ -43,10 +43,10 @@ struct agent {
 	uint64_t heard, got; // last sign of life; bytes it said it had received
 };
 
-/* How long may an agent be quiet? The stream to a VM closes when QEMU ends; a silent one is emulated by
- * CPUs that have other work. */
+/* How long may an agent be quiet? The stream to one on this host, or in a VM of it, closes when it ends;
+ * a silent one waits for CPUs that have other work. Of another host nothing else would tell. */
 static uint64_t patience_ns(const struct agent *a) {
-	return (a->ep.kind == ENDPOINT_VM ? AGENT_PATIENCE_MS : AGENT_SILENCE_MS) * NS_PER_MS;
+	return (a->ep.kind == ENDPOINT_HOST ? AGENT_SILENCE_MS : AGENT_PATIENCE_MS) * NS_PER_MS;
 }
 
 static int gone(struct agent *a, struct err *e) {

@@ -37,7 +37,7 @@ enum {
 	AGENT_PROTOCOL = 1,
 	AGENTS_MAX = 256, /* that agents_wait hears at once */
 	AGENT_PATIENCE_MS = 10000, /* for an answer */
-	AGENT_SILENCE_MS = 1000, /* after so long without a tick it is gone */
+	AGENT_SILENCE_MS = 1000, /* after so long without a tick one elsewhere is gone */
 	AGENT_TICK_MS = 200
 };
 
@@ -56,8 +56,9 @@ void agent_close(struct agent *a);
 json_t *agent_ask(struct agent *a, const char *what, json_t *args, struct err *e);
 
 /* The next event of one of n agents. 0 with *event (the caller's) and *which; -EAGAIN after the time;
- * -EPIPE with a sentence: agent *which has vanished. A closed stream is seen at once, silence after
- * AGENT_SILENCE_MS, but not while the others still get what it sends. */
+ * -EPIPE with a sentence: agent *which has vanished. A closed stream is seen at once, silence of
+ * another host after AGENT_SILENCE_MS, of this one after AGENT_PATIENCE_MS, but not while the others still
+ * get what it sends. */
 int agents_wait(struct agent *const *a, unsigned n, int timeout_ms, unsigned *which, json_t **event,
 	struct err *e);
 
