@@ -36,8 +36,8 @@ under_load() {
 	[[ $rounds -ge 2 ]] # some take a second each
 	weir show drops -j | jq -c '.[] | select(.frames > 0)'
 	[[ $(watched_drops) = "$before" ]]
-	# Of 10,000 that were asked for; a sender without a CPU sends fewer.
-	jq -e ".end.sum | .packets > 8000 / $patience and .lost_packets <= $late" "$T/load.json"
+	# Of 10,000 asked for: a sender that waits for a CPU sends fewer, and none of these may be lost.
+	jq -e ".end.sum | .packets > 4000 / $patience and .lost_packets <= $late" "$T/load.json"
 }
 more_frames() {
 	show ports 'any(.[]; .name == "b" and .tx.frames > 1000)'
