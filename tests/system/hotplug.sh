@@ -18,8 +18,8 @@ watched_drops() {
 	ip -n a -s -j link show dev eth0 | jq '.[0].stats64.tx.dropped'
 }
 
-# under_load COMMAND: runs it over and over while UDP with sequence numbers goes from a to b.
-under_load() {
+# loaded COMMAND: runs it over and over while UDP with sequence numbers goes from a to b.
+loaded() {
 	local before late load rounds=0
 	ping_ok a 10.0.0.2
 	before=$(watched_drops) late=$(late b)
@@ -36,8 +36,21 @@ under_load() {
 	[[ $rounds -ge 2 ]] # some take a second each
 	weir show drops -j | jq -c '.[] | select(.frames > 0)'
 	[[ $(watched_drops) = "$before" ]]
-	# Of 10,000 asked for: a sender that waits for a CPU sends fewer, and none of these may be lost.
-	jq -e ".end.sum | .packets > 4000 / $patience and .lost_packets <= $late" "$T/load.json"
+	jq -e ".end.sum.lost_packets <= $late" "$T/load.json"
+}
+
+# under_load COMMAND: the same, again when the sender was left without a CPU and made no load; frames
+# lost are lost in whichever of them.
+under_load() {
+	local try
+	for try in 1 2 3; do
+		loaded "$@"
+		if jq -e '.end.sum.packets > 8000' "$T/load.json"; then
+			return
+		fi
+		echo "try $try: not the load that was asked for"
+	done
+	return 1
 }
 more_frames() {
 	show ports 'any(.[]; .name == "b" and .tx.frames > 1000)'
