@@ -21,7 +21,7 @@ enum {
 	FILES_MS = 2000, /* until descriptors of who left are closed */
 	SHUT_MS = 4000, /* half a message is given 2 s */
 	ATTACH_MS = 4000,
-	PASS_MS = 5000, /* long: that a frame comes is asked, not when */
+	PASS_MS = 1000,
 };
 
 const struct bed_mac mac_bad = {{2, 0, 0, 0xba, 0xd0, 0}}, mac_mate = {{2, 0, 0, 0xba, 0xd0, 1}};

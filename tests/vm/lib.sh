@@ -236,13 +236,8 @@ vm_it() {
 }
 
 # pings FROM TO: IPv4, between guests IPv6 too, from an unknown neighbour on; each answered, none twice.
-# For the last answer ping waits as long as the interval, so this one is not too short; a guest that does not
-# run for longer is why they are tried thrice.
+# For the last answer ping waits as long as the interval, so this one is not too short.
 pings() {
-	thrice pings_once "$@"
-}
-
-pings_once() {
 	local to=${vm_address[$2]} out
 	at "$1" "ip neigh flush dev eth0"
 	for to in "$to" "$(v6 "$to")"; do

@@ -157,14 +157,14 @@ spread() {
 	two_flows 2 && many_result && weir show ports -j | jq -c '.[] | select(.name == "a-many")' &&
 		port a-many '[.queue_list[] | .rx.frames > 100 and .tx.frames > 100] | length == 2 and all'
 }
-vm_it "its two flows take a queue each, both ways" thrice spread
+vm_it "its two flows take a queue each, both ways" spread
 reduce() {
 	two_flows 4 && sleep 1.5 && at a/many 'ethtool -L eth0 combined 1' &&
 		until_ok 2 port a-many '.active_pairs == 1' && many_result && pings a/many b/packed &&
 		at a/many 'ethtool -L eth0 combined 2' && until_ok 2 port a-many '.active_pairs == 2' &&
 		tcp b/plain a/many
 }
-vm_it "it reduces itself to one queue and back while traffic flows" thrice reduce
+vm_it "it reduces itself to one queue and back while traffic flows" reduce
 
 jumbo() {
 	at a/jumbo 'ip link show eth0' | grep -q 'mtu 9000'
@@ -213,5 +213,5 @@ hot() {
 lost() { # by the ports of the two guests, for any reason
 	weir show drops -j | jq '[.[] | select(.port == "a-plain" or .port == "b-plain").frames] | add // 0'
 }
-vm_it "three ports come and go four times and not one frame of others is lost" thrice hot
+vm_it "three ports come and go four times and not one frame of others is lost" hot
 vm_it "no kernel of a guest complained of anything" vm_content a b
