@@ -16,6 +16,7 @@
 
 #include <rte_version.h>
 
+#include "base/file.h"
 #include "bench/proc.h"
 
 enum { OTHERS_MAX = 10, LOOK_MS = 200, LINE_SIZE = 256 };
@@ -24,7 +25,7 @@ static const double OTHER_LEAST = 0.02; // CPUs: below that it is nobody's busin
 /* The first line of a file as a string, else null. */
 static json_t *line_of(const char *path) {
 	char line[LINE_SIZE];
-	json_t *v = proc_line(line, sizeof(line), "%s", path) == 0 ? json_string(line) : NULL;
+	json_t *v = file_line(line, sizeof(line), "%s", path) == 0 ? json_string(line) : NULL;
 
 	return v != NULL ? v : json_null();
 }
@@ -45,7 +46,7 @@ static char *cpuinfo_at(char *text, const char *key) {
 
 static void add_cpu(json_t *v) {
 	char text[4096], again[sizeof(text)], smt[LINE_SIZE], *model, *flags;
-	bool known = proc_read(text, sizeof(text), "/proc/cpuinfo") > 0;
+	bool known = file_read(text, sizeof(text), "/proc/cpuinfo") > 0;
 
 	memcpy(again, text, sizeof(text));
 	model = known ? cpuinfo_at(text, "\nmodel name") : NULL;
@@ -56,7 +57,7 @@ static void add_cpu(json_t *v) {
 		flags != NULL ? json_boolean(strstr(flags, " hypervisor") != NULL) : json_null());
 	json_object_set_new(v, "isolated", line_of("/sys/devices/system/cpu/isolated"));
 	json_object_set_new(v, "smt",
-		proc_line(smt, sizeof(smt), "/sys/devices/system/cpu/smt/active") == 0
+		file_line(smt, sizeof(smt), "/sys/devices/system/cpu/smt/active") == 0
 			? json_boolean(strcmp(smt, "1") == 0)
 			: json_null());
 }
@@ -70,7 +71,7 @@ static json_t *governor(void) {
 	for (size_t i = 0; i < g.gl_pathc; i++) {
 		size_t n = strlen(all);
 
-		if (proc_line(one, sizeof(one), "%s", g.gl_pathv[i]) == 0 &&
+		if (file_line(one, sizeof(one), "%s", g.gl_pathv[i]) == 0 &&
 			strstr(all, one) == NULL)
 			snprintf(all + n, sizeof(all) - n, "%s%s", n > 0 ? "," : "", one);
 	}
@@ -91,7 +92,7 @@ static json_t *numa_nodes(void) {
 static json_t *integer_of(const char *dir, const char *file) {
 	char line[LINE_SIZE];
 
-	if (proc_line(line, sizeof(line), "%s/%s", dir, file) < 0)
+	if (file_line(line, sizeof(line), "%s/%s", dir, file) < 0)
 		return json_null();
 	return json_integer(strtoll(line, NULL, 10));
 }
@@ -103,7 +104,7 @@ static json_t *hugepages(void) {
 	glob_t g = {0};
 
 	// The one in use stands in brackets: "always [madvise] never".
-	proc_line(line, sizeof(line), "/sys/kernel/mm/transparent_hugepage/enabled");
+	file_line(line, sizeof(line), "/sys/kernel/mm/transparent_hugepage/enabled");
 	open = strchr(line, '[');
 	close = open != NULL ? strchr(open, ']') : NULL;
 	json_object_set_new(v, "transparent",
@@ -140,7 +141,7 @@ static json_t *held_back(void) {
 	static const char *const roots[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/cpu"};
 	char groups[4096], stat[4096], *line, *rest = groups, *at;
 
-	proc_read(groups, sizeof(groups), "/proc/self/cgroup");
+	file_read(groups, sizeof(groups), "/proc/self/cgroup");
 	while ((line = strsep(&rest, "\n")) != NULL) {
 		// "0::PATH" is of version 2, "N:cpu:PATH" or "N:cpu,cpuacct:PATH" of version 1.
 		char *list = strchr(line, ':'), *path = list != NULL ? strchr(list + 1, ':') : NULL;
@@ -149,7 +150,7 @@ static json_t *held_back(void) {
 		if (path == NULL || (!second && strncmp(list, ":cpu:", 5) != 0 &&
 					    strncmp(list, ":cpu,", 5) != 0))
 			continue;
-		if (proc_read(stat, sizeof(stat), "%s%s/cpu.stat", roots[second ? 0 : 1],
+		if (file_read(stat, sizeof(stat), "%s%s/cpu.stat", roots[second ? 0 : 1],
 			    path + 1) < 0)
 			continue;
 		at = strstr(stat, "nr_throttled ");
@@ -168,7 +169,7 @@ static json_t *throttled(void) {
 
 	glob("/sys/devices/system/cpu/cpu[0-9]*/thermal_throttle/core_throttle_count", 0, NULL, &g);
 	for (size_t i = 0; i < g.gl_pathc; i++)
-		if (proc_line(line, sizeof(line), "%s", g.gl_pathv[i]) == 0)
+		if (file_line(line, sizeof(line), "%s", g.gl_pathv[i]) == 0)
 			sum += strtoll(line, NULL, 10);
 	v = g.gl_pathc > 0 ? json_integer(sum) : json_null();
 	globfree(&g);

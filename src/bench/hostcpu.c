@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "bench/proc.h"
 
 /* Three sources, since none knows everything. /proc/stat knows all that the CPUs did, in ticks of 10 ms
@@ -45,7 +46,7 @@ static int add_thread(struct thread **all, unsigned *n, unsigned process, pid_t 
 	struct thread *more;
 	char text[64];
 
-	if (proc_line(text, sizeof(text), "/proc/%d/task/%d/schedstat", pid, tid) < 0 ||
+	if (file_line(text, sizeof(text), "/proc/%d/task/%d/schedstat", pid, tid) < 0 ||
 		sscanf(text, "%llu %llu", &ran, &waited) != 2)
 		return 0; // it ended meanwhile
 	more = reallocarray(*all, *n + 1, sizeof(**all));

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "bench/proc.h"
+#include "base/file.h"
 
 /* A network function, and what stands in its way. */
 struct function {
@@ -31,7 +31,7 @@ static struct function look(const char *sys, const char *address) {
 	char class[32] = "", path[PATH_MAX], driver[PATH_MAX];
 	ssize_t n;
 
-	proc_line(class, sizeof(class), "%s/bus/pci/devices/%s/class", sys, address);
+	file_line(class, sizeof(class), "%s/bus/pci/devices/%s/class", sys, address);
 	f.exists = strncmp(class, "0x02", 4) == 0;
 	f.vf = there(sys, address, "physfn");
 	f.grouped = there(sys, address, "iommu_group");

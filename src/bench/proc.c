@@ -3,56 +3,13 @@
 #include "bench/proc.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-static ssize_t slurp(char *buf, size_t size, const char *path) {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	size_t len = 0;
-	ssize_t n = 1;
-
-	buf[0] = '\0';
-	if (fd < 0)
-		return -errno;
-	while (n > 0 && len + 1 < size) {
-		n = read(fd, buf + len, size - 1 - len);
-		len += n > 0 ? (size_t)n : 0;
-	}
-	if (n < 0)
-		n = -errno;
-	close(fd);
-	buf[len] = '\0';
-	return n < 0 ? n : (ssize_t)len;
-}
-
-ssize_t proc_read(char *buf, size_t size, const char *fmt, ...) {
-	char path[PATH_MAX];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(path, sizeof(path), fmt, ap);
-	va_end(ap);
-	return slurp(buf, size, path);
-}
-
-int proc_line(char *buf, size_t size, const char *fmt, ...) {
-	char path[PATH_MAX];
-	va_list ap;
-	ssize_t n;
-
-	va_start(ap, fmt);
-	vsnprintf(path, sizeof(path), fmt, ap);
-	va_end(ap);
-	n = slurp(buf, size, path);
-	buf[strcspn(buf, "\n")] = '\0';
-	return n < 0 ? (int)n : 0;
-}
+#include "base/file.h"
 
 /* A line of /proc/stat, from its first number on. In its order: user, nice, system, idle, iowait, irq,
  * softirq, steal, guest, guest_nice; the last two are counted in the first two as well. */
@@ -105,7 +62,7 @@ uint64_t proc_cpu_ns(pid_t pid) {
 }
 
 char *proc_name(pid_t pid, pid_t tid, char buf[PROC_NAME]) {
-	if (proc_line(buf, PROC_NAME, "/proc/%d/task/%d/comm", pid, tid) < 0)
+	if (file_line(buf, PROC_NAME, "/proc/%d/task/%d/comm", pid, tid) < 0)
 		snprintf(buf, PROC_NAME, "?");
 	// Names are bytes, cut after 15 of them: what is left may be no UTF-8.
 	for (char *p = buf; *p != '\0'; p++)

@@ -7,14 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Reading of /proc and /sys. */
-
-/* All of a file that fits, NUL behind it. Its length, or a negative errno. */
-ssize_t proc_read(char *buf, size_t size, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-/* Its first line, without the newline. 0 or a negative errno. */
-int proc_line(char *buf, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Reading of /proc. */
 
 /* The lines "cpu" and "cpuN" of /proc/stat: seconds since boot that do not overlap (of "user" and
  * "nice" what ran a guest is left out). */

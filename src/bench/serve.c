@@ -19,8 +19,8 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "bench/agent.h"
-#include "bench/proc.h"
 
 enum { SOCKS_MAX = 8, BACKLOG = 64 };
 
@@ -177,7 +177,7 @@ static int find_port(char *path, size_t size, struct err *e) {
 	for (size_t i = 0; i < g.gl_pathc && !found; i++) {
 		char *dir = g.gl_pathv[i], *last = strrchr(dir, '/');
 
-		found = proc_line(name, sizeof(name), "%s", dir) == 0 &&
+		found = file_line(name, sizeof(name), "%s", dir) == 0 &&
 			strcmp(name, SERVE_PORT) == 0;
 		*last = '\0';
 		snprintf(path, size, "/dev%s", strrchr(dir, '/'));

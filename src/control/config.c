@@ -9,10 +9,10 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/yaml.h"
 #include "control/config_schema.h"
-#include "control/config_yaml.h"
 
-/* A configuration is read in three steps: YAML to a tree with its lines (config_yaml.c), tree to
+/* A configuration is read in three steps: YAML to a tree with its lines (base/yaml.c), tree to
  * structs by the tables of keys (config_schema.c, config_values.c, config_table.c), then what concerns
  * several of them at once (config_check.c). What comes from the API enters at the second step. */
 

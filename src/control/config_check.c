@@ -8,8 +8,8 @@
 #include "base/cpus.h"
 #include "base/err.h"
 #include "base/mac.h"
+#include "base/yaml.h"
 #include "control/config_schema.h"
-#include "control/config_yaml.h"
 
 /* What no value is wrong for by itself: networks that must exist, things that only one may have, and
  * the defaults that depend on other keys. */

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "control/config_yaml.h"
+#include "base/yaml.h"
 
 int schema_fail(struct schema *s, int code, const json_t *mark, const char *fmt, ...) {
 	char text[ERR_TEXT_MAX], at[256] = "";

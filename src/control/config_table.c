@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/yaml.h"
 #include "control/config_schema.h"
-#include "control/config_yaml.h"
 #include "forward/fdb.h"
 
 /* The tables of keys, and the maps of networks and ports that hang below the topmost. */

@@ -13,8 +13,8 @@
 #include "base/err.h"
 #include "base/mac.h"
 #include "base/units.h"
+#include "base/yaml.h"
 #include "control/config_schema.h"
-#include "control/config_yaml.h"
 
 /* The types of values. One that is wrong in itself is refused here, with one sentence for all:
  * "queues is 17; it must be a number 1..16". */

@@ -14,11 +14,11 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "base/netns.h"
 #include "bench/fair/fair.h"
 #include "bench/flows/pair.h"
 #include "bench/frames/frame_bed.h"
-#include "bench/proc.h"
 #include "bench/tick.h"
 
 enum { FLOOD_FLOWS = 64, FLOOD_MAGIC = 0x77666c64, START_MS = 10000, COUNTERS_LEN = 16384 };
@@ -157,7 +157,7 @@ static int read_counter(const char *device, int sent, double *count) {
 	size_t len = strlen(device);
 	double v[10];
 
-	if (proc_read(text, sizeof(text), "/proc/thread-self/net/dev") < 0)
+	if (file_read(text, sizeof(text), "/proc/thread-self/net/dev") < 0)
 		return -EIO;
 	while ((next = strsep(&line, "\n")) != NULL) {
 		next += strspn(next, " ");

@@ -15,9 +15,9 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "bench/paths/cpio.h"
 #include "bench/paths/guest.h"
-#include "bench/proc.h"
 
 /* The initramfs holds what this process itself runs from: its executable as /init, the libraries that
  * the loader has mapped into it, side by side in /lib, and the loader where the executable expects it.
@@ -185,7 +185,7 @@ static int take_drivers(
 	struct modules *m, const char *aliases, const char *function, struct err *e) {
 	char is[256], pattern[256], module[128];
 
-	if (proc_line(is, sizeof(is), "/sys/bus/pci/devices/%s/modalias", function) < 0)
+	if (file_line(is, sizeof(is), "/sys/bus/pci/devices/%s/modalias", function) < 0)
 		return 0;
 	for (const char *line = aliases; *line != '\0';) {
 		size_t len = strcspn(line, "\n");

@@ -9,8 +9,8 @@
 
 #include "base/cpus.h"
 #include "base/err.h"
+#include "base/file.h"
 #include "bench/paths/path.h"
-#include "bench/proc.h"
 
 /* Open vSwitch with DPDK: one bridge with the action NORMAL, one PMD thread, which polls, on the highest
  * CPU, where weir's worker would be. The database and all sockets are of this path alone. It is a vhost-user
@@ -75,7 +75,7 @@ static int set(const char *column, struct err *e) {
 static int configure(const struct path_bed *b, struct err *e) {
 	char mask[80], memory[80], pages[32] = "0";
 	int cpu = cpus_highest(), mib = MIB + PORT_MIB * (int)b->n;
-	bool huge = proc_line(pages, sizeof(pages),
+	bool huge = file_line(pages, sizeof(pages),
 			    "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages") == 0 &&
 		    strtol(pages, NULL, 10) * HUGEPAGE_MIB >= mib;
 

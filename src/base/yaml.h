@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
-#ifndef WEIR_CONTROL_CONFIG_YAML_H
-#define WEIR_CONTROL_CONFIG_YAML_H
+#ifndef WEIR_BASE_YAML_H
+#define WEIR_BASE_YAML_H
 
 #include <stddef.h>
 

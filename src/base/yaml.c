@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
-#include "control/config_yaml.h"
+#include "base/yaml.h"
 
 #include <ctype.h>
 #include <errno.h>

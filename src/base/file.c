@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static ssize_t slurp(char *buf, size_t size, const char *path) {
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t len = 0;
+	ssize_t n = 1;
+
+	buf[0] = '\0';
+	if (fd < 0)
+		return -errno;
+	while (n > 0 && len + 1 < size) {
+		n = read(fd, buf + len, size - 1 - len);
+		len += n > 0 ? (size_t)n : 0;
+	}
+	if (n < 0)
+		n = -errno;
+	close(fd);
+	buf[len] = '\0';
+	return n < 0 ? n : (ssize_t)len;
+}
+
+ssize_t file_read(char *buf, size_t size, const char *fmt, ...) {
+	char path[PATH_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(path, sizeof(path), fmt, ap);
+	va_end(ap);
+	return slurp(buf, size, path);
+}
+
+int file_line(char *buf, size_t size, const char *fmt, ...) {
+	char path[PATH_MAX];
+	va_list ap;
+	ssize_t n;
+
+	va_start(ap, fmt);
+	vsnprintf(path, sizeof(path), fmt, ap);
+	va_end(ap);
+	n = slurp(buf, size, path);
+	buf[strcspn(buf, "\n")] = '\0';
+	return n < 0 ? (int)n : 0;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#ifndef WEIR_CLI_HOSTS_H
+#define WEIR_CLI_HOSTS_H
+
+#include <stdbool.h>
+
+#include "cli/cli.h"
+#include "host/apply.h"
+#include "host/host.h"
+#include "host/store.h"
+
+/* What the commands that prepare the host (nic, vf, pci, host, export) have in common: their options, and
+ * how changes are shown and made. */
+
+struct host_args {
+	struct root root;
+	bool json, dry; /* -j, --dry-run */
+	bool force; /* --force */
+	const char *state; /* --state DIR, NULL: the default */
+	unsigned wait_ms; /* --wait DURATION for another weir, default 10 s */
+};
+
+#define HOST_ARGS_HELP            \
+	"  -j             JSON\n" \
+	"  --sysfs DIR    look at a recorded tree (DIR/sys, ...) instead of this host\n"
+#define HOST_CHANGE_HELP                                                                 \
+	"  --dry-run      print what would change, change nothing\n"                     \
+	"  --force        also change what is in use, or was changed by somebody else\n" \
+	"  --wait TIME    for another weir that is changing this host (default 10s)\n"   \
+	"  --state DIR    where journal and owners are kept (default " STORE_DEFAULT ")\n"
+
+/* Takes them out of argv (the change options only where `changes`). -1 when all is well, else the exit
+ * status to return, after the sentence. */
+int host_args_take(
+	struct host_args *a, const struct command *c, int *argc, char **argv, bool changes);
+
+/* Prints the changes ("0000:01:00.0 vf 3  vlan  0 -> 100"; with -j {"changes": [...]}) and makes them,
+ * unless --dry-run. A recorded tree is never changed. Exit status. */
+int host_args_change(const struct host_args *a, const char *command, const struct changes *l);
+
+/* One of a command's subcommands: table with NULL name at its end. */
+struct subcommand {
+	const char *name, *args, *brief;
+	const char *help; /* whole lines, NULL: none */
+	int (*run)(const struct command *c, int argc, char **argv); /* argv[0] is its name */
+};
+int subcommand_run(const struct command *c, const struct subcommand *table, int argc, char **argv);
+int subcommand_help(const struct command *c, const struct subcommand *table, int argc, char **argv);
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#ifndef WEIR_HOST_PCI_H
+#define WEIR_HOST_PCI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The PCI functions of a host as sysfs shows them at one moment: all of them (who shares an IOMMU group
+ * need not be a network card), sorted by address. */
+
+struct err;
+struct root;
+
+enum {
+	PCI_SLOT_MAX = 16, /* "0000:01:10.0", domains may have more digits */
+	PCI_DRIVER_MAX = 32,
+	PCI_CLASS_NETWORK = 0x02, /* class >> 16 */
+	PCI_CLASS_NVME = 0x0108, /* class >> 8 */
+	PCI_CLASS_BRIDGE = 0x06, /* class >> 16 */
+};
+
+struct pci_function {
+	char slot[PCI_SLOT_MAX];
+	uint64_t address; /* domain << 16 | bus << 8 | device << 3 | function: the order */
+	uint16_t vendor, device, subvendor, subdevice;
+	uint32_t class; /* 24 bits: base class, subclass, interface */
+	char driver[PCI_DRIVER_MAX]; /* "": none */
+	char wanted[PCI_DRIVER_MAX]; /* driver_override, "": none */
+	int numa; /* node, -1: not told */
+	int group; /* IOMMU group, -1: none, no IOMMU */
+	/* SR-IOV of a physical function; total 0: it cannot have VFs */
+	unsigned vfs, vfs_total;
+	uint16_t vf_device; /* device id that its VFs have */
+	bool autoprobe; /* VFs get a driver as soon as they are there */
+	/* A virtual function: where its PF is in the list (-1: this is no VF), and its number there. */
+	int pf, vf;
+};
+
+struct pci {
+	struct pci_function *fn;
+	unsigned n;
+};
+
+/* 0, -ENOMEM, or -ENOENT without a PCI bus, each with its sentence. */
+int pci_read(const struct root *r, struct pci *p, struct err *e);
+void pci_free(struct pci *p);
+
+/* "0000:01:10.0", "01:10.0" or "1:10.0" to the form sysfs uses; false: it is no address. */
+bool pci_slot(const char *text, char slot[PCI_SLOT_MAX]);
+
+/* NULL: there is none. `slot` in sysfs's form. */
+const struct pci_function *pci_at(const struct pci *p, const char *slot);
+/* VF number `vf` of a PF; NULL: not there. */
+const struct pci_function *pci_vf(const struct pci *p, const struct pci_function *pf, int vf);
+
+static inline bool pci_is_vf(const struct pci_function *f) {
+	return f->pf >= 0;
+}
+
+static inline bool pci_is_network(const struct pci_function *f) {
+	return f->class >> 16 == PCI_CLASS_NETWORK;
+}
+
+/* Vendor and device in words, from pci.ids by libpci; hexadecimal when it does not know them. Returns
+ * buf. */
+char *pci_name(const struct pci_function *f, char *buf, size_t size);
+
+#endif
