@@ -53,6 +53,8 @@ struct change {
 	/* It happens by itself with the change of ATTR_VFS that follows (a VF's attributes go with the VF):
 	 * nothing is written, but undoing writes it. */
 	bool implied;
+	/* from "": not known yet, for the VF comes with a change before this one. It is made whatever stands
+	 * there, and its way back (to "") is nothing: the VF goes. */
 	char from[ATTR_TEXT_MAX], to[ATTR_TEXT_MAX];
 };
 
