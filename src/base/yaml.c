@@ -4,10 +4,12 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <yaml.h>
 
@@ -325,4 +327,32 @@ int yaml_read(json_t **tree, json_t **marks, const char *text, size_t len, const
 	*tree = r.tree;
 	*marks = r.marks;
 	return 0;
+}
+
+int yaml_load(json_t **tree, json_t **marks, const char *file, struct err *e) {
+	const size_t room = YAML_BYTES_MAX + 1;
+	size_t len = 0;
+	ssize_t n = 0;
+	char *text;
+	int fd, rc;
+
+	*tree = *marks = NULL;
+	fd = open(file, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_set(e, errno, "cannot read %s: %s", file, strerror(errno));
+	text = malloc(room);
+	while (text != NULL && len < room && (n = read(fd, text + len, room - len)) != 0) {
+		if (n < 0 && errno != EINTR)
+			break;
+		len += n > 0 ? (size_t)n : 0;
+	}
+	if (text == NULL)
+		rc = err_set(e, ENOMEM, "no memory to read %s", file);
+	else if (n < 0)
+		rc = err_set(e, errno, "cannot read %s: %s", file, strerror(errno));
+	else
+		rc = yaml_read(tree, marks, text, len, file, e);
+	free(text);
+	close(fd);
+	return rc;
 }

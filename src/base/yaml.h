@@ -24,6 +24,8 @@ enum {
  * are empty, duplicate keys, strings with a NUL, and what goes over the bounds above. */
 int yaml_read(json_t **tree, json_t **marks, const char *text, size_t len, const char *file,
 	struct err *e);
+/* The same of a file, or its errno. */
+int yaml_load(json_t **tree, json_t **marks, const char *file, struct err *e);
 
 /* Line of a mark, mark of a member and of an element; `mark` may be NULL (no line: 0 or NULL). */
 int yaml_line(const json_t *mark);

@@ -3,10 +3,8 @@
 #include "control/config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/err.h"
 #include "base/yaml.h"
@@ -62,30 +60,16 @@ int config_from_json(struct config **out, const json_t *tree, struct err *e) {
 }
 
 int config_load(struct config **out, const char *file, struct err *e) {
-	const size_t room = YAML_BYTES_MAX + 1;
-	size_t len = 0;
-	ssize_t n = 0;
-	char *text;
-	int fd, rc;
+	json_t *tree, *marks;
+	int rc;
 
 	*out = NULL;
-	fd = open(file, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return err_set(e, errno, "cannot read %s: %s", file, strerror(errno));
-	text = malloc(room);
-	while (text != NULL && len < room && (n = read(fd, text + len, room - len)) != 0) {
-		if (n < 0 && errno != EINTR)
-			break;
-		len += n > 0 ? (size_t)n : 0;
-	}
-	if (text == NULL)
-		rc = err_set(e, ENOMEM, "no memory to read %s", file);
-	else if (n < 0)
-		rc = err_set(e, errno, "cannot read %s: %s", file, strerror(errno));
-	else
-		rc = config_parse(out, text, len, file, e);
-	free(text);
-	close(fd);
+	rc = yaml_load(&tree, &marks, file, e);
+	if (rc != 0)
+		return rc;
+	rc = from_tree(out, tree, marks, file, e);
+	json_decref(tree);
+	json_decref(marks);
 	return rc;
 }
 

@@ -11,42 +11,6 @@
 
 /* The tables of keys, and the maps of networks and ports that hang below the topmost. */
 
-// A map of names to maps, as an array of structs of `size` bytes; take_one fills one of them.
-static int take_map(struct schema *s, const struct field *f, const json_t *v, const json_t *mark,
-	void *obj, size_t size,
-	int (*take_one)(struct schema *, const char *, const json_t *, const json_t *, void *)) {
-	char *array = calloc(json_object_size(v) + 1, size);
-	const char *name, *what = f->words[0];
-	json_t *one;
-	int rc = 0;
-
-	if (array == NULL)
-		return value_no_memory(s);
-	*(void **)((char *)obj + f->at) = array;
-	if (!json_is_object(v) && !json_is_null(v))
-		return value_wrong(s, f, v, mark);
-	if (json_object_size(v) > (size_t)f->max)
-		return schema_fail(s, E2BIG, mark, "%s has %zu entries; at most %lld can be there",
-			f->key, json_object_size(v), (long long)f->max);
-	json_object_foreach ((json_t *)v, name, one) {
-		const json_t *at = yaml_member(mark, name);
-		char show[YAML_SHOW_MAX];
-
-		if (!schema_name_ok(name))
-			return schema_fail(s, EINVAL, at, "%s %s: a name must be " NAME_MUST, what,
-				yaml_show_text(name, strlen(name), show));
-		snprintf(s->where, sizeof(s->where), "%s %s: ", what, name);
-		if (!json_is_object(one) && !json_is_null(one))
-			return schema_fail(s, EINVAL, at, "it is %s; it must be a map of keys",
-				yaml_show(one, show));
-		rc = take_one(s, name, one, at, array + size * (*value_count(f, obj))++);
-		if (rc != 0)
-			return rc;
-		s->where[0] = '\0';
-	}
-	return 0;
-}
-
 static int take_net(
 	struct schema *s, const char *name, const json_t *v, const json_t *mark, void *obj) {
 	struct config_net *net = obj;
@@ -57,7 +21,7 @@ static int take_net(
 
 static int take_nets(
 	struct schema *s, const struct field *f, const json_t *v, const json_t *mark, void *obj) {
-	return take_map(s, f, v, mark, obj, sizeof(struct config_net), take_net);
+	return schema_take_map(s, f, v, mark, obj, sizeof(struct config_net), take_net);
 }
 
 static json_t *dump_nets(const struct field *f, const void *obj) {
@@ -95,7 +59,7 @@ static int take_port(
 
 static int take_ports(
 	struct schema *s, const struct field *f, const json_t *v, const json_t *mark, void *obj) {
-	return take_map(s, f, v, mark, obj, sizeof(struct config_port), take_port);
+	return schema_take_map(s, f, v, mark, obj, sizeof(struct config_port), take_port);
 }
 
 json_t *schema_dump_ports(const struct config *c, bool full) {
@@ -118,10 +82,10 @@ static const char *const idle_words[] = {"adaptive", "busy", "interrupt", NULL};
 static const char *const link_words[] = {"up", "down", NULL};
 static const char *const mode_words[] = {"server", "client", NULL};
 
-#define AT(type, m)    .at = offsetof(type, m), .size = sizeof(((type *)NULL)->m)
-#define COUNT(type, m) .count_at = offsetof(type, m)
-#define VHOST          (1u << PORT_VHOST_USER)
-#define TAP            (1u << PORT_TAP)
+#define AT    SCHEMA_AT
+#define COUNT SCHEMA_COUNT
+#define VHOST (1u << PORT_VHOST_USER)
+#define TAP   (1u << PORT_TAP)
 
 // clang-format off: tables are read by column
 const struct field top_fields[] = {
@@ -139,10 +103,10 @@ const struct field top_fields[] = {
 	{"mac-table", &value_number, AT(struct config, mac_max), .min = 1, .max = 1048576,
 		.def = FDB_MAX_DEFAULT, .must = "a number of entries 1..1048576"},
 	{"networks", &networks, AT(struct config, nets), COUNT(struct config, nnets),
-		.max = NETS_MAX, .words = (const char *const[]){"network"},
+		.max = NETS_MAX, .what = "network",
 		.must = "a map of networks such as {blue: {vlan: 100}}"},
 	{"ports", &ports, AT(struct config, ports), COUNT(struct config, nports), .max = PORTS_MAX,
-		.words = (const char *const[]){"port"},
+		.what = "port",
 		.must = "a map of ports such as {vm1: {vhost-user: /run/weir/vm1.sock}}"},
 	{.key = NULL},
 };

@@ -16,8 +16,7 @@
 #include "base/yaml.h"
 #include "control/config_schema.h"
 
-/* The types of values. One that is wrong in itself is refused here, with one sentence for all:
- * "queues is 17; it must be a number 1..16". */
+/* The types of values that only the switch has. */
 
 enum {
 	SOCKET_PATH_MAX = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1,
@@ -25,140 +24,6 @@ enum {
 	GROUP_LEN_MAX = 32, // LOGIN_NAME_MAX of useradd and groupadd
 	NETNS_LEN_MAX = 255,
 };
-
-int value_wrong(struct schema *s, const struct field *f, const json_t *v, const json_t *mark) {
-	char show[YAML_SHOW_MAX];
-
-	return schema_fail(
-		s, EINVAL, mark, "%s is %s; it must be %s", f->key, yaml_show(v, show), f->must);
-}
-
-static int wrong_element(
-	struct schema *s, const struct field *f, const json_t *v, const json_t *mark) {
-	char show[YAML_SHOW_MAX];
-
-	return schema_fail(s, EINVAL, mark, "%s has %s in it; it must be %s", f->key,
-		yaml_show(v, show), f->must);
-}
-
-int value_no_memory(struct schema *s) {
-	return schema_fail(s, ENOMEM, NULL, "no memory for the configuration");
-}
-
-static void *member(const struct field *f, void *obj) {
-	return (char *)obj + f->at;
-}
-
-static int64_t number_at(const struct field *f, const void *obj) {
-	const char *p = (const char *)obj + f->at;
-
-	switch (f->size) {
-	case 1:
-		return *(const uint8_t *)p;
-	case 2:
-		return *(const uint16_t *)p;
-	default:
-		return *(const uint32_t *)p;
-	}
-}
-
-static void set_number(const struct field *f, void *obj, int64_t v) {
-	if (f->size == 1)
-		*(uint8_t *)member(f, obj) = (uint8_t)v;
-	else if (f->size == 2)
-		*(uint16_t *)member(f, obj) = (uint16_t)v;
-	else
-		*(uint32_t *)member(f, obj) = (uint32_t)v;
-}
-
-// Text of a string, or of a whole number written where a name is wanted. NULL: neither, or empty, or
-// with control characters (a NUL too), which neither files nor interfaces nor groups should have.
-static const char *text_of(const json_t *v, char *buf, size_t size) {
-	const char *text = json_string_value(v);
-
-	if (json_is_integer(v)) {
-		snprintf(buf, size, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
-		return buf;
-	}
-	if (text == NULL || text[0] == '\0')
-		return NULL;
-	for (size_t i = 0; i < json_string_length(v); i++)
-		if (iscntrl((unsigned char)text[i]))
-			return NULL;
-	return text;
-}
-
-static int take_number(
-	struct schema *s, const struct field *f, const json_t *v, const json_t *mark, void *obj) {
-	if (!json_is_integer(v) || json_integer_value(v) < f->min || json_integer_value(v) > f->max)
-		return value_wrong(s, f, v, mark);
-	set_number(f, obj, json_integer_value(v));
-	return 0;
-}
-
-static json_t *dump_number(const struct field *f, const void *obj) {
-	int64_t n = number_at(f, obj);
-
-	return n >= f->min ? json_integer(n) : NULL;
-}
-
-static int take_seconds(
-	struct schema *s, const struct field *f, const json_t *v, const json_t *mark, void *obj) {
-	const uint64_t second = 1000000000;
-	char buf[24];
-	const char *text = text_of(v, buf, sizeof(buf));
-	uint64_t ns;
-
-	if (text == NULL || units_duration(text, &ns, NULL) != 0 || ns % second != 0 ||
-		ns / second < (uint64_t)f->min || ns / second > (uint64_t)f->max)
-		return value_wrong(s, f, v, mark);
-	set_number(f, obj, (int64_t)(ns / second));
-	return 0;
-}
-
-static json_t *dump_seconds(const struct field *f, const void *obj) {
-	return json_sprintf("%llds", (long long)number_at(f, obj));
-}
-
-static int take_word(
-	struct schema *s, const struct field *f, const json_t *v, const json_t *mark, void *obj) {
-	for (int i = 0; json_is_string(v) && f->words[i] != NULL; i++) {
-		if (strcmp(json_string_value(v), f->words[i]) == 0) {
-			set_number(f, obj, i);
-			return 0;
-		}
-	}
-	return value_wrong(s, f, v, mark);
-}
-
-static json_t *dump_word(const struct field *f, const void *obj) {
-	return json_string(f->words[number_at(f, obj)]);
-}
-
-static int take_bool(
-	struct schema *s, const struct field *f, const json_t *v, const json_t *mark, void *obj) {
-	if (!json_is_boolean(v))
-		return value_wrong(s, f, v, mark);
-	set_number(f, obj, json_is_true(v));
-	return 0;
-}
-
-static json_t *dump_bool(const struct field *f, const void *obj) {
-	return json_boolean(number_at(f, obj) != 0);
-}
-
-static int set_text(struct schema *s, const struct field *f, const char *text, void *obj) {
-	char **p = member(f, obj);
-
-	*p = strdup(text);
-	return *p != NULL ? 0 : value_no_memory(s);
-}
-
-static json_t *dump_text(const struct field *f, const void *obj) {
-	const char *text = *(char *const *)((const char *)obj + f->at);
-
-	return text != NULL ? json_string(text) : NULL;
-}
 
 static int check_socket(struct schema *s, const struct field *f, const char *text, const json_t *v,
 	const json_t *mark) {
@@ -174,11 +39,11 @@ static int check_socket(struct schema *s, const struct field *f, const char *tex
 
 static int take_socket(
 	struct schema *s, const struct field *f, const json_t *v, const json_t *mark, void *obj) {
-	char buf[24];
-	const char *text = text_of(v, buf, sizeof(buf));
+	char buf[VALUE_TEXT_MAX];
+	const char *text = value_text(v, buf, sizeof(buf));
 	int rc = check_socket(s, f, text, v, mark);
 
-	return rc != 0 ? rc : set_text(s, f, text, obj);
+	return rc != 0 ? rc : value_set_text(s, f, text, obj);
 }
 
 // "127.0.0.1:9478", "[::1]:9478".
@@ -210,28 +75,28 @@ static int take_endpoint(
 	struct schema *s, const struct field *f, const json_t *v, const json_t *mark, void *obj) {
 	if (!json_is_string(v) || !endpoint_ok(json_string_value(v)))
 		return value_wrong(s, f, v, mark);
-	return set_text(s, f, json_string_value(v), obj);
+	return value_set_text(s, f, json_string_value(v), obj);
 }
 
 static int take_group(
 	struct schema *s, const struct field *f, const json_t *v, const json_t *mark, void *obj) {
-	char buf[24];
-	const char *text = text_of(v, buf, sizeof(buf));
+	char buf[VALUE_TEXT_MAX];
+	const char *text = value_text(v, buf, sizeof(buf));
 
 	if (text == NULL || strlen(text) > GROUP_LEN_MAX || strpbrk(text, ":/ \t\n") != NULL)
 		return value_wrong(s, f, v, mark);
-	return set_text(s, f, text, obj);
+	return value_set_text(s, f, text, obj);
 }
 
 static int take_netns(
 	struct schema *s, const struct field *f, const json_t *v, const json_t *mark, void *obj) {
-	char buf[24];
-	const char *text = text_of(v, buf, sizeof(buf));
+	char buf[VALUE_TEXT_MAX];
+	const char *text = value_text(v, buf, sizeof(buf));
 
 	if (text == NULL || strlen(text) > NETNS_LEN_MAX || strcmp(text, ".") == 0 ||
 		strcmp(text, "..") == 0 || (text[0] != '/' && strchr(text, '/') != NULL))
 		return value_wrong(s, f, v, mark);
-	return set_text(s, f, text, obj);
+	return value_set_text(s, f, text, obj);
 }
 
 // What the kernel takes for an interface (dev_valid_name), but not '%', which it fills in itself.
@@ -248,8 +113,8 @@ static bool ifname_ok(const char *text) {
 static int take_kind(
 	struct schema *s, const struct field *f, const json_t *v, const json_t *mark, void *obj) {
 	struct config_port *p = obj;
-	char buf[24];
-	const char *text = text_of(v, buf, sizeof(buf));
+	char buf[VALUE_TEXT_MAX];
+	const char *text = value_text(v, buf, sizeof(buf));
 
 	if (p->path != NULL)
 		return schema_fail(s, EINVAL, mark,
@@ -266,7 +131,7 @@ static int take_kind(
 			return value_wrong(s, f, v, mark);
 		p->spec.kind = PORT_TAP;
 	}
-	return set_text(s, f, text, obj);
+	return value_set_text(s, f, text, obj);
 }
 
 static int take_nic(
@@ -279,70 +144,14 @@ static json_t *dump_nothing(const struct field *f, const void *obj) {
 	return NULL;
 }
 
-static int take_name(
-	struct schema *s, const struct field *f, const json_t *v, const json_t *mark, void *obj) {
-	char buf[24];
-	const char *text = text_of(v, buf, sizeof(buf));
-
-	if (text == NULL || !schema_name_ok(text))
-		return value_wrong(s, f, v, mark);
-	snprintf(member(f, obj), f->size, "%s", text);
-	return 0;
-}
-
-static json_t *dump_name(const struct field *f, const void *obj) {
-	const char *text = (const char *)obj + f->at;
-
-	return text[0] != '\0' ? json_string(text) : NULL;
-}
-
-static bool mac_of(const json_t *v, uint64_t *mac) {
-	return json_is_string(v) && mac_parse(json_string_value(v), mac) == 0 && *mac != 0 &&
-	       !mac_is_group(*mac);
-}
-
-static int take_mac(
-	struct schema *s, const struct field *f, const json_t *v, const json_t *mark, void *obj) {
-	return mac_of(v, member(f, obj)) ? 0 : value_wrong(s, f, v, mark);
-}
-
-static json_t *dump_mac(const struct field *f, const void *obj) {
-	uint64_t mac = *(const uint64_t *)((const char *)obj + f->at);
-	char buf[MAC_TEXT_MAX];
-
-	return mac != 0 ? json_string(mac_format(mac, buf)) : NULL;
-}
-
-// Room for the elements of a list of [f->min, f->max]; its length stays 0 until they are there.
-static int list_room(struct schema *s, const struct field *f, const json_t *v, const json_t *mark,
-	void *obj, size_t element) {
-	size_t n = json_array_size(v);
-	void *p;
-
-	if (!json_is_array(v))
-		return value_wrong(s, f, v, mark);
-	if (n < (size_t)f->min || n > (size_t)f->max)
-		return schema_fail(s, EINVAL, mark, "%s has %zu elements; give %lld..%lld", f->key,
-			n, (long long)f->min, (long long)f->max);
-	p = calloc(n + 1, element);
-	if (p == NULL)
-		return value_no_memory(s);
-	*(void **)member(f, obj) = p;
-	return 0;
-}
-
-unsigned *value_count(const struct field *f, void *obj) {
-	return (unsigned *)((char *)obj + f->count_at);
-}
-
 static int take_cpus(
 	struct schema *s, const struct field *f, const json_t *v, const json_t *mark, void *obj) {
-	int rc = list_room(s, f, v, mark, obj, sizeof(int));
+	int rc = value_list_room(s, f, v, mark, obj, sizeof(int));
 
 	for (size_t i = 0; rc == 0 && i < json_array_size(v); i++) {
 		const json_t *cpu = json_array_get(v, i), *at = yaml_element(mark, i);
 		unsigned *n = value_count(f, obj);
-		int *cpus = *(int **)member(f, obj);
+		int *cpus = *(int **)value_member(f, obj);
 		char show[YAML_SHOW_MAX], allowed[128];
 
 		cpus_text(allowed, sizeof(allowed));
@@ -370,71 +179,10 @@ static json_t *dump_cpus(const struct field *f, const void *obj) {
 	return list;
 }
 
-static int take_macs(
-	struct schema *s, const struct field *f, const json_t *v, const json_t *mark, void *obj) {
-	int rc = list_room(s, f, v, mark, obj, sizeof(uint64_t));
-
-	for (size_t i = 0; rc == 0 && i < json_array_size(v); i++) {
-		uint64_t *macs = *(uint64_t **)member(f, obj);
-		unsigned *n = value_count(f, obj);
-
-		if (!mac_of(json_array_get(v, i), &macs[*n]))
-			return wrong_element(s, f, json_array_get(v, i), yaml_element(mark, i));
-		(*n)++;
-	}
-	return rc;
-}
-
-static json_t *dump_macs(const struct field *f, const void *obj) {
-	const struct config_port *p = obj;
-	json_t *list = p->nstatic > 0 ? json_array() : NULL;
-	char buf[MAC_TEXT_MAX];
-
-	for (unsigned i = 0; i < p->nstatic; i++)
-		json_array_append_new(list, json_string(mac_format(p->static_macs[i], buf)));
-	return list;
-}
-
-static int take_names(
-	struct schema *s, const struct field *f, const json_t *v, const json_t *mark, void *obj) {
-	int rc = list_room(s, f, v, mark, obj, sizeof(char *));
-
-	for (size_t i = 0; rc == 0 && i < json_array_size(v); i++) {
-		char **names = *(char ***)member(f, obj);
-		unsigned *n = value_count(f, obj);
-		char buf[24];
-		const char *text = text_of(json_array_get(v, i), buf, sizeof(buf));
-
-		if (text == NULL || !schema_name_ok(text))
-			return wrong_element(s, f, json_array_get(v, i), yaml_element(mark, i));
-		names[*n] = strdup(text);
-		if (names[(*n)++] == NULL)
-			return value_no_memory(s);
-	}
-	return rc;
-}
-
-static json_t *dump_names(const struct field *f, const void *obj) {
-	const struct config_port *p = obj;
-	json_t *list = p->trunk != NULL ? json_array() : NULL;
-
-	for (unsigned i = 0; list != NULL && i < p->ntrunk; i++)
-		json_array_append_new(list, json_string(p->trunk[i]));
-	return list;
-}
-
-const struct value_type value_number = {take_number, dump_number};
-const struct value_type value_seconds = {take_seconds, dump_seconds};
-const struct value_type value_word = {take_word, dump_word};
-const struct value_type value_bool = {take_bool, dump_bool};
-const struct value_type value_socket = {take_socket, dump_text};
-const struct value_type value_endpoint = {take_endpoint, dump_text};
-const struct value_type value_group = {take_group, dump_text};
-const struct value_type value_netns = {take_netns, dump_text};
-const struct value_type value_kind = {take_kind, dump_text};
+const struct value_type value_socket = {take_socket, value_dump_text};
+const struct value_type value_endpoint = {take_endpoint, value_dump_text};
+const struct value_type value_group = {take_group, value_dump_text};
+const struct value_type value_netns = {take_netns, value_dump_text};
+const struct value_type value_kind = {take_kind, value_dump_text};
 const struct value_type value_nic = {take_nic, dump_nothing};
-const struct value_type value_name = {take_name, dump_name};
-const struct value_type value_names = {take_names, dump_names};
-const struct value_type value_mac = {take_mac, dump_mac};
-const struct value_type value_macs = {take_macs, dump_macs};
 const struct value_type value_cpus = {take_cpus, dump_cpus};

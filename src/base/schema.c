@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
-#include "control/config_schema.h"
+#include "base/schema.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -24,10 +25,13 @@ int schema_fail(struct schema *s, int code, const json_t *mark, const char *fmt,
 	return err_set(s->e, code, "%s%s%s", at, s->where, text);
 }
 
-bool schema_name_ok(const char *name) {
-	size_t n =
-		strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+bool schema_name_ok(const char *name, const char *more) {
+	const char *set = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+	size_t n = 0;
 
+	while (name[n] != '\0' &&
+		(strchr(set, name[n]) != NULL || (more != NULL && strchr(more, name[n]) != NULL)))
+		n++;
 	return n > 0 && n <= NAME_LEN_MAX && name[n] == '\0';
 }
 
@@ -95,22 +99,6 @@ static int unknown_key(
 	return schema_fail(s, EINVAL, mark, "unknown key %s; there are: %s", show, all);
 }
 
-static void put(const struct field *f, void *obj, int64_t v) {
-	char *p = (char *)obj + f->at;
-
-	switch (f->size) {
-	case 1:
-		*(uint8_t *)p = (uint8_t)v;
-		break;
-	case 2:
-		*(uint16_t *)p = (uint16_t)v;
-		break;
-	case 4:
-		*(uint32_t *)p = (uint32_t)v;
-		break;
-	}
-}
-
 static const struct field *find(const struct field *fields, const char *key) {
 	for (; fields->key != NULL; fields++)
 		if (strcmp(fields->key, key) == 0)
@@ -124,7 +112,7 @@ int schema_take(struct schema *s, const struct field *fields, const json_t *map,
 	json_t *v;
 
 	for (const struct field *f = fields; f->key != NULL; f++)
-		put(f, obj, f->def);
+		value_set_number(f, obj, f->def);
 	json_object_foreach ((json_t *)map, key, v) {
 		const struct field *f = find(fields, key);
 		int rc;
@@ -136,6 +124,51 @@ int schema_take(struct schema *s, const struct field *fields, const json_t *map,
 			return rc;
 	}
 	return 0;
+}
+
+int schema_take_map(struct schema *s, const struct field *f, const json_t *v, const json_t *mark,
+	void *obj, size_t size,
+	int (*take_one)(struct schema *, const char *, const json_t *, const json_t *, void *)) {
+	char *array = calloc(json_object_size(v) + 1, size);
+	const char *name;
+	json_t *one;
+	int rc = 0;
+
+	if (array == NULL)
+		return value_no_memory(s);
+	*(void **)value_member(f, obj) = array;
+	if (!json_is_object(v) && !json_is_null(v))
+		return value_wrong(s, f, v, mark);
+	if (json_object_size(v) > (size_t)f->max)
+		return schema_fail(s, E2BIG, mark, "%s has %zu entries; at most %lld can be there",
+			f->key, json_object_size(v), (long long)f->max);
+	json_object_foreach ((json_t *)v, name, one) {
+		const json_t *at = yaml_member(mark, name);
+		char show[YAML_SHOW_MAX];
+
+		if (!schema_name_ok(name, f->more))
+			return schema_fail(s, EINVAL, at, "%s %s: a name must be " NAME_MUST "%s",
+				f->what, yaml_show_text(name, strlen(name), show),
+				f->more != NULL ? ", or an address" : "");
+		snprintf(s->where, sizeof(s->where), "%s %s: ", f->what, name);
+		if (!json_is_object(one) && !json_is_null(one))
+			return schema_fail(s, EINVAL, at, "it is %s; it must be a map of keys",
+				yaml_show(one, show));
+		rc = take_one(s, name, one, at, array + size * (*value_count(f, obj))++);
+		if (rc != 0)
+			return rc;
+		s->where[0] = '\0';
+	}
+	return 0;
+}
+
+unsigned schema_stated(const struct field *fields, const json_t *map) {
+	unsigned stated = 0;
+
+	for (; fields->key != NULL; fields++)
+		if (json_object_get(map, fields->key) != NULL)
+			stated |= fields->kinds;
+	return stated;
 }
 
 static bool at_default(const struct field *f, const void *obj) {
