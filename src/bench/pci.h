@@ -5,12 +5,15 @@
 
 #include <stdbool.h>
 
-/* PCI functions that guests can be given, found in sysfs. They have to be bound to vfio-pci already: taking
- * them from their driver is an operator's decision. `sys` is "/sys", or a tree like it. */
+#include "host/pci.h"
+
+/* PCI functions that guests can be given. They have to be bound to vfio-pci already: taking them from their
+ * driver is an operator's decision. */
 
 struct err;
+struct root;
 
-enum { PCI_ADDRESS = 16, PCI_WANTED_MAX = 64 };
+enum { PCI_WANTED_MAX = 64 };
 
 struct pci_wish {
 	bool vf; /* virtual functions; else whole devices */
@@ -20,7 +23,7 @@ struct pci_wish {
 
 /* Fills `found` with their full addresses ("0000:01:10.0"). 0; -errno with a sentence that says what is
  * missing: no such function, not one of that kind, no IOMMU, not bound, too few. */
-int pci_find(const char *sys, const struct pci_wish *w, char found[PCI_WANTED_MAX][PCI_ADDRESS],
-	struct err *e);
+int pci_find(const struct root *r, const struct pci_wish *w,
+	char found[PCI_WANTED_MAX][PCI_SLOT_MAX], struct err *e);
 
 #endif

@@ -11,10 +11,11 @@
  * need not be a network card), sorted by address. */
 
 struct err;
+struct pci_access; /* libpci's */
 struct root;
 
 enum {
-	PCI_SLOT_MAX = 16, /* "0000:01:10.0", domains may have more digits */
+	PCI_SLOT_MAX = 16, /* "0000:01:10.0", domains may have up to seven digits */
 	PCI_DRIVER_MAX = 32,
 	PCI_CLASS_NETWORK = 0x02, /* class >> 16 */
 	PCI_CLASS_NVME = 0x0108, /* class >> 8 */
@@ -41,16 +42,17 @@ struct pci_function {
 struct pci {
 	struct pci_function *fn;
 	unsigned n;
+	struct pci_access *names; /* for pci_name alone */
 };
 
 /* 0, -ENOMEM, or -ENOENT without a PCI bus, each with its sentence. */
 int pci_read(const struct root *r, struct pci *p, struct err *e);
-void pci_free(struct pci *p);
+void pci_fini(struct pci *p);
 
 /* "0000:01:10.0", "01:10.0" or "1:10.0" to the form sysfs uses; false: it is no address. */
 bool pci_slot(const char *text, char slot[PCI_SLOT_MAX]);
 
-/* NULL: there is none. `slot` in sysfs's form. */
+/* NULL: there is none. `slot` in any form that pci_slot takes. */
 const struct pci_function *pci_at(const struct pci *p, const char *slot);
 /* VF number `vf` of a PF; NULL: not there. */
 const struct pci_function *pci_vf(const struct pci *p, const struct pci_function *pf, int vf);
@@ -63,8 +65,8 @@ static inline bool pci_is_network(const struct pci_function *f) {
 	return f->class >> 16 == PCI_CLASS_NETWORK;
 }
 
-/* Vendor and device in words, from pci.ids by libpci; hexadecimal when it does not know them. Returns
- * buf. */
-char *pci_name(const struct pci_function *f, char *buf, size_t size);
+/* Vendor and device in words, from pci.ids by libpci; hexadecimal when it does not know them. The first
+ * name takes some milliseconds, pci.ids is long. Returns buf. */
+char *pci_name(const struct pci *p, const struct pci_function *f, char *buf, size_t size);
 
 #endif

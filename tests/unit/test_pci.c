@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,18 +18,19 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "host/root.h"
 
 /* A tree like that of sysfs: one card with two virtual functions, one without, and a disk. */
 
-static char sys[] = "/tmp/weir-pci.XXXXXX";
+static struct root host = {.at = "/tmp/weir-pci.XXXXXX", .recorded = true};
 
 static void put(const char *function, const char *file, const char *text) {
-	char path[300];
+	char path[PATH_MAX];
 	FILE *f;
 
-	snprintf(path, sizeof(path), "%s/bus/pci/devices/%s", sys, function);
+	snprintf(path, sizeof(path), "%s/sys/bus/pci/devices/%s", host.at, function);
 	mkdir(path, 0755);
-	snprintf(path, sizeof(path), "%s/bus/pci/devices/%s/%s", sys, function, file);
+	snprintf(path, sizeof(path), "%s/sys/bus/pci/devices/%s/%s", host.at, function, file);
 	f = fopen(path, "w");
 	assert_non_null(f);
 	fputs(text, f);
@@ -36,21 +38,22 @@ static void put(const char *function, const char *file, const char *text) {
 }
 
 static void point(const char *function, const char *name, const char *to) {
-	char path[300];
+	char path[PATH_MAX];
 
-	snprintf(path, sizeof(path), "%s/bus/pci/devices/%s/%s", sys, function, name);
+	snprintf(path, sizeof(path), "%s/sys/bus/pci/devices/%s/%s", host.at, function, name);
 	unlink(path);
 	assert_int_equal(symlink(to, path), 0);
 }
 
 static int make(void **state) {
-	char path[100];
+	char path[PATH_MAX];
 
-	assert_non_null(mkdtemp(sys));
-	for (int i = 0; i < 3; i++) {
-		static const char *const dirs[] = {"bus", "bus/pci", "bus/pci/devices"};
+	assert_non_null(mkdtemp(host.at));
+	for (int i = 0; i < 4; i++) {
+		static const char *const dirs[] = {
+			"sys", "sys/bus", "sys/bus/pci", "sys/bus/pci/devices"};
 
-		snprintf(path, sizeof(path), "%s/%s", sys, dirs[i]);
+		snprintf(path, sizeof(path), "%s/%s", host.at, dirs[i]);
 		mkdir(path, 0755);
 	}
 	return 0;
@@ -61,16 +64,16 @@ static int gone(const char *path, const struct stat *st, int flag, struct FTW *a
 }
 
 static int unmake(void **state) {
-	return nftw(sys, gone, 8, FTW_DEPTH | FTW_PHYS);
+	return nftw(host.at, gone, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-static char found[PCI_WANTED_MAX][PCI_ADDRESS];
+static char found[PCI_WANTED_MAX][PCI_SLOT_MAX];
 
 static void refuses(bool vf, unsigned n, const char *given, const char *why) {
 	struct pci_wish w = {.vf = vf, .n = n, .given = given};
 	struct err e;
 
-	assert_true(pci_find(sys, &w, found, &e) < 0);
+	assert_true(pci_find(&host, &w, found, &e) < 0);
 	if (strstr(e.text, why) == NULL)
 		fail_msg("'%s' does not say '%s'", e.text, why);
 }
@@ -79,7 +82,7 @@ static void finds(bool vf, unsigned n, const char *given, const char *first, con
 	struct pci_wish w = {.vf = vf, .n = n, .given = given};
 	struct err e = {""};
 
-	if (pci_find(sys, &w, found, &e) < 0)
+	if (pci_find(&host, &w, found, &e) < 0)
 		fail_msg("%s", e.text);
 	assert_string_equal(found[0], first);
 	assert_string_equal(found[n - 1], last);
@@ -106,14 +109,11 @@ static void each_reason_is_said(void **state) {
 	}
 	refuses(true, 2, NULL, "there is no IOMMU");
 	refuses(true, 2, VF1 "," VF2, "no IOMMU group");
-	point(VF1, "iommu_group", "../../../../kernel/iommu_groups/1");
-	refuses(true, 2, VF1, "no IOMMU group"); // the link leads nowhere
 }
 
 static void those_bound_to_vfio_are_found(void **state) {
-	char group[100];
+	static const char group[] = "../../../../kernel/iommu_groups/1";
 
-	snprintf(group, sizeof(group), "%s/bus", sys);
 	point(VF1, "iommu_group", group);
 	point(VF2, "iommu_group", group);
 	point(VF1, "driver", "../../drivers/vfio-pci");
@@ -133,10 +133,86 @@ static void those_bound_to_vfio_are_found(void **state) {
 	finds(false, 1, "00:02.0", CARD, CARD);
 }
 
+static void an_address_has_one_form_however_it_is_written(void **state) {
+	static const char *const bad[] = {"", "1", "01:10", "01:10.8", "01:20.0", "01:10.0 ",
+		"x:10.0", "-1:10.0", "0000:01:10.0.0", "0000:001:10.0", "eth0", "8086:10fb"};
+	char slot[PCI_SLOT_MAX];
+
+	assert_true(pci_slot("1:10.0", slot));
+	assert_string_equal(slot, "0000:01:10.0");
+	assert_true(pci_slot("00AF:01:1f.7", slot));
+	assert_string_equal(slot, "00af:01:1f.7");
+	assert_true(pci_slot("10000:e1:00.0", slot));
+	assert_string_equal(slot, "10000:e1:00.0");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (pci_slot(bad[i], slot))
+			fail_msg("'%s' is taken for %s", bad[i], slot);
+}
+
+static void a_function_is_read_with_all_that_sysfs_tells(void **state) {
+	const struct pci_function *pf, *vf;
+	char name[128];
+	struct err e;
+	struct pci p;
+
+	put(PF, "vendor", "0x8086\n");
+	put(PF, "device", "0x10fb\n");
+	put(PF, "subsystem_vendor", "0x15d9\n");
+	put(PF, "subsystem_device", "0x0611\n");
+	put(PF, "numa_node", "1\n");
+	put(PF, "sriov_numvfs", "2\n");
+	put(PF, "sriov_totalvfs", "63\n");
+	put(PF, "sriov_vf_device", "10ed\n");
+	put(PF, "sriov_drivers_autoprobe", "0\n");
+	put(PF, "driver_override", "(null)\n");
+	put(VF1, "numa_node", "-1\n");
+	put(VF1, "driver_override", "vfio-pci\n");
+	point(PF, "virtfn0", "../" VF2); // numbers need not follow addresses
+	point(PF, "virtfn1", "../" VF1);
+	assert_int_equal(pci_read(&host, &p, &e), 0);
+	pf = pci_at(&p, "3:00.0");
+	vf = pci_at(&p, VF1);
+	assert_int_equal(pf->vendor, 0x8086);
+	assert_int_equal(pf->device, 0x10fb);
+	assert_int_equal(pf->subvendor, 0x15d9);
+	assert_int_equal(pf->subdevice, 0x0611);
+	assert_int_equal(pf->numa, 1);
+	assert_int_equal(pf->vfs, 2);
+	assert_int_equal(pf->vfs_total, 63);
+	assert_int_equal(pf->vf_device, 0x10ed);
+	assert_false(pf->autoprobe);
+	assert_string_equal(pf->wanted, "");
+	assert_int_equal(pf->group, -1);
+	assert_false(pci_is_vf(pf));
+	assert_string_equal(vf->wanted, "vfio-pci");
+	assert_int_equal(vf->group, 1);
+	assert_int_equal(vf->numa, -1);
+	assert_int_equal(vf->vf, 1);
+	assert_ptr_equal(&p.fn[vf->pf], pf);
+	assert_ptr_equal(pci_vf(&p, pf, 0), pci_at(&p, VF2));
+	assert_null(pci_vf(&p, pf, 2));
+	assert_null(pci_at(&p, "0000:04:00.0"));
+	assert_non_null(strstr(pci_name(&p, pf, name, sizeof(name)), "82599"));
+	assert_string_equal(pci_name(&p, vf, name, sizeof(name)), "Device 0000:0000");
+	pci_fini(&p);
+}
+
+static void without_a_pci_bus_the_sentence_says_so(void **state) {
+	struct root none = {.at = "/proc/self", .recorded = true};
+	struct err e;
+	struct pci p;
+
+	assert_int_equal(pci_read(&none, &p, &e), -ENOENT);
+	assert_non_null(strstr(e.text, "no PCI bus here"));
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_reason_is_said),
 		cmocka_unit_test(those_bound_to_vfio_are_found),
+		cmocka_unit_test(an_address_has_one_form_however_it_is_written),
+		cmocka_unit_test(a_function_is_read_with_all_that_sysfs_tells),
+		cmocka_unit_test(without_a_pci_bus_the_sentence_says_so),
 	};
 
 	return cmocka_run_group_tests(tests, make, unmake);

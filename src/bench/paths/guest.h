@@ -24,7 +24,7 @@ struct guest_image;
  * it, in ../lib/modules/RELEASE, as a package unpacks, and in /lib/modules/RELEASE. -errno's sentence
  * names what is missing. `functions`: n PCI functions of this host whose drivers the guests need, too. */
 struct guest_image *guest_image_new(
-	const char *kernel, const char (*functions)[PCI_ADDRESS], unsigned n, struct err *e);
+	const char *kernel, const char (*functions)[PCI_SLOT_MAX], unsigned n, struct err *e);
 void guest_image_free(struct guest_image *image); /* NULL is harmless */
 /* The descriptors; which outlive a change of what is mounted where. */
 int guest_image_kernel(const struct guest_image *image);

@@ -200,7 +200,7 @@ static int take_drivers(
 
 /* Where there is no list of them the drivers are part of the kernel. */
 static int take_all_drivers(
-	struct modules *m, const char (*functions)[PCI_ADDRESS], unsigned n, struct err *e) {
+	struct modules *m, const char (*functions)[PCI_SLOT_MAX], unsigned n, struct err *e) {
 	char path[PATH_MAX + 16], *aliases;
 	int ret = 0;
 
@@ -294,7 +294,7 @@ static int write_initrd(int fd, const struct modules *m, struct err *e) {
 }
 
 struct guest_image *guest_image_new(
-	const char *kernel, const char (*functions)[PCI_ADDRESS], unsigned n, struct err *e) {
+	const char *kernel, const char (*functions)[PCI_SLOT_MAX], unsigned n, struct err *e) {
 	struct guest_image *image = calloc(1, sizeof(*image));
 	struct modules *m = calloc(1, sizeof(*m));
 	struct utsname here;

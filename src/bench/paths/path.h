@@ -35,7 +35,7 @@ struct path_bed {
 	bool intx; /* guest_needs_intx(accel) */
 	const char *
 		pci; /* --pci: functions for the guests, with commas between; NULL: what is found */
-	char function[PATH_GUESTS_MAX][PCI_ADDRESS]; /* the guests', on paths that have some */
+	char function[PATH_GUESTS_MAX][PCI_SLOT_MAX]; /* the guests', on paths that have some */
 	unsigned nprocesses; /* the switch and what else runs on the host for it */
 	struct {
 		pid_t pid;

@@ -8,14 +8,18 @@
 #include "base/err.h"
 #include "bench/paths/path.h"
 #include "bench/pci.h"
+#include "host/root.h"
 
 /* What path_vf.c and path_passthrough.c share: functions that are bound to vfio-pci and go to guests as they
  * are. A guest has one NIC, whatever its MAC. */
 
 int path_pci_possible(struct path_bed *b, bool vf, struct err *e) {
 	struct pci_wish w = {.vf = vf, .n = b->n, .given = b->pci};
-	int ret = pci_find("/sys", &w, b->function, e);
+	struct root host;
+	int ret = root_open(&host, NULL, e);
 
+	if (ret == 0)
+		ret = pci_find(&host, &w, b->function, e);
 	if (ret == 0 && access("/dev/vfio/vfio", R_OK | W_OK) < 0)
 		return err_set(e, errno, "/dev/vfio/vfio: %s", strerror(errno));
 	return ret;

@@ -81,7 +81,7 @@ static int choose(const char *text, bool *chosen, struct err *e) {
 /* The VMs' image has to have the drivers of what they get. */
 static void need_drivers(struct paths_plan *plan, const struct path_bed *bed) {
 	for (unsigned i = 0; i < bed->n && plan->nfunctions < 2 * PATH_GUESTS_MAX; i++)
-		memcpy(plan->function[plan->nfunctions++], bed->function[i], PCI_ADDRESS);
+		memcpy(plan->function[plan->nfunctions++], bed->function[i], PCI_SLOT_MAX);
 }
 
 /* Leaves only what is possible, and says why about the rest. *vms: does one of them need VMs? */

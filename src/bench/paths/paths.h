@@ -15,7 +15,7 @@ struct paths_plan {
 	uint64_t rate; /* bit/s at which host CPU is compared */
 	const char *pci; /* --pci */
 	unsigned nfunctions; /* PCI functions whose drivers the VMs need, of all paths */
-	char function[2 * PATH_GUESTS_MAX][PCI_ADDRESS];
+	char function[2 * PATH_GUESTS_MAX][PCI_SLOT_MAX];
 	const struct guest_image *image;
 	const char *accel;
 	bool emulated;
