@@ -5,17 +5,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "base/file.h"
+#include "host/child.h"
 
 /* The path that printf text names under the root, into `path`. */
 #define UNDER(r, path, fmt)                                                      \
@@ -132,42 +131,26 @@ void root_names_free(char **names, int n) {
 	free(names);
 }
 
-/* In the child: tells how it went through the pipe. */
-static void write_and_tell(const char *path, const char *value, int tell) {
-	int fd = open(path, O_WRONLY | O_CLOEXEC | O_TRUNC);
-	size_t len = strlen(value);
-	int code = 0;
+struct writing {
+	const char *path, *value;
+};
 
-	if (fd < 0 || write(fd, value, len) != (ssize_t)len || close(fd) < 0)
-		code = errno != 0 ? errno : EIO;
-	if (write(tell, &code, sizeof(code)) != (ssize_t)sizeof(code))
-		_exit(1);
-	_exit(0);
+static int write_value(const void *ctx) {
+	const struct writing *w = ctx;
+	int fd = open(w->path, O_WRONLY | O_CLOEXEC | O_TRUNC);
+	size_t len = strlen(w->value);
+
+	if (fd < 0)
+		return -errno;
+	errno = 0;
+	if (write(fd, w->value, len) != (ssize_t)len || close(fd) < 0)
+		return errno != 0 ? -errno : -EIO;
+	return 0;
 }
 
 int root_write(const struct root *r, const char *value, unsigned limit_ms, const char *fmt, ...) {
 	char path[PATH_MAX];
-	struct pollfd answer = {.events = POLLIN};
-	int pipe_fd[2], code = ETIMEDOUT;
-	pid_t child;
 
 	UNDER(r, path, fmt);
-	if (pipe2(pipe_fd, O_CLOEXEC) < 0)
-		return -errno;
-	child = fork();
-	if (child == 0) {
-		errno = 0;
-		write_and_tell(path, value, pipe_fd[1]);
-	}
-	close(pipe_fd[1]);
-	answer.fd = pipe_fd[0];
-	if (child < 0)
-		code = errno;
-	else if (poll(&answer, 1, (int)limit_ms) == 1 &&
-		 read(pipe_fd[0], &code, sizeof(code)) != (ssize_t)sizeof(code))
-		code = EIO; // it died without a word
-	close(pipe_fd[0]);
-	if (child > 0)
-		waitpid(child, NULL, code == ETIMEDOUT ? WNOHANG : 0);
-	return -code;
+	return child_do(write_value, &(struct writing){path, value}, limit_ms);
 }

@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "base/err.h"
+#include "base/mac.h"
+#include "host/devlink.h"
+#include "host/link.h"
+#include "host/root.h"
+#include "netbed.h"
+
+/* The netlink of the host room: requests held against the bytes iproute2 6.1 sends, answers written by
+ * tests/host/netlink.py, which does not know our code, and the real kernel in a namespace. */
+
+/* What setters send, from the child that sends it. */
+struct sent {
+	uint8_t bytes[256];
+	size_t len;
+};
+static struct sent *sent;
+
+/* In place of libc's, for the whole program. */
+ssize_t sendto(
+	int fd, const void *buf, size_t len, int flags, const struct sockaddr *to, socklen_t n) {
+	if (sent != NULL && len <= sizeof(sent->bytes)) {
+		memcpy(sent->bytes, buf, len);
+		sent->len = len;
+	}
+	return syscall(SYS_sendto, fd, buf, len, flags, to, n);
+}
+
+enum { NOBODY = 0x7ffffff0, MS = 2000 };
+
+/* "2c00..." without what differs: iproute2 says RTM_NEWLINK without NLM_F_CREATE, which means the same as
+ * RTM_SETLINK, numbers its requests, and was asked about lo. */
+static void sent_as_by_iproute2(const char *hex) {
+	static const int index = NOBODY;
+	uint8_t want[256];
+	size_t n = strlen(hex) / 2;
+
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(sscanf(hex + 2 * i, "%2hhx", &want[i]), 1);
+	want[4] = RTM_SETLINK;
+	memset(want + 8, 0, 8);
+	memcpy(want + 20, &index, sizeof(index));
+	memset(sent->bytes + 8, 0, 8);
+	assert_int_equal(sent->len, n);
+	assert_memory_equal(sent->bytes, want, n);
+}
+
+static void a_request_has_the_bytes_that_iproute2_sends(void **state) {
+	uint64_t mac;
+
+	sent = mmap(NULL, sizeof(*sent), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(sent, MAP_FAILED);
+	assert_int_equal(mac_parse("52:54:00:00:00:01", &mac), 0);
+	assert_true(link_set_vf_mac(NOBODY, 3, mac, MS) < 0);
+	sent_as_by_iproute2(
+		"5000000010000500c0aa026b000000000000000001000000000000000000000030001600"
+		"2c000100280001000300000052540000000100000000000000000000000000000000000000"
+		"00000000000000");
+	assert_true(link_set_vf_vlan(NOBODY, 3, 100, 5, 0, MS) < 0);
+	sent_as_by_iproute2(
+		"3800000010000500bfaa026b000000000000000001000000000000000000000018001600"
+		"1400010010000200030000006400000005000000");
+	assert_true(link_set_vf_vlan(NOBODY, 3, 100, 5, 0x88a8, MS) < 0);
+	sent_as_by_iproute2(
+		"4000000010000500bfaa026b000000000000000001000000000000000000000020001600"
+		"1c00010018000c001400010003000000640000000500000088a80000");
+	assert_true(link_set_vf_rate(NOBODY, 3, 100, 1000, MS) < 0);
+	sent_as_by_iproute2(
+		"3800000010000500bfaa026b000000000000000001000000000000000000000018001600"
+		"14000100100006000300000064000000e8030000");
+	assert_true(link_set_vf_spoofchk(NOBODY, 3, true, MS) < 0);
+	sent_as_by_iproute2(
+		"3400000010000500bfaa026b000000000000000001000000000000000000000014001600"
+		"100001000c0004000300000001000000");
+	assert_true(link_set_vf_trust(NOBODY, 3, true, MS) < 0);
+	sent_as_by_iproute2(
+		"3400000010000500bfaa026b000000000000000001000000000000000000000014001600"
+		"100001000c0009000300000001000000");
+	assert_true(link_set_vf_state(NOBODY, 3, VF_STATE_DISABLE, MS) < 0);
+	sent_as_by_iproute2(
+		"3400000010000500bfaa026b000000000000000001000000000000000000000014001600"
+		"100001000c0005000300000002000000");
+	assert_true(link_set_vf_rss_query(NOBODY, 3, true, MS) < 0);
+	sent_as_by_iproute2(
+		"3400000010000500bfaa026b000000000000000001000000000000000000000014001600"
+		"100001000c0007000300000001000000");
+	assert_true(link_set_up(NOBODY, true, MS) < 0);
+	sent_as_by_iproute2("2000000010000500bfaa026b0000000000000000010000000100000001000000");
+	assert_true(link_set_up(NOBODY, false, MS) < 0);
+	sent_as_by_iproute2("2000000010000500bfaa026b0000000000000000010000000000000001000000");
+	assert_true(link_set_mtu(NOBODY, 1400, MS) < 0);
+	sent_as_by_iproute2(
+		"2800000010000500bfaa026b000000000000000001000000000000000000000008000400"
+		"78050000");
+	munmap(sent, sizeof(*sent));
+	sent = NULL;
+}
+
+struct bytes {
+	uint8_t *at;
+	size_t len;
+};
+
+/* A file that tests/host/netlink.py wrote. */
+static struct bytes load(const char *name) {
+	char path[512];
+	struct bytes b;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", getenv("WEIR_NETLINK"), name);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	fseek(f, 0, SEEK_END);
+	b.len = (size_t)ftell(f);
+	rewind(f);
+	b.at = malloc(b.len);
+	assert_int_equal(fread(b.at, 1, b.len, f), b.len);
+	fclose(f);
+	return b;
+}
+
+/* By the rule of vf() in netlink.py. */
+static void is_vf(const struct link_vf *v, unsigned n) {
+	const uint8_t mac[6] = {2, 0, 0, 0, (uint8_t)(n >> 8), (uint8_t)n};
+	unsigned has = VF_HAS_MAC | VF_HAS_VLAN | VF_HAS_RATE | VF_HAS_SPOOFCHK | VF_HAS_TRUST |
+		       VF_HAS_STATE | VF_HAS_STATS;
+
+	assert_int_equal(v->has, n % 5 == 0 ? has : has | VF_HAS_RSS_QUERY);
+	assert_int_equal(v->mac, mac_load(mac));
+	assert_int_equal(v->vlan, n % 4095);
+	assert_int_equal(v->qos, n % 8);
+	assert_int_equal(v->proto, n % 2 ? 0x88a8 : 0x8100);
+	assert_int_equal(v->min_rate, n);
+	assert_int_equal(v->max_rate, 1000 + n);
+	assert_int_equal(v->spoofchk, n % 2);
+	assert_int_equal(v->trust, n % 3 == 0);
+	assert_int_equal(v->rss_query, n % 5 != 0 && n % 2);
+	assert_int_equal(v->state, n % 3);
+	assert_int_equal(v->rx_packets, n * 10);
+	assert_int_equal(v->tx_packets, n * 10 + 1);
+	assert_int_equal(v->rx_bytes, n * 10 + 2);
+	assert_int_equal(v->tx_bytes, n * 10 + 3);
+	assert_int_equal(v->broadcast, n * 10 + 4);
+	assert_int_equal(v->multicast, n * 10 + 5);
+	assert_int_equal(v->rx_dropped, n * 10 + 7);
+	assert_int_equal(v->tx_dropped, n * 10 + 8);
+}
+
+static void is_pf(const struct link *l, int index, const char *slot, unsigned vfs) {
+	const uint8_t mac[6] = {2, 1, 0, 0, 0, (uint8_t)index};
+	const uint8_t perm[6] = {2, 2, 0, 0, 0, (uint8_t)index};
+
+	assert_non_null(l);
+	assert_int_equal(l->index, index);
+	assert_int_equal(l->mac, mac_load(mac));
+	assert_int_equal(l->perm_mac, mac_load(perm)); // stands behind the VFs
+	assert_string_equal(l->parent, slot);
+	assert_string_equal(l->switch_id, "0123456789abcdef");
+	assert_string_equal(l->port_name, "p0");
+	assert_int_equal(l->flags, 0x1043);
+	assert_int_equal(l->operstate, 6);
+	assert_int_equal(l->mtu, 1500);
+	assert_int_equal(l->min_mtu, 68);
+	assert_int_equal(l->max_mtu, 9216);
+	assert_int_equal(l->tx_queues, 64);
+	assert_int_equal(l->rx_queues, 32);
+	assert_int_equal(l->carrier_changes, 3);
+	assert_int_equal(l->nvfs, vfs);
+	for (unsigned n = 0; n < vfs; n++)
+		is_vf(&l->vf[n], n);
+}
+
+static void hundreds_of_vfs_are_read_also_where_their_list_outgrows_its_length(void **state) {
+	struct bytes b = load("many.nl");
+	struct links l = {0};
+
+	assert_int_equal(links_decode(&l, b.at, b.len), 0);
+	assert_int_equal(l.nlinks, 3);
+	is_pf(links_name(&l, "pf100"), 2, "0000:01:00.0", 100);
+	is_pf(links_index(&l, 3), 3, "0000:02:00.0", 300);
+	assert_string_equal(links_index(&l, 1)->name, "lo");
+	assert_null(links_index(&l, 4));
+	assert_null(links_name(&l, "pf"));
+	links_free(&l);
+	free(b.at);
+}
+
+static void eswitches_and_firmware_are_told_of_pci_devices(void **state) {
+	struct bytes b = load("devlink.nl");
+	struct devlinks d = {0};
+	const struct devlink *one, *two, *three;
+
+	assert_int_equal(devlinks_decode(&d, b.at, b.len), 0);
+	assert_int_equal(d.n, 3);
+	one = devlinks_at(&d, "0000:01:00.0");
+	two = devlinks_at(&d, "0000:02:00.0");
+	three = devlinks_at(&d, "0000:03:00.0");
+	assert_non_null(one);
+	assert_int_equal(one->mode, ESWITCH_SWITCHDEV);
+	assert_string_equal(one->inline_mode, "network");
+	assert_string_equal(one->encap, "basic");
+	assert_string_equal(one->firmware, "16.32.0");
+	assert_int_equal(two->mode, ESWITCH_LEGACY);
+	assert_string_equal(two->inline_mode, "");
+	assert_string_equal(two->firmware, "");
+	assert_int_equal(three->mode, ESWITCH_NONE);
+	assert_null(devlinks_at(&d, "netdevsim1"));
+	devlinks_free(&d);
+	free(b.at);
+}
+
+/* Decodes a copy that ends where its memory ends. */
+static void survives(const uint8_t *bytes, size_t len) {
+	uint8_t *copy = malloc(len + 1);
+	struct devlinks d = {0};
+	struct links l = {0};
+	int rc;
+
+	memcpy(copy, bytes, len);
+	copy = realloc(copy, len > 0 ? len : 1);
+	rc = links_decode(&l, copy, len);
+	assert_true(rc == 0 || rc == -EBADMSG);
+	links_free(&l);
+	rc = devlinks_decode(&d, copy, len);
+	assert_true(rc == 0 || rc == -EBADMSG);
+	devlinks_free(&d);
+	free(copy);
+}
+
+static void damaged(const char *name, unsigned rounds, size_t cut_by) {
+	struct bytes b = load(name);
+	size_t head = b.len < 1024 ? b.len : 1024; // half of the damage is near the beginning
+	uint8_t *copy = malloc(b.len);
+
+	for (size_t len = 0; len < b.len; len += len < 4096 ? 1 : cut_by)
+		survives(b.at, len);
+	srandom(1);
+	for (unsigned i = 0; i < rounds; i++) {
+		memcpy(copy, b.at, b.len);
+		for (unsigned k = 0; k < 1 + i % 8; k++)
+			copy[(size_t)random() % (i % 2 ? b.len : head)] = (uint8_t)random();
+		survives(copy, b.len);
+	}
+	free(copy);
+	free(b.at);
+}
+
+static void no_cut_and_no_damage_leads_out_of_the_message(void **state) {
+	damaged("many.nl", 300, 1009);
+	damaged("devlink.nl", 3000, 1);
+}
+
+static void a_cut_message_is_an_error_and_not_less_links(void **state) {
+	struct bytes b = load("many.nl");
+	struct links l = {0};
+
+	assert_int_equal(links_decode(&l, b.at, b.len - 40), -EBADMSG);
+	links_free(&l);
+	assert_int_equal(links_decode(&l, b.at, 8), -EBADMSG);
+	links_free(&l);
+	b.at[16 + 16] = 3; // the first attribute, shorter than its own header
+	b.at[16 + 17] = 0;
+	assert_int_equal(links_decode(&l, b.at, b.len), -EBADMSG);
+	links_free(&l);
+	free(b.at);
+}
+
+/* A veth pair "va" and "vb" in the namespace, by the kernel's own tool. */
+static void veth(int ns) {
+	int back = netbed_enter(ns);
+
+	assert_int_equal(system("ip link add va type veth peer name vb"), 0);
+	netbed_back(back);
+}
+
+static int bed(void **state) {
+	static int ns;
+
+	if (netbed_missing() == NULL) {
+		ns = netbed_new();
+		veth(ns);
+	}
+	*state = &ns;
+	return 0;
+}
+
+static int unbed(void **state) {
+	if (netbed_missing() == NULL)
+		close(*(int *)*state);
+	return 0;
+}
+
+static struct links read_links(void) {
+	struct root root = {0};
+	struct links l;
+	struct err e;
+
+	if (links_read(&root, &l, &e) < 0)
+		fail_msg("%s", e.text);
+	return l;
+}
+
+static void links_of_the_running_kernel_are_read_and_changed(void **state) {
+	int ns = *(int *)netbed_need(state), back = netbed_enter(ns), a = netbed_index(-1, "va");
+	struct links l = read_links();
+	const struct link *k = links_name(&l, "va");
+	uint8_t mac[6];
+
+	assert_int_equal(l.nlinks, 3);
+	assert_non_null(k);
+	assert_int_equal(k->index, a);
+	assert_string_equal(k->kind, "veth");
+	assert_int_equal(k->mtu, 1500);
+	assert_int_equal(k->lower, 0);
+	netbed_mac(-1, "va", mac);
+	assert_int_equal(k->mac, mac_load(mac));
+	assert_false(k->flags & IFF_UP);
+	links_free(&l);
+	assert_int_equal(link_set_up(a, true, MS), 0);
+	assert_int_equal(link_set_mtu(a, 1400, MS), 0);
+	l = read_links();
+	assert_true(links_index(&l, a)->flags & IFF_UP);
+	assert_int_equal(links_index(&l, a)->mtu, 1400);
+	links_free(&l);
+	assert_int_equal(link_set_mtu(a, 1 << 20, MS), -EINVAL);
+	assert_int_equal(link_set_up(NOBODY, true, MS), -ENODEV);
+	assert_int_equal(link_set_vf_vlan(a, 0, 1, 0, 0, MS), -EOPNOTSUPP);
+	assert_int_equal(link_set_mtu(a, 1500, MS), 0);
+	assert_int_equal(link_set_up(a, false, MS), 0);
+	netbed_back(back);
+}
+
+static const struct link_route *route(const struct links *l, int index, int family, int prefix) {
+	for (unsigned i = 0; i < l->nroutes; i++)
+		if (l->route[i].index == index && l->route[i].family == family &&
+			l->route[i].prefix == prefix)
+			return &l->route[i];
+	return NULL;
+}
+
+static const struct link_address *address(const struct links *l, int index, const char *text) {
+	uint8_t want[16] = {0};
+	int family = strchr(text, ':') != NULL ? AF_INET6 : AF_INET;
+
+	assert_int_equal(inet_pton(family, text, want), 1);
+	for (unsigned i = 0; i < l->naddresses; i++)
+		if (l->address[i].index == index && l->address[i].family == family &&
+			memcmp(l->address[i].bytes, want, sizeof(want)) == 0)
+			return &l->address[i];
+	return NULL;
+}
+
+static void addresses_and_routes_are_told_by_the_link_they_are_on(void **state) {
+	int ns = *(int *)netbed_need(state), back = netbed_enter(ns);
+	int a = netbed_index(-1, "va"), b = netbed_index(-1, "vb");
+	struct links l;
+
+	assert_int_equal(
+		system("ip link set va up && ip link set vb up && ip address add 192.0.2.1/24 dev "
+		       "va &&"
+		       "ip address add 198.51.100.1 peer 198.51.100.9/32 dev vb &&"
+		       "ip -6 address add 2001:db8::1/64 dev vb nodad &&"
+		       "ip route add default nexthop via 192.0.2.9 nexthop via 198.51.100.9"),
+		0);
+	l = read_links();
+	assert_non_null(address(&l, a, "192.0.2.1"));
+	assert_int_equal(address(&l, a, "192.0.2.1")->prefix, 24);
+	assert_non_null(address(&l, b, "198.51.100.1"));
+	assert_null(address(&l, b, "198.51.100.9"));
+	assert_non_null(address(&l, b, "2001:db8::1"));
+	assert_int_equal(route(&l, a, AF_INET, 24)->protocol, RTPROT_KERNEL);
+	assert_int_equal(route(&l, a, AF_INET, 0)->protocol, RTPROT_BOOT);
+	assert_non_null(route(&l, b, AF_INET, 0));
+	assert_non_null(route(&l, b, AF_INET6, 64));
+	assert_null(route(&l, a, AF_INET6, 0));
+	assert_null(route(&l, links_name(&l, "lo")->index, AF_INET, 8)); // is in table local
+	links_free(&l);
+	assert_int_equal(system("ip link set va down && ip link set vb down"), 0);
+	netbed_back(back);
+}
+
+struct heard {
+	int index, gone, lost, other;
+};
+
+static void hear(void *ctx, int index, bool gone) {
+	struct heard *h = ctx;
+
+	h->lost += index == 0;
+	h->gone += index == h->index && gone;
+	h->other += index == h->index && !gone;
+}
+
+static void changes_and_the_end_of_a_link_are_heard_of(void **state) {
+	int ns = *(int *)netbed_need(state), back = netbed_enter(ns), fd = link_events_open();
+	struct heard h = {.index = netbed_index(-1, "va")};
+
+	assert_true(fd >= 0);
+	assert_int_equal(link_events_read(fd, hear, &h), 0);
+	assert_int_equal(h.other, 0);
+	assert_int_equal(link_set_mtu(h.index, 1300, MS), 0);
+	assert_int_equal(link_events_read(fd, hear, &h), 0);
+	assert_true(h.other > 0);
+	// It becomes a bridge's member and leaves it: a "deleted" link of the bridge's family.
+	assert_int_equal(system("ip link add br0 type bridge && ip link set va master br0 &&"
+				"ip link set va nomaster"),
+		0);
+	assert_int_equal(link_events_read(fd, hear, &h), 0);
+	assert_int_equal(h.gone, 0);
+	assert_int_equal(system("ip link delete va"), 0);
+	assert_int_equal(link_events_read(fd, hear, &h), 0);
+	assert_true(h.gone > 0);
+	assert_int_equal(h.lost, 0);
+	close(fd);
+	veth(ns);
+	netbed_back(back);
+}
+
+static void events_that_were_lost_are_told_as_such(void **state) {
+	int ns = *(int *)netbed_need(state), back = netbed_enter(ns), fd = link_events_open();
+	struct heard h = {.index = netbed_index(-1, "va")};
+	int small = 1;
+
+	assert_true(fd >= 0);
+	assert_return_code(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), errno);
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(link_set_mtu(h.index, 1400 + i, MS), 0);
+	assert_int_equal(link_events_read(fd, hear, &h), 0);
+	assert_true(h.lost > 0);
+	close(fd);
+	netbed_back(back);
+}
+
+static void a_recorded_host_without_messages_has_no_links(void **state) {
+	char dir[] = "/tmp/weir-netlink-XXXXXX", sys[64];
+	struct devlinks d;
+	struct root root;
+	struct links l;
+	struct err e;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(sys, sizeof(sys), "%s/sys", dir);
+	assert_return_code(mkdir(sys, 0755), errno);
+	assert_int_equal(root_open(&root, dir, &e), 0);
+	assert_int_equal(links_read(&root, &l, &e), 0);
+	assert_int_equal(l.nlinks, 0);
+	assert_int_equal(devlinks_read(&root, &d), 0);
+	assert_int_equal(d.n, 0);
+	rmdir(sys);
+	rmdir(dir);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_request_has_the_bytes_that_iproute2_sends),
+		cmocka_unit_test(
+			hundreds_of_vfs_are_read_also_where_their_list_outgrows_its_length),
+		cmocka_unit_test(eswitches_and_firmware_are_told_of_pci_devices),
+		cmocka_unit_test(no_cut_and_no_damage_leads_out_of_the_message),
+		cmocka_unit_test(a_cut_message_is_an_error_and_not_less_links),
+		cmocka_unit_test(links_of_the_running_kernel_are_read_and_changed),
+		cmocka_unit_test(addresses_and_routes_are_told_by_the_link_they_are_on),
+		cmocka_unit_test(changes_and_the_end_of_a_link_are_heard_of),
+		cmocka_unit_test(events_that_were_lost_are_told_as_such),
+		cmocka_unit_test(a_recorded_host_without_messages_has_no_links),
+	};
+
+	return cmocka_run_group_tests_name("netlink", tests, bed, unbed);
+}
