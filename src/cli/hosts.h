@@ -35,8 +35,9 @@ struct host_args {
 int host_args_take(
 	struct host_args *a, const struct command *c, int *argc, char **argv, bool changes);
 
-/* Prints the changes ("0000:01:00.0 vf 3  vlan  0 -> 100"; with -j {"changes": [...]}) and makes them,
- * unless --dry-run. A recorded tree is never changed. Exit status. */
+/* Makes the changes, unless --dry-run, and prints them ("0000:01:00.0 vf 3  vlan  0 -> 100"; with -j
+ * {"changes": [...], "done": bool, "transaction": what undo takes, 0: none}). A recorded tree is never
+ * changed. Exit status. */
 int host_args_change(const struct host_args *a, const char *command, const struct changes *l);
 
 /* One of a command's subcommands: table with NULL name at its end. */

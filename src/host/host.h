@@ -18,7 +18,7 @@ struct err;
 struct host {
 	struct root root;
 	struct pci pci;
-	struct links links;
+	struct links links; /* parent is a PCI address for all that belong to a function */
 	struct devlinks devlinks;
 };
 

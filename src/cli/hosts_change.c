@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#include <stdio.h>
+
+#include "base/err.h"
+#include "cli/hosts.h"
+#include "cli/output.h"
+
+/* As rows of a table; a value that is told again for each VF stands in one column below the others. */
+static json_t *rows_of(const struct changes *l) {
+	json_t *rows = json_array();
+
+	for (unsigned i = 0; i < l->n; i++) {
+		const struct change *c = &l->c[i];
+		char who[PCI_SLOT_MAX + 16], what[2 * ATTR_TEXT_MAX + 8];
+
+		if (c->vf >= 0)
+			snprintf(who, sizeof(who), "%s vf %d", c->slot, c->vf);
+		else
+			snprintf(who, sizeof(who), "%s", c->slot);
+		snprintf(what, sizeof(what), "%s -> %s", c->from, c->to);
+		json_array_append_new(rows,
+			json_pack("{s:s, s:s, s:s, s:s}", "who", who, "attr", attr_name(c->attr),
+				"change", what, "why", c->implied ? "goes with its VF" : ""));
+	}
+	return rows;
+}
+
+static void print_table(const struct changes *l) {
+	static const struct column columns[] = {
+		{"FUNCTION", "who", CELL_TEXT},
+		{"ATTRIBUTE", "attr", CELL_TEXT},
+		{"CHANGE", "change", CELL_TEXT},
+		{"", "why", CELL_TEXT},
+		{NULL},
+	};
+	json_t *rows = rows_of(l);
+
+	if (l->n == 0)
+		puts("nothing to change");
+	else
+		output_table(stdout, columns, rows);
+	json_decref(rows);
+}
+
+/* {"changes": [...], "done": made, not only planned, "transaction": what undo takes, 0: none} */
+static void print_json(const struct changes *l, bool done, unsigned id) {
+	json_t *list = json_array(), *v;
+
+	for (unsigned i = 0; i < l->n; i++)
+		json_array_append_new(list, change_json(&l->c[i]));
+	v = json_pack("{s:o, s:b, s:i}", "changes", list, "done", done, "transaction", (int)id);
+	output_json(stdout, v);
+	json_decref(v);
+}
+
+int host_args_change(const struct host_args *a, const char *command, const struct changes *l) {
+	struct apply with = {.root = &a->root,
+		.state = a->state,
+		.command = command,
+		.wait_ms = a->wait_ms,
+		.force = a->force};
+	unsigned id = 0;
+	struct err e;
+
+	if (!a->dry && a->root.recorded)
+		return cli_fail("%s is a recorded tree, which is never changed; --dry-run prints "
+				"what would change",
+			a->root.at);
+	if (!a->dry && l->n > 0 && apply_changes(&with, l, &id, &e) < 0)
+		return cli_fail("%s", e.text);
+	if (a->json)
+		print_json(l, !a->dry, id);
+	else
+		print_table(l);
+	return STATUS_DONE;
+}
