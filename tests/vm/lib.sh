@@ -29,8 +29,10 @@ vm_vhost_opts=vectors=0
 case $vm_accel in kvm*) vm_vhost_opts= ;; esac
 qemu-system-x86_64 --version | grep -q 'version [1-7]\.' || vm_vhost_opts=
 
+# shellcheck source=SCRIPTDIR/control.sh
+. "$vm_here/control.sh"
 vm_guests=() vm_index_=0
-declare -A vm_pid vm_in vm_out vm_netns vm_address vm_count
+declare -A vm_netns vm_address vm_count vm_program vm_machine vm_memory
 
 # vm_nic GUEST NAME ADDRESS/PREFIX BACKEND [DEVICE-OPTION...]: one more NIC for a guest not yet started.
 # BACKEND is vhost:SOCKET[:OPTIONS] (QEMU connects, again every second), listen:SOCKET[:OPTIONS] (QEMU
@@ -83,7 +85,9 @@ vm_index() {
 }
 
 # vm_start GUEST [QEMU-ARGUMENT...]: starts it and comes back at once, so that several boot together.
-# vm_netns[GUEST]=NAME beforehand runs QEMU in that network namespace.
+# vm_netns[GUEST]=NAME beforehand runs QEMU in that network namespace, vm_program[GUEST] is another QEMU,
+# vm_machine[GUEST] options of its machine, vm_memory[GUEST] its memory in MiB, and vm_nics_GUEST (an array)
+# words for the kernel's command line.
 vm_start() {
 	local guest=$1 d=$T/guest-$1 ns=() in out
 	shift
@@ -94,9 +98,10 @@ vm_start() {
 	rm -f "$d/ctl.in" "$d/ctl.out"
 	mkfifo "$d/ctl.in" "$d/ctl.out"
 	[ -z "${vm_netns[$guest]:-}" ] || ns=(ip netns exec "${vm_netns[$guest]}")
-	"${ns[@]}" qemu-system-x86_64 -nodefaults -no-user-config -display none \
-		-machine q35,usb=off -accel "$vm_accel" -cpu max -smp 2 \
-		-m 256 -object memory-backend-memfd,id=m,size=256M,share=on -numa node,memdev=m \
+	local memory=${vm_memory[$guest]:-256}
+	"${ns[@]}" "${vm_program[$guest]:-qemu-system-x86_64}" -nodefaults -no-user-config -display none \
+		-machine "q35,usb=off${vm_machine[$guest]:+,${vm_machine[$guest]}}" -accel "$vm_accel" -cpu max -smp 2 \
+		-m "$memory" -object "memory-backend-memfd,id=m,size=${memory}M,share=on" -numa node,memdev=m \
 		-kernel "$vm_image/vmlinux" -initrd "$vm_image/initrd" \
 		-append "console=ttyS0 panic=0 tsc=reliable mitigations=off random.trust_cpu=on weir.name=$guest ${nics[*]}" \
 		-serial "file:$d/console" -chardev "pipe,id=ctl,path=$d/ctl" -serial chardev:ctl \
@@ -104,21 +109,6 @@ vm_start() {
 	vm_pid[$guest]=$!
 	exec {in}<>"$d/ctl.in" {out}<>"$d/ctl.out"
 	vm_in[$guest]=$in vm_out[$guest]=$out
-}
-
-# vm_line GUEST SECONDS: the next whole line from it, in vm_line_.
-vm_line() {
-	local part end=$((SECONDS + $2))
-	vm_line_=
-	while [ $SECONDS -lt "$end" ] && kill -0 "${vm_pid[$1]}" 2>/dev/null; do
-		# What came before the time was over is kept: long lines take long.
-		if IFS= read -r -t 1 part <&"${vm_out[$1]}"; then
-			vm_line_+=$part
-			return
-		fi
-		vm_line_+=$part
-	done
-	return 1
 }
 
 # vm_wait GUEST [SECONDS]: until it has booted.
@@ -131,32 +121,6 @@ vm_wait() {
 	sed 's/^/# /' "$T/guest-$1/qemu.log" >&2
 	tail -n 20 "$T/guest-$1/console" 2>/dev/null | tr -d '\r' | sed 's/^/# /' >&2
 	return 1
-}
-
-# vm_run GUEST COMMAND: runs it with sh in the guest; its output and status are ours. One at a time: what
-# is to run on is sent to the background there (with output to a file). VM_LIMIT: seconds, default 30.
-vm_run() {
-	local limit=${VM_LIMIT:-30} id=$BASHPID.$RANDOM.$RANDOM got status out end
-	echo "$id $limit $(printf %s "$2" | base64 -w0)" >&"${vm_in[$1]}"
-	end=$((SECONDS + limit + 10))
-	while vm_line "$1" $((end - SECONDS)); do
-		read -r got status out <<<"$vm_line_"
-		[ "$got" = "$id" ] || continue
-		[ -z "$out" ] || base64 -d <<<"$out"
-		return "$status"
-	done
-	echo "guest $1 did not answer: $2" >&2
-	return 124
-}
-
-# vm_behind GUEST NAME COMMAND: runs it in the background there; vm_result waits for its end (as long as for
-# any command), and prints what it printed.
-vm_behind() {
-	vm_run "$1" "rm -f /tmp/$2.out; ($3 >/tmp/$2 2>&1; mv /tmp/$2 /tmp/$2.out) &"
-}
-
-vm_result() { # GUEST NAME
-	vm_run "$1" "until cat /tmp/$2.out 2>/dev/null; do sleep 0.1; done"
 }
 
 # vm_reboot GUEST: as a crash would, without a word to its devices.
@@ -292,7 +256,7 @@ udp_once() {
 # vm_content GUEST...: no kernel complained, of checksums or rings that are wrong, of hangs, of itself.
 vm_content() {
 	local guest bad='hw csum failure|not a head|virtio.*(rror|bad|fail)|WATCHDOG|WARNING|BUG|Oops|panic - not'
-	[[ -s $T/stood-still ]] || bad+='|hung|stall'
+	[[ -s $T/stood-still ]] || bad+='|hung|detected.* stall'
 	for guest; do
 		not grep -aE -A 40 "$bad" "$T/guest-$guest/console"
 	done
