@@ -23,8 +23,8 @@ struct host;
 
 enum attr {
 	/* of a function (vf -1: named by its slot; else VF number vf of that PF) */
-	ATTR_DRIVER, /* "vfio-pci", "igbvf", "none" */
-	ATTR_OVERRIDE, /* driver_override: a driver's name, "none" */
+	ATTR_DRIVER, /* "vfio-pci", "igbvf", "none"; leaves driver_override as it stands */
+	ATTR_OVERRIDE, /* driver_override: a driver's name, "none"; who is bound stays bound */
 	/* of a PF */
 	ATTR_VFS, /* "0" to the device's total */
 	ATTR_AUTOPROBE, /* "on", "off": VFs get a driver of themselves */
@@ -54,7 +54,7 @@ struct change {
 	 * nothing is written, but undoing writes it. */
 	bool implied;
 	/* from "": not known yet, for the VF comes with a change before this one. It is made whatever stands
-	 * there, and its way back (to "") is nothing: the VF goes. */
+	 * there, which the journal notes; without a journal its way back (to "") is nothing: the VF goes. */
 	char from[ATTR_TEXT_MAX], to[ATTR_TEXT_MAX];
 };
 
@@ -69,9 +69,13 @@ void changes_free(struct changes *l);
 /* The way back: reversed, from and to exchanged. */
 int changes_reverse(const struct changes *l, struct changes *back, struct err *e);
 
-/* Its name in YAML, JSON and messages ("vlan", "max-rate" are in attr.c's table); ATTR_COUNT: unknown. */
+/* Its name in YAML, JSON and messages: "driver", "override", "vfs", "autoprobe", "eswitch", "link", "mtu",
+ * "mac", "vlan", "rate", "spoofchk", "trust", "link-state", "rss-query", "owner"; ATTR_COUNT: unknown. */
 const char *attr_name(enum attr a);
 enum attr attr_by_name(const char *name);
+
+/* Whether the attribute is one of VFs that a PF's driver keeps (ATTR_MAC to ATTR_RSS_QUERY). */
+bool attr_of_vf(enum attr a);
 
 /* The value now, as text. 0; -ENODEV: no such function or VF; -EOPNOTSUPP: the driver does not tell it;
  * with a sentence. */
@@ -88,9 +92,14 @@ int attr_parse(enum attr a, const char *value, char text[ATTR_TEXT_MAX], struct 
 int attr_set(const struct host *h, const struct change *c, struct err *e);
 
 /* The changes that lead a PF from the VFs it has to `n`: the attributes of those that go (implied), 0 in
- * between where the kernel wants it. Appends. */
+ * between, as the kernel wants it. All VFs go on the way, so those that come back have the driver's
+ * defaults again. -ERANGE when device or driver cannot have so many. Appends; nothing when it has `n`. */
 int changes_vfs(struct changes *l, const struct host *h, const struct pci_function *pf, unsigned n,
 	struct err *e);
+/* The same together with an eswitch mode ("legacy", "switchdev"), in the order that the PF's driver wants
+ * (drivers.h): before there are VFs, or with VFs that no driver has. */
+int changes_eswitch(struct changes *l, const struct host *h, const struct pci_function *pf,
+	unsigned n, const char *mode, struct err *e);
 
 json_t *change_json(const struct change *c);
 int change_parse(struct change *c, const json_t *v, struct err *e);

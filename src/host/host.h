@@ -20,6 +20,10 @@ struct host {
 	struct pci pci;
 	struct links links; /* parent is a PCI address for all that belong to a function */
 	struct devlinks devlinks;
+	const char *
+		state; /* weir's own records (store.h), NULL: the default; host_read leaves it NULL */
+	unsigned
+		limit_ms; /* for what a driver is asked to do, 0: as long as drivers are known to take */
 };
 
 int host_read(struct host *h, const struct root *r, struct err *e);

@@ -7,7 +7,7 @@
 
 /* What weir itself remembers of a function between two commands, a JSON object a file:
  *
- *   STATE/owners/SLOT.json   who has a VF, and what it was before ({"owner", "since", "changes": [...]})
+ *   STATE/owners/SLOT.json   who has a VF, and what it was before (owner.h)
  *   STATE/proved/SLOT.json   what `weir vf prove` found out about a PF
  *
  * Files are replaced whole (written beside, synced, renamed). */
