@@ -13,9 +13,9 @@ _weir_names() { # ports|networks
 	return 0
 }
 
-# What the help of `weir bench` [INSTRUMENT] lists: instruments, or options.
-_weir_bench() { # PATTERN WORD...
-	command weir bench "${@:2}" --help 2>/dev/null | sed -n "s/^  \\($1\\) .*/\\1/p" || true
+# What the help of a command, or of its subcommand, lists: subcommands, or options.
+_weir_listed() { # PATTERN WORD...
+	command weir "${@:2}" --help 2>/dev/null | sed -n "s/^  \\($1\\) .*/\\1/p" || true
 }
 
 _weir_keys() {
@@ -74,7 +74,7 @@ _weir() {
 	local port_keys="vhost-user tap network trunk native queues mtu link mac static-macs mac-limit isolated mode group netns"
 	local choices=
 	case "${plain[*]:0:2}" in
-	'') choices="switch apply port network show top trace capture bench help --api --version" ;;
+	'') choices="switch apply port network show top trace capture bench export help --api --version" ;;
 	switch) choices="-c --netns --group -v" ;;
 	apply)
 		if [[ $cur = -* ]]; then
@@ -95,10 +95,10 @@ _weir() {
 	trace | capture) choices=$(_weir_names ports) ;;
 	"capture "*) choices="-w -c --snaplen" ;;
 	"trace "*) choices="eth arp ipv4 udp -j" ;;
-	bench) choices=$(_weir_bench '[a-z0-9]*') ;;
-	"bench "*) choices=$(_weir_bench '--*[a-z-]*' "${plain[1]}") ;;
-	help) choices="switch apply port network show top trace capture bench" ;;
-	"help bench") choices=$(_weir_bench '[a-z0-9]*') ;;
+	bench | export) choices=$(_weir_listed '[a-z0-9-]*' "${plain[0]}") ;;
+	"bench "* | "export "*) choices=$(_weir_listed '--*[a-z-]*' "${plain[@]:0:2}") ;;
+	help) choices="switch apply port network show top trace capture bench export" ;;
+	"help bench" | "help export") choices=$(_weir_listed '[a-z0-9-]*' "${plain[1]}") ;;
 	esac
 	case "${plain[*]:0:2}" in
 	"port add" | "port set")

@@ -98,6 +98,7 @@ int subcommand_help(
 	const struct subcommand *s = argc > 1 ? find(table, argv[1]) : NULL;
 	struct command of;
 	char name[64];
+	int width = 8;
 
 	if (s == NULL && argc > 1 && argv[1][0] != '-')
 		return unknown(c, table, argv[1]);
@@ -107,7 +108,9 @@ int subcommand_help(
 		return STATUS_DONE;
 	}
 	cli_help(c);
+	for (const struct subcommand *t = table; t->name != NULL; t++)
+		width = (int)strlen(t->name) > width ? (int)strlen(t->name) : width;
 	for (; table->name != NULL; table++)
-		printf("  %-8s %s\n", table->name, table->brief);
+		printf("  %-*s %s\n", width, table->name, table->brief);
 	return STATUS_DONE;
 }

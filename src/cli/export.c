@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "cli/hosts.h"
+#include "cli/output.h"
+#include "host/export.h"
+
+#define EXPORT_HELP                                                    \
+	"  --whole        a PF means the device itself, not its VFs\n" \
+	"  --state DIR    where owners are kept (default " STORE_DEFAULT ")\n" HOST_ARGS_HELP
+
+static int run_one(const struct command *c, int argc, char **argv);
+
+static const struct subcommand consumers[] = {
+	{"qemu", "FUNCTION|OWNER...", "Print arguments of QEMU for functions", EXPORT_HELP,
+		run_one},
+	{"libvirt", "FUNCTION|OWNER...", "Print <interface> and <hostdev> for a libvirt domain",
+		EXPORT_HELP, run_one},
+	{"libvirt-network", "FUNCTION|OWNER... [--name NAME]",
+		"Print a libvirt network whose interfaces are VFs of a pool",
+		"  --name NAME    of the network (default vf-INTERFACE)\n" EXPORT_HELP, run_one},
+	{"teaming", "FUNCTION|OWNER... --bridge NAME|--network NAME [--pool NAME]",
+		"Print VF and virtio as a pair for libvirt, which lets the VM migrate",
+		"  --bridge NAME  the bridge that takes over while the VF is away\n"
+		"  --network NAME or the libvirt network\n"
+		"  --pool NAME    libvirt's network of VFs to take the VF from, on each host one "
+		"of its\n"
+		"                 own (see libvirt-network); default: this VF\n" EXPORT_HELP,
+		run_one},
+	{"nova", "FUNCTION|OWNER... [--physnet NAME] [--name ALIAS] [--trusted] [--old]",
+		"Print device_spec, alias and the scheduler's filter for Nova",
+		"  --physnet NAME physical network that Neutron's ports ask for, 'null': tunnels; "
+		"without\n"
+		"                 it flavors ask, by an alias\n"
+		"  --name ALIAS   of the alias (default pci-VENDOR-DEVICE)\n"
+		"  --trusted      ports may ask for a trusted VF\n"
+		"  --old          passthrough_whitelist, for Nova before 26.0 (Zed)\n" EXPORT_HELP,
+		run_one},
+	{"neutron", "FUNCTION|OWNER... --physnet NAME [--vlans FROM-TO]",
+		"Print ml2_conf.ini and sriov_agent.ini for Neutron",
+		"  --physnet NAME physical network that the PFs are plugged into\n"
+		"  --vlans FROM-TO  VLANs of projects' networks (default: those that VFs "
+		"have)\n" EXPORT_HELP,
+		run_one},
+	{NULL},
+};
+
+/* Options of their own, where each is allowed. */
+static const struct {
+	const char *name, *consumers;
+	size_t at;
+} options[] = {
+	{"name", "libvirt-network nova", offsetof(struct export, name)},
+	{"bridge", "teaming", offsetof(struct export, bridge)},
+	{"network", "teaming", offsetof(struct export, network)},
+	{"pool", "teaming", offsetof(struct export, pool)},
+	{"physnet", "nova neutron", offsetof(struct export, physnet)},
+	{"vlans", "neutron", offsetof(struct export, vlans)},
+};
+enum { NOPTIONS = sizeof(options) / sizeof(options[0]) };
+
+static bool listed(const char *word, const char *list) {
+	size_t n = strlen(word);
+
+	for (const char *p = strstr(list, word); p != NULL; p = strstr(p + 1, word))
+		if ((p == list || p[-1] == ' ') && (p[n] == ' ' || p[n] == '\0'))
+			return true;
+	return false;
+}
+
+/* -1 when all is well, else the exit status. */
+static int take_options(struct export *x, const struct command *c, int *argc, char **argv) {
+	int bad = 0;
+
+	for (int i = 0; i < NOPTIONS; i++) {
+		const char **to = (const char **)((char *)x + options[i].at);
+
+		if (!listed(argv[0], options[i].consumers))
+			continue;
+		*to = cli_option(argc, argv, options[i].name, &bad);
+		if (bad)
+			return cli_usage(c, "--%s wants a value", options[i].name);
+		if (*to != NULL && strcmp(options[i].name, "vlans") != 0 && !export_plain(*to))
+			return cli_fail("--%s '%s': a name begins with a letter or digit, and has "
+					"letters, digits and ._- only",
+				options[i].name, *to);
+	}
+	x->whole = cli_flag(argc, argv, "whole");
+	if (strcmp(argv[0], "nova") == 0) {
+		x->trusted = cli_flag(argc, argv, "trusted");
+		x->old = cli_flag(argc, argv, "old");
+	}
+	x->state = cli_option(argc, argv, "state", &bad);
+	return bad ? cli_usage(c, "--state wants a folder") : -1;
+}
+
+static const struct exporter *find_exporter(const char *name) {
+	for (const struct exporter *t = exporters; t->name != NULL; t++)
+		if (strcmp(t->name, name) == 0)
+			return t;
+	return NULL;
+}
+
+static int print_export(struct export *x, const char *consumer, bool json, int argc, char **argv) {
+	struct err e = {""};
+	json_t *doc;
+
+	for (int i = 1; i < argc; i++)
+		if (export_add(x, argv[i], &e) < 0)
+			return cli_fail("%s", e.text);
+	doc = export_make(x, find_exporter(consumer), &e);
+	if (doc == NULL)
+		return cli_fail("%s", e.text);
+	if (json)
+		output_json(stdout, doc);
+	else
+		export_print(stdout, doc);
+	json_decref(doc);
+	return STATUS_DONE;
+}
+
+static int run_one(const struct command *c, int argc, char **argv) {
+	struct export x = {0};
+	struct host_args a;
+	char own_state[PATH_MAX];
+	struct host host;
+	struct err e;
+	int status = host_args_take(&a, c, &argc, argv, false);
+
+	if (status < 0)
+		status = take_options(&x, c, &argc, argv);
+	if (status >= 0)
+		return status;
+	if (cli_stray(argc, argv) != NULL)
+		return cli_usage(c, "no such option '%s'", cli_stray(argc, argv));
+	if (argc < 2)
+		return cli_usage(c, "which VF, PF or device, or whose?");
+	if (x.state == NULL && a.root.recorded) {
+		// A recorded host's owners are its own.
+		snprintf(own_state, sizeof(own_state), "%s" STORE_DEFAULT, a.root.at);
+		x.state = own_state;
+	}
+	if (host_read(&host, &a.root, &e) < 0)
+		return cli_fail("%s", e.text);
+	x.host = &host;
+	status = print_export(&x, argv[0], a.json, argc, argv);
+	export_free(&x);
+	host_free(&host);
+	return status;
+}
+
+static int run(const struct command *c, int argc, char **argv) {
+	return subcommand_run(c, consumers, argc, argv);
+}
+
+static int show_help(const struct command *c, int argc, char **argv) {
+	return subcommand_help(c, consumers, argc, argv);
+}
+
+const struct command cmd_export = {
+	"export",
+	"CONSUMER FUNCTION|OWNER... [OPTION...]",
+	"Print the host's VFs and devices in the words of QEMU, libvirt, Nova, Neutron",
+	"\n"
+	"FUNCTION is a VF or device by its PCI address, VF N of a PF as PF/N, or a PF by address,\n"
+	"interface or vendor:device: all its VFs that are nobody's. OWNER is who has VFs on "
+	"record.\n",
+	run,
+	show_help,
+};
