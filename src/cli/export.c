@@ -73,7 +73,8 @@ static bool listed(const char *word, const char *list) {
 }
 
 /* -1 when all is well, else the exit status. */
-static int take_options(struct export *x, const struct command *c, int *argc, char **argv) {
+static int take_options(
+	struct export *x, const char **state, const struct command *c, int *argc, char **argv) {
 	int bad = 0;
 
 	for (int i = 0; i < NOPTIONS; i++) {
@@ -94,7 +95,7 @@ static int take_options(struct export *x, const struct command *c, int *argc, ch
 		x->trusted = cli_flag(argc, argv, "trusted");
 		x->old = cli_flag(argc, argv, "old");
 	}
-	x->state = cli_option(argc, argv, "state", &bad);
+	*state = cli_option(argc, argv, "state", &bad);
 	return bad ? cli_usage(c, "--state wants a folder") : -1;
 }
 
@@ -125,6 +126,7 @@ static int print_export(struct export *x, const char *consumer, bool json, int a
 
 static int run_one(const struct command *c, int argc, char **argv) {
 	struct export x = {0};
+	const char *state = NULL;
 	struct host_args a;
 	char own_state[PATH_MAX];
 	struct host host;
@@ -132,20 +134,21 @@ static int run_one(const struct command *c, int argc, char **argv) {
 	int status = host_args_take(&a, c, &argc, argv, false);
 
 	if (status < 0)
-		status = take_options(&x, c, &argc, argv);
+		status = take_options(&x, &state, c, &argc, argv);
 	if (status >= 0)
 		return status;
 	if (cli_stray(argc, argv) != NULL)
 		return cli_usage(c, "no such option '%s'", cli_stray(argc, argv));
 	if (argc < 2)
 		return cli_usage(c, "which VF, PF or device, or whose?");
-	if (x.state == NULL && a.root.recorded) {
+	if (state == NULL && a.root.recorded) {
 		// A recorded host's owners are its own.
 		snprintf(own_state, sizeof(own_state), "%s" STORE_DEFAULT, a.root.at);
-		x.state = own_state;
+		state = own_state;
 	}
 	if (host_read(&host, &a.root, &e) < 0)
 		return cli_fail("%s", e.text);
+	host.state = state;
 	x.host = &host;
 	status = print_export(&x, argv[0], a.json, argc, argv);
 	export_free(&x);

@@ -11,7 +11,7 @@
 
 #include "base/err.h"
 #include "base/mac.h"
-#include "host/store.h"
+#include "host/owner.h"
 
 const struct exporter exporters[] = {
 	{"qemu", "arguments of QEMU", export_to_qemu},
@@ -73,12 +73,10 @@ int export_only_vfs(const struct export *x, const char *what, struct err *e) {
 /* Who has a VF on record; "" when nobody has. */
 static int read_owner(const struct export *x, const struct pci_function *fn,
 	char owner[EXPORT_OWNER_MAX], struct err *e) {
-	json_t *record = store_get(x->state, "owners", fn->slot, e);
-	const char *name = json_string_value(json_object_get(record, "owner"));
-	int rc = record == NULL && e->text[0] != '\0' ? -EBADMSG : 0;
+	int rc = owner_get(x->host, fn, owner, e);
 
-	snprintf(owner, EXPORT_OWNER_MAX, "%s", name != NULL ? name : "");
-	json_decref(record);
+	if (rc == 0 && strcmp(owner, "none") == 0)
+		owner[0] = '\0';
 	return rc;
 }
 

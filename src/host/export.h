@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "host/change.h"
 #include "host/host.h"
 
 /* The host's functions in the words of those who will use them: QEMU, libvirt, Nova, Neutron. All of it
@@ -26,7 +27,7 @@
 
 struct err;
 
-enum { EXPORT_OWNER_MAX = 64 };
+enum { EXPORT_OWNER_MAX = ATTR_TEXT_MAX };
 
 struct export_function {
 	const struct pci_function *fn;
@@ -41,8 +42,7 @@ struct export_function {
 
 struct export {
 	/* The caller's. */
-	const struct host *host;
-	const char *state; /* store.h, NULL: the default */
+	const struct host *host; /* and its state: owners */
 	bool whole; /* a PF means the device itself, not its VFs */
 	const char *name; /* of libvirt's network, of Nova's alias; NULL: made up */
 	const char *

@@ -98,7 +98,10 @@ static int setup(void **state) {
 	b->host.devlinks = (struct devlinks){.dev = b->dev, .n = 1};
 	strcpy(b->state, "/tmp/weir-export.XXXXXX");
 	assert_non_null(mkdtemp(b->state));
-	b->x = (struct export){.host = &b->host, .state = b->state};
+	// Recorded, and neither boot_id nor folders of functions are: a record's are "" and 0.
+	b->host.root = (struct root){.at = "/nonexistent", .recorded = true};
+	b->host.state = b->state;
+	b->x = (struct export){.host = &b->host};
 	*state = b;
 	return 0;
 }
@@ -119,7 +122,7 @@ static int teardown(void **state) {
 }
 
 static void own(struct bed *b, int i, const char *owner) {
-	json_t *v = json_pack("{s:s}", "owner", owner);
+	json_t *v = json_pack("{s:s, s:s, s:i}", "owner", owner, "boot", "", "node", 0);
 	struct err e;
 
 	assert_int_equal(store_put(b->state, "owners", b->fn[i].slot, v, &e), 0);
