@@ -18,7 +18,7 @@ struct err;
 /* What a message begins with. */
 struct schema {
 	const char *file; /* NULL: the tree came from the API, no "FILE:LINE: " */
-	char where[48]; /* "port vm1: "; "" at the top */
+	char where[64]; /* "port vm1: "; "" at the top */
 	struct err *e;
 };
 
@@ -39,7 +39,7 @@ struct field {
 	size_t count_at; /* lists and maps: offset of the unsigned with their length */
 	int64_t min, max,
 		def; /* numbers, durations (s), words, booleans; length of lists and maps */
-	const char *const *words; /* NULL-terminated, by value */
+	const char *const *words; /* NULL-terminated, by value; those below min cannot be said */
 	const char *must; /* end of "queues is 17; it must be ..." */
 	const char *what, *more; /* maps: "port", and what their names may have besides NAME_MUST */
 	/* For the owner of the table. kinds is a set: of objects that have this key, 0: all (schema_dump), or

@@ -108,7 +108,7 @@ static json_t *dump_seconds(const struct field *f, const void *obj) {
 
 static int take_word(
 	struct schema *s, const struct field *f, const json_t *v, const json_t *mark, void *obj) {
-	for (int i = 0; json_is_string(v) && f->words[i] != NULL; i++) {
+	for (int i = (int)f->min; json_is_string(v) && f->words[i] != NULL; i++) {
 		if (strcmp(json_string_value(v), f->words[i]) == 0) {
 			value_set_number(f, obj, i);
 			return 0;

@@ -19,7 +19,7 @@
  *       vfs: 7                     # how many
  *       eswitch: legacy            # legacy | switchdev
  *       autoprobe: off             # whether VFs get a driver by themselves
- *       up: on
+ *       link: up                   # up | down
  *       mtu: 9000
  *       physnet: physnet1          # Neutron's name of the network behind it
  *       defaults: {spoofchk: on}   # of all its VFs, also those of no pool: any key of a VF
@@ -37,7 +37,7 @@
  *       max-rate: 1Gbit
  *       spoofchk: on
  *       trust: off
- *       state: auto                # auto | enable | disable
+ *       link-state: auto           # auto | enable | disable
  *       rss-query: off
  *       driver: vfio-pci           # a driver's name; kernel: the one the kernel has for it; none
  *       mac-prefix: 52:54:00       # 3 to 5 octets; or macs: [...], one a VF
@@ -172,6 +172,7 @@ struct aim {
 };
 
 struct aims {
+	const struct want *want;
 	struct aim_pf *pf; /* in the order of FILE; of one entry by address */
 	struct aim *aim; /* by PF, then by VF number; devices last */
 	unsigned npfs, naims;
