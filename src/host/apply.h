@@ -18,10 +18,9 @@
  * value is read back from the kernel after it was written; a step that fails, or that the kernel took
  * without effect, takes the steps before it back.
  *
- * STATE/lock             flock; holds the pid and command of who has it
- * STATE/journal/N.json   one transaction: a line {"begin":...,"boot":...,"changes":[...]}, then
- *                        {"doing":i}, {"done":i} ..., {"end":"applied"|"rolled back"|"undone"}
- * STATE/owners/SLOT.json store.h */
+ * STATE/lock               flock; holds the pid and command of who has it
+ * STATE/journal/N.json   one transaction (journal.h)
+ * STATE/owners/SLOT.json   who has a VF (owner.h) */
 
 struct err;
 struct host;
@@ -33,8 +32,11 @@ struct apply {
 	const char *state; /* NULL: /var/lib/weir/host */
 	const char *command; /* what the user said, for lock, journal and messages */
 	unsigned wait_ms; /* for the lock, 0: not at all */
-	bool force; /* changes what somebody else changed meanwhile, too */
-	/* Called before each step and after (done, or -errno); may be NULL. */
+	bool force; /* changes what is in use, or was changed by somebody else meanwhile, too */
+	unsigned
+		limit_ms; /* for what a driver is asked to do, 0: as long as drivers are known to take */
+	/* Called when a step begins, which the journal has then (status 1), and when it is done (0) or
+	 * failed (-errno), on the way back too; may be NULL. */
 	void (*step)(void *ctx, unsigned i, const struct change *c, int status);
 	void *ctx;
 };
@@ -43,6 +45,10 @@ struct apply {
  * any more (rolled back), or the sentence says what could not be taken back. -EBUSY: another weir has the
  * lock (who), or an earlier transaction has no end yet (resume or undo it first). */
 int apply_changes(const struct apply *a, const struct changes *l, unsigned *id, struct err *e);
+
+/* Whether it would be begun: nothing is in use that the list would take (guard.h), and each `from` stands.
+ * Needs no lock and writes nothing. */
+int apply_check(const struct apply *a, const struct changes *l, struct err *e);
 
 /* The transaction that was cut off, if there is one of this boot: 1 and its number and command; 0: none. */
 int apply_pending(const struct apply *a, unsigned *id, char *command, size_t size, struct err *e);

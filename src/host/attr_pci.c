@@ -29,7 +29,7 @@ enum {
 	VF_MS = 2000, // more for each VF, whose driver is probed within the write
 	APPEAR_MS = 10000, // iavf makes its interface some time after its probe
 	MODPROBE_MS = 20000,
-	POLL_US = 5000,
+	POLL_US = 2000,
 };
 
 static unsigned long now_ms(void) {

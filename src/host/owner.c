@@ -93,23 +93,37 @@ static json_t *all_changes(
 	return list;
 }
 
+/* A record of the same owner from an earlier life of the VF still knows what was before. NULL: none. */
+static json_t *earlier_changes(const struct host *h, const char *slot, const char *owner) {
+	struct err ignored;
+	json_t *record = store_get(h->state, "owners", slot, &ignored), *changes = NULL;
+	const char *was = json_string_value(json_object_get(record, "owner"));
+
+	if (was != NULL && strcmp(was, owner) == 0)
+		changes = json_incref(json_object_get(record, "changes"));
+	json_decref(record);
+	return changes;
+}
+
 int owner_set(
 	const struct host *h, const struct change *c, const struct changes *l, struct err *e) {
 	const struct pci_function *f = attr_function(h, c->slot, c->vf, e);
 	char since[32], boot[BOOT_MAX];
 	time_t now = time(NULL);
 	struct tm tm;
-	json_t *record;
+	json_t *record, *changes;
 	int rc;
 
 	if (f == NULL)
 		return -ENODEV;
 	if (strcmp(c->to, "none") == 0)
 		return store_put(h->state, "owners", f->slot, NULL, e);
+	changes = earlier_changes(h, f->slot, c->to);
+	if (changes == NULL)
+		changes = all_changes(h, l, f);
 	strftime(since, sizeof(since), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
 	record = json_pack("{s:s, s:s, s:s, s:I, s:o}", "owner", c->to, "since", since, "boot",
-		boot_read(&h->root, boot), "node", node_of(h, f->slot), "changes",
-		all_changes(h, l, f));
+		boot_read(&h->root, boot), "node", node_of(h, f->slot), "changes", changes);
 	if (record == NULL)
 		return err_set(e, ENOMEM, "no memory for the owner of %s", f->slot);
 	rc = store_put(h->state, "owners", f->slot, record, e);
@@ -131,8 +145,10 @@ static int add_way_back(
 
 		if (change_parse(&c, v, e) < 0)
 			return -EBADMSG;
-		if (attr_get(h, c.attr, c.slot, c.vf, now, e) < 0)
-			return err_set(e, EIO, "cannot give it back as it was: %.400s", e->text);
+		if (attr_get(h, c.attr, c.slot, c.vf, now, e) < 0) {
+			err_prefix(e, "cannot give it back as it was: ");
+			return -EIO;
+		}
 		if (c.attr == ATTR_MAC && strcmp(now, c.to) != 0 && !force)
 			return err_set(e, ESTALE,
 				"%s vf %d has MAC %s, weir gave it %s: somebody else uses it now; "

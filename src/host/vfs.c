@@ -21,17 +21,19 @@ static int add(struct changes *l, enum attr a, const char *slot, int vf, const c
 	return changes_add(l, &c, e);
 }
 
-/* What a VF loses with its life; what stays unknown cannot be put back and is left out. */
+/* What a VF loses with its life; what stays unknown cannot be put back and is left out. The owner goes
+ * first and so comes back last, to a VF that has all that was its own. */
 static int add_losses(
 	struct changes *l, const struct host *h, const struct pci_function *pf, struct err *e) {
-	for (unsigned vf = 0; vf < pf->vfs; vf++) {
-		for (enum attr a = 0; a < ATTR_COUNT; a++) {
-			struct change c = {.attr = a, .vf = (int)vf, .implied = true};
-			struct err ignored;
+	static const enum attr lost[] = {ATTR_OWNER, ATTR_OVERRIDE, ATTR_DRIVER, ATTR_MAC,
+		ATTR_VLAN, ATTR_RATE, ATTR_SPOOFCHK, ATTR_TRUST, ATTR_STATE, ATTR_RSS_QUERY};
 
-			if (!attr_of_vf(a) && a != ATTR_DRIVER && a != ATTR_OVERRIDE)
-				continue;
-			if (attr_get(h, a, pf->slot, (int)vf, c.from, &ignored) < 0)
+	for (unsigned vf = 0; vf < pf->vfs; vf++) {
+		for (size_t i = 0; i < sizeof(lost) / sizeof(lost[0]); i++) {
+			struct change c = {.attr = lost[i], .vf = (int)vf, .implied = true};
+
+			if (attr_get(h, lost[i], pf->slot, (int)vf, c.from, NULL) < 0 ||
+				(lost[i] == ATTR_OWNER && strcmp(c.from, "none") == 0))
 				continue;
 			snprintf(c.slot, sizeof(c.slot), "%s", pf->slot);
 			snprintf(c.to, sizeof(c.to), "gone");
@@ -39,19 +41,6 @@ static int add_losses(
 				return -ENOMEM;
 		}
 	}
-	return 0;
-}
-
-/* Owners have to be let go by a change of their own: their record is weir's. */
-static int add_owners(
-	struct changes *l, const struct host *h, const struct pci_function *pf, struct err *e) {
-	char owner[ATTR_TEXT_MAX];
-
-	for (unsigned vf = 0; vf < pf->vfs; vf++)
-		if (attr_get(h, ATTR_OWNER, pf->slot, (int)vf, owner, e) == 0 &&
-			strcmp(owner, "none") != 0 &&
-			add(l, ATTR_OWNER, pf->slot, (int)vf, owner, "none", e) < 0)
-			return -ENOMEM;
 	return 0;
 }
 
@@ -86,10 +75,8 @@ static int add_vfs(struct changes *l, const char *slot, unsigned from, unsigned 
 
 static int add_none(
 	struct changes *l, const struct host *h, const struct pci_function *pf, struct err *e) {
-	int rc = add_owners(l, h, pf, e);
+	int rc = add_losses(l, h, pf, e);
 
-	if (rc == 0)
-		rc = add_losses(l, h, pf, e);
 	return rc == 0 ? add_vfs(l, pf->slot, pf->vfs, 0, e) : rc;
 }
 

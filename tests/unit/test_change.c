@@ -185,8 +185,8 @@ static void more_vfs_come_by_way_of_none(void **state) {
 	assert_true(l.n >= 4);
 	for (unsigned i = 0; i < l.n - 2; i++)
 		assert_true(l.c[i].implied);
-	assert_int_equal(l.c[0].attr, ATTR_DRIVER);
-	assert_string_equal(l.c[0].from, "igbvf");
+	assert_int_equal(l.c[1].attr, ATTR_DRIVER);
+	assert_string_equal(l.c[1].from, "igbvf");
 	changes_free(&l);
 	host_free(&h);
 }
