@@ -334,8 +334,28 @@ static int device_open(struct frame_port *p, const char *args, const char *serve
 	return rc;
 }
 
+/* A virtual function gets what is for its own MAC, and may send from no other, whatever its driver says
+ * of promiscuous mode. */
+static bool one_mac(const char *args) {
+	char address[16], path[64];
+
+	if (!pci_address(args, address))
+		return false;
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/physfn", address);
+	return access(path, F_OK) == 0;
+}
+
 static int dpdk_open(struct frame_port *p, const char *rest, struct err *e) {
-	return device_open(p, rest, NULL, e);
+	int rc = device_open(p, rest, NULL, e);
+
+	if (rc == 0 && one_mac(rest)) {
+		const struct device *d = p->own;
+		struct rte_ether_addr mac = {0};
+
+		rte_eth_macaddr_get(d->port, &mac);
+		memcpy(p->mac, mac.addr_bytes, sizeof(p->mac));
+	}
+	return rc;
 }
 
 static int vhost_user_open(struct frame_port *p, const char *rest, struct err *e) {

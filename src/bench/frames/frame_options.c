@@ -204,10 +204,21 @@ int frame_options_open(const struct frame_options *o, const struct bench *b, str
 		.both = o->both,
 		.frame_max = o->longest,
 	};
+	static const uint8_t none[6];
+	int rc;
 
 	shape->flows = o->flows;
 	shape->macs = o->macs;
 	(void)!getrandom(&shape->who, sizeof(shape->who), 0);
 	bench_progress(b, -1, "opening %s and %s", o->name[0], o->name[1]);
-	return frame_bed_open(bed, o->name[0], o->name[1], &want, e);
+	rc = frame_bed_open(bed, o->name[0], o->name[1], &want, e);
+	for (unsigned i = 0; i < 2 && rc == 0; i++) {
+		memcpy(shape->mac[i], frame_bed_mac(*bed, i), sizeof(shape->mac[i]));
+		if (o->macs > 1 && memcmp(shape->mac[i], none, sizeof(none)) != 0)
+			rc = err_set(e, EINVAL,
+				"%s is a virtual function, which has one MAC; --macs is %u, leave "
+				"it out",
+				o->name[i], o->macs);
+	}
+	return rc;
 }

@@ -31,7 +31,9 @@ struct frame_options {
 /* Reads argv[1] and on; the texts stay argv's, which is changed. 0 or -EINVAL with a sentence. */
 int frame_options_parse(struct frame_options *o, int argc, char **argv, struct err *e);
 
-/* Opens the two endpoints as asked for (frame_bed_open) and sets all of *shape but the size. */
+/* Opens the two endpoints as asked for (frame_bed_open) and sets all of *shape but the size.
+ * 0 or a negative errno with a sentence, also when --macs is more than an endpoint can have. A bed that was
+ * opened is the caller's to close, then too. */
 int frame_options_open(const struct frame_options *o, const struct bench *b, struct frame_bed **bed,
 	struct frame_shape *shape, struct err *e);
 

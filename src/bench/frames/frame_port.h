@@ -70,6 +70,7 @@ struct frame_port {
 	const struct frame_kind *kind;
 	char *name; /* as given */
 	struct frame_port_want want;
+	uint8_t mac[6]; /* frames to no other reach it; all zero: all do */
 	void *own; /* the kind's */
 };
 

@@ -79,6 +79,12 @@ static uint32_t fold(uint32_t sum) {
 }
 
 static void put_mac(uint8_t *to, const struct frame_shape *s, unsigned side, unsigned index) {
+	static const uint8_t none[6];
+
+	if (s->macs == 1 && memcmp(s->mac[side], none, sizeof(none)) != 0) {
+		memcpy(to, s->mac[side], sizeof(none));
+		return;
+	}
 	to[0] = 0x02; // locally administered
 	to[1] = (uint8_t)(s->who >> 8);
 	to[2] = (uint8_t)s->who;

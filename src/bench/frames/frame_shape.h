@@ -29,6 +29,7 @@ struct frame_shape {
 	unsigned flows; /* a direction; 1..FRAME_FLOWS_MAX */
 	unsigned macs; /* a side; 1..FRAME_MACS_MAX */
 	uint16_t who; /* in every MAC, so that two runs on one switch differ */
+	uint8_t mac[2][6]; /* with one MAC a side: which; all zero: made of `who` */
 };
 
 /* "60", or "imix": seven of 60 bytes, four of 566, one of 1514, which with FCS are the usual 64, 570

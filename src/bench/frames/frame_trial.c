@@ -108,6 +108,10 @@ void frame_bed_close(struct frame_bed *bed) {
 	free(bed);
 }
 
+const uint8_t *frame_bed_mac(const struct frame_bed *bed, unsigned side) {
+	return bed->port[side]->mac;
+}
+
 static int prepare(struct trial *x) {
 	const struct frame_bed_want *w = &x->bed->want;
 	struct frame_run *r = &x->run;
