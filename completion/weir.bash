@@ -61,12 +61,12 @@ _weir() {
 		*) plain+=("$word") ;;
 		esac
 	done
-	if [[ ${words[-2]} = --api || ${words[-2]} = -w || (${words[-2]} = -c && ${plain[0]-} = switch) ]]; then
+	if [[ ${words[-2]} = --api || ${words[-2]} = --file || ${words[-2]} = -w || (${words[-2]} = -c && ${plain[0]-} = switch) ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		compopt -o filenames
 		return
 	fi
-	if [[ ${words[-2]} = -o && ${plain[0]-} = bench ]]; then
+	if [[ ${words[-2]} = --sysfs || ${words[-2]} = --state || (${words[-2]} = -o && ${plain[0]-} = bench) ]]; then
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		compopt -o filenames
 		return

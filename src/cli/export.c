@@ -8,43 +8,44 @@
 #include "cli/hosts.h"
 #include "cli/output.h"
 #include "host/export.h"
+#include "host/want.h"
 
-#define EXPORT_HELP                                                    \
-	"  --whole        a PF means the device itself, not its VFs\n" \
+#define EXPORT_HELP                                                             \
+	"  --file FILE    as FILE of 'weir host apply' has it: its names are\n" \
+	"                 words too; without words all that is nobody's\n"      \
+	"  --whole        a PF means the device itself, not its VFs\n"          \
 	"  --state DIR    where owners are kept (default " STORE_DEFAULT ")\n" HOST_ARGS_HELP
 
 static int run_one(const struct command *c, int argc, char **argv);
 
 static const struct subcommand consumers[] = {
-	{"qemu", "FUNCTION|OWNER...", "Print arguments of QEMU for functions", EXPORT_HELP,
+	{"qemu", "[FUNCTION|OWNER...]", "Print arguments of QEMU for functions", EXPORT_HELP,
 		run_one},
-	{"libvirt", "FUNCTION|OWNER...", "Print <interface> and <hostdev> for a libvirt domain",
+	{"libvirt", "[FUNCTION|OWNER...]", "Print <interface> and <hostdev> for a libvirt domain",
 		EXPORT_HELP, run_one},
-	{"libvirt-network", "FUNCTION|OWNER... [--name NAME]",
+	{"libvirt-network", "[FUNCTION|OWNER...] [--name NAME]",
 		"Print a libvirt network whose interfaces are VFs of a pool",
 		"  --name NAME    of the network (default vf-INTERFACE)\n" EXPORT_HELP, run_one},
-	{"teaming", "FUNCTION|OWNER... --bridge NAME|--network NAME [--pool NAME]",
+	{"teaming", "[FUNCTION|OWNER...] --bridge NAME|--network NAME [--pool NAME]",
 		"Print VF and virtio as a pair for libvirt, which lets the VM migrate",
 		"  --bridge NAME  the bridge that takes over while the VF is away\n"
 		"  --network NAME or the libvirt network\n"
-		"  --pool NAME    libvirt's network of VFs to take the VF from, on each host one "
-		"of its\n"
-		"                 own (see libvirt-network); default: this VF\n" EXPORT_HELP,
+		"  --pool NAME    libvirt's network to take a VF from, on each host its own\n"
+		"                 (see libvirt-network); default: this VF\n" EXPORT_HELP,
 		run_one},
-	{"nova", "FUNCTION|OWNER... [--physnet NAME] [--name ALIAS] [--trusted] [--old]",
+	{"nova", "[FUNCTION|OWNER...] [--physnet NAME] [--name ALIAS] [--trusted] [--old]",
 		"Print device_spec, alias and the scheduler's filter for Nova",
-		"  --physnet NAME physical network that Neutron's ports ask for, 'null': tunnels; "
-		"without\n"
-		"                 it flavors ask, by an alias\n"
+		"  --physnet NAME physical network that Neutron's ports ask for, 'null':\n"
+		"                 tunnels; without it flavors ask, by an alias\n"
 		"  --name ALIAS   of the alias (default pci-VENDOR-DEVICE)\n"
 		"  --trusted      ports may ask for a trusted VF\n"
 		"  --old          passthrough_whitelist, for Nova before 26.0 (Zed)\n" EXPORT_HELP,
 		run_one},
-	{"neutron", "FUNCTION|OWNER... --physnet NAME [--vlans FROM-TO]",
+	{"neutron", "[FUNCTION|OWNER...] [--physnet NAME] [--vlans A-B]",
 		"Print ml2_conf.ini and sriov_agent.ini for Neutron",
 		"  --physnet NAME physical network that the PFs are plugged into\n"
-		"  --vlans FROM-TO  VLANs of projects' networks (default: those that VFs "
-		"have)\n" EXPORT_HELP,
+		"  --vlans A-B    VLANs of projects' networks (default: those of the "
+		"VFs)\n" EXPORT_HELP,
 		run_one},
 	{NULL},
 };
@@ -73,8 +74,8 @@ static bool listed(const char *word, const char *list) {
 }
 
 /* -1 when all is well, else the exit status. */
-static int take_options(
-	struct export *x, const char **state, const struct command *c, int *argc, char **argv) {
+static int take_options(struct export *x, const char **state, const char **file,
+	const struct command *c, int *argc, char **argv) {
 	int bad = 0;
 
 	for (int i = 0; i < NOPTIONS; i++) {
@@ -96,7 +97,10 @@ static int take_options(
 		x->old = cli_flag(argc, argv, "old");
 	}
 	*state = cli_option(argc, argv, "state", &bad);
-	return bad ? cli_usage(c, "--state wants a folder") : -1;
+	if (bad)
+		return cli_usage(c, "--state wants a folder");
+	*file = cli_option(argc, argv, "file", &bad);
+	return bad ? cli_usage(c, "--file wants a file of 'weir host apply'") : -1;
 }
 
 static const struct exporter *find_exporter(const char *name) {
@@ -107,13 +111,16 @@ static const struct exporter *find_exporter(const char *name) {
 }
 
 static int print_export(struct export *x, const char *consumer, bool json, int argc, char **argv) {
+	const struct exporter *to = find_exporter(consumer);
 	struct err e = {""};
 	json_t *doc;
 
-	for (int i = 1; i < argc; i++)
+	x->vfs_only = to->vfs_only;
+	// argv ends with NULL: without words, that is what the file has.
+	for (int i = 1; i < argc || i == 1; i++)
 		if (export_add(x, argv[i], &e) < 0)
 			return cli_fail("%s", e.text);
-	doc = export_make(x, find_exporter(consumer), &e);
+	doc = export_make(x, to, &e);
 	if (doc == NULL)
 		return cli_fail("%s", e.text);
 	if (json)
@@ -124,9 +131,32 @@ static int print_export(struct export *x, const char *consumer, bool json, int a
 	return STATUS_DONE;
 }
 
+/* With --file, as it wants the host to be. */
+static int print_by_file(struct export *x, const char *file, const char *consumer, bool json,
+	int argc, char **argv) {
+	struct want *want = NULL;
+	struct aims aims = {0};
+	int status = STATUS_REFUSED;
+	struct err e;
+
+	if (file == NULL)
+		return print_export(x, consumer, json, argc, argv);
+	if (want_load(&want, file, &e) < 0)
+		return cli_fail("%s", e.text);
+	if (want_resolve(&aims, want, x->host, &e) < 0) {
+		cli_fail("%s", e.text);
+	} else {
+		x->aims = &aims;
+		status = print_export(x, consumer, json, argc, argv);
+		aims_free(&aims);
+	}
+	want_free(want);
+	return status;
+}
+
 static int run_one(const struct command *c, int argc, char **argv) {
 	struct export x = {0};
-	const char *state = NULL;
+	const char *state = NULL, *file = NULL;
 	struct host_args a;
 	char own_state[PATH_MAX];
 	struct host host;
@@ -134,12 +164,12 @@ static int run_one(const struct command *c, int argc, char **argv) {
 	int status = host_args_take(&a, c, &argc, argv, false);
 
 	if (status < 0)
-		status = take_options(&x, &state, c, &argc, argv);
+		status = take_options(&x, &state, &file, c, &argc, argv);
 	if (status >= 0)
 		return status;
 	if (cli_stray(argc, argv) != NULL)
 		return cli_usage(c, "no such option '%s'", cli_stray(argc, argv));
-	if (argc < 2)
+	if (argc < 2 && file == NULL)
 		return cli_usage(c, "which VF, PF or device, or whose?");
 	if (state == NULL && a.root.recorded) {
 		// A recorded host's owners are its own.
@@ -150,7 +180,7 @@ static int run_one(const struct command *c, int argc, char **argv) {
 		return cli_fail("%s", e.text);
 	host.state = state;
 	x.host = &host;
-	status = print_export(&x, argv[0], a.json, argc, argv);
+	status = print_by_file(&x, file, argv[0], a.json, argc, argv);
 	export_free(&x);
 	host_free(&host);
 	return status;
@@ -166,12 +196,11 @@ static int show_help(const struct command *c, int argc, char **argv) {
 
 const struct command cmd_export = {
 	"export",
-	"CONSUMER FUNCTION|OWNER... [OPTION...]",
+	"CONSUMER [FUNCTION|OWNER...] [OPTION...]",
 	"Print the host's VFs and devices in the words of QEMU, libvirt, Nova, Neutron",
 	"\n"
 	"FUNCTION is a VF or device by its PCI address, VF N of a PF as PF/N, or a PF by address,\n"
-	"interface or vendor:device: all its VFs that are nobody's. OWNER is who has VFs on "
-	"record.\n",
+	"interface or vendor:device: all its VFs that are nobody's. OWNER has VFs on record.\n",
 	run,
 	show_help,
 };

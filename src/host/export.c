@@ -12,15 +12,15 @@
 #include "base/err.h"
 #include "base/mac.h"
 #include "host/owner.h"
+#include "host/want.h"
 
 const struct exporter exporters[] = {
-	{"qemu", "arguments of QEMU", export_to_qemu},
-	{"libvirt", "<interface> and <hostdev> of a libvirt domain", export_to_libvirt},
-	{"libvirt-network", "a libvirt network whose interfaces are VFs of a pool",
-		export_to_libvirt_network},
-	{"teaming", "VF and virtio as a pair, which lets the VM migrate", export_to_teaming},
-	{"nova", "device_spec, alias and the filter for Nova", export_to_nova},
-	{"neutron", "ML2 and the SR-IOV agent for Neutron", export_to_neutron},
+	{"qemu", export_to_qemu, .vfs_only = false},
+	{"libvirt", export_to_libvirt, .vfs_only = false},
+	{"libvirt-network", export_to_libvirt_network, .vfs_only = true},
+	{"teaming", export_to_teaming, .vfs_only = true},
+	{"nova", export_to_nova, .vfs_only = false},
+	{"neutron", export_to_neutron, .vfs_only = true},
 	{NULL},
 };
 
@@ -70,11 +70,16 @@ int export_only_vfs(const struct export *x, const char *what, struct err *e) {
 	return 0;
 }
 
-/* Who has a VF on record; "" when nobody has. */
+/* Who has a VF, by the file or on record; "" when nobody has. */
 static int read_owner(const struct export *x, const struct pci_function *fn,
 	char owner[EXPORT_OWNER_MAX], struct err *e) {
-	int rc = owner_get(x->host, fn, owner, e);
+	const char *stated = export_file_owner(x, fn);
+	int rc = 0;
 
+	if (stated != NULL)
+		snprintf(owner, EXPORT_OWNER_MAX, "%s", stated);
+	else
+		rc = owner_get(x->host, fn, owner, e);
 	if (rc == 0 && strcmp(owner, "none") == 0)
 		owner[0] = '\0';
 	return rc;
@@ -109,6 +114,7 @@ static int add(struct export *x, const struct pci_function *fn, const char *owne
 	if (vf != NULL)
 		more->vf = *vf;
 	snprintf(more->owner, sizeof(more->owner), "%s", owner);
+	export_file_overlay(x, more);
 	return 0;
 }
 
@@ -117,14 +123,14 @@ static int add_whole(struct export *x, const struct pci_function *fn, struct err
 		return err_set(e, EINVAL,
 			"%s is a PCI bridge, which no VM can be given; name the device behind it",
 			fn->slot);
-	return add(x, fn, "", e);
+	return export_add_function(x, fn, false, e);
 }
 
-static int add_one_vf(struct export *x, const struct pci_function *fn, struct err *e) {
-	char owner[EXPORT_OWNER_MAX];
+int export_add_function(struct export *x, const struct pci_function *fn, bool free, struct err *e) {
+	char owner[EXPORT_OWNER_MAX] = "";
 	int rc = read_owner(x, fn, owner, e);
 
-	return rc < 0 ? rc : add(x, fn, owner, e);
+	return rc < 0 || (free && owner[0] != '\0') ? rc : add(x, fn, owner, e);
 }
 
 /* All VFs of a PF that nobody has. */
@@ -165,7 +171,7 @@ static int add_owner(struct export *x, const char *name, struct err *e) {
 	int rc = 0;
 
 	for (unsigned i = 0; i < pci->n && rc == 0; i++) {
-		if (!pci_is_vf(&pci->fn[i]))
+		if (!pci_is_vf(&pci->fn[i]) && !export_file_device(x, &pci->fn[i]))
 			continue;
 		rc = read_owner(x, &pci->fn[i], owner, e);
 		if (rc < 0 || strcmp(owner, name) != 0)
@@ -194,8 +200,10 @@ int export_add(struct export *x, const char *word, struct err *e) {
 	char pf[IFNAMSIZ + PCI_SLOT_MAX];
 	const struct pci_function *fn;
 	struct err unknown;
-	int number, rc;
+	int number, rc = x->aims != NULL ? export_file_add(x, word, e) : 0;
 
+	if (rc != 0 || word == NULL)
+		return rc < 0 ? rc : 0;
 	if (split_vf(word, pf, &number)) {
 		const struct pci_function *vf;
 
@@ -203,15 +211,17 @@ int export_add(struct export *x, const char *word, struct err *e) {
 		if (fn == NULL)
 			return -ENOENT;
 		vf = pci_vf(&x->host->pci, fn, number);
-		return vf != NULL ? add_one_vf(x, vf, e)
+		return vf != NULL ? export_add_function(x, vf, false, e)
 				  : err_set(e, ENOENT, "%s has no VF %d; it has %u VFs now", pf,
 					    number, fn->vfs);
 	}
 	fn = host_find(x->host, word, &unknown);
 	if (fn != NULL && pci_is_vf(fn))
-		return add_one_vf(x, fn, e);
+		return export_add_function(x, fn, false, e);
 	if (fn != NULL)
-		return x->whole || fn->vfs_total == 0 ? add_whole(x, fn, e) : add_pool(x, fn, e);
+		return x->whole || fn->vfs_total == 0 || export_file_device(x, fn)
+			       ? add_whole(x, fn, e)
+			       : add_pool(x, fn, e);
 	rc = add_owner(x, word, e);
 	if (rc != 0)
 		return rc < 0 ? rc : 0;
@@ -224,6 +234,7 @@ void export_free(struct export *x) {
 	x->fn = NULL;
 	x->notes = NULL;
 	x->n = 0;
+	x->behind = false;
 }
 
 void export_note(struct export *x, const char *fmt, ...) {
@@ -271,6 +282,11 @@ json_t *export_make(struct export *x, const struct exporter *to, struct err *e) 
 		json_array_append_new(list, function_json(&x->fn[i]));
 	json_decref(x->notes);
 	x->notes = json_array();
+	if (x->behind)
+		export_note(x,
+			"the host is not yet as %s says, which is what is exported; 'weir host "
+			"apply %s'",
+			x->aims->want->file, x->aims->want->file);
 	doc = json_pack("{s:s, s:o, s:O}", "for", to->name, "functions", list, "notes", x->notes);
 	if (doc == NULL) {
 		err_set(e, ENOMEM, "no memory for an export of %u functions", x->n);

@@ -25,6 +25,7 @@
  *
  * and its text is printed from that. */
 
+struct aims;
 struct err;
 
 enum { EXPORT_OWNER_MAX = ATTR_TEXT_MAX };
@@ -43,6 +44,7 @@ struct export_function {
 struct export {
 	/* The caller's. */
 	const struct host *host; /* and its state: owners */
+	bool vfs_only; /* of struct exporter: leaves out what the file has besides */
 	bool whole; /* a PF means the device itself, not its VFs */
 	const char *name; /* of libvirt's network, of Nova's alias; NULL: made up */
 	const char *
@@ -54,22 +56,26 @@ struct export {
 		*pool; /* libvirt's network that the VF comes from; NULL: this VF by its address */
 	bool trusted; /* Nova may make VFs of these trusted */
 	bool old; /* for Nova before 26.0 (Zed) */
+	const struct aims
+		*aims; /* of the file that says how the host shall be (want.h), NULL: none */
 	/* export_add's. */
 	struct export_function *fn;
 	unsigned n;
+	bool behind; /* a VF is not as the file says */
 	json_t *notes;
 };
 
-/* Adds what a word means: a VF by its address; PF/N; a PF by address, interface or vendor:device, which
- * is all its VFs that are nobody's; another device by address; an owner, whose VFs. Each once. -ENOENT,
- * -EINVAL or -ENOMEM with a sentence. */
+/* Adds what a word means: a name in the file; a VF by its address; PF/N; a PF by address, interface or vendor:device, which
+ * is all its VFs that are nobody's; another device by address; an owner, whose VFs. NULL: all in the
+ * file that is nobody's. Each once. -ENOENT, -EINVAL or -ENOMEM with a sentence. */
 int export_add(struct export *x, const char *word, struct err *e);
 void export_free(struct export *x);
 
 struct exporter {
-	const char *name, *brief;
+	const char *name;
 	/* Puts its part into `doc`; notes by export_note. */
 	int (*make)(struct export *x, json_t *doc, struct err *e);
+	bool vfs_only; /* takes no whole devices */
 };
 extern const struct exporter exporters[]; /* NULL name at the end */
 
@@ -102,6 +108,17 @@ bool export_plain(const char *name);
 unsigned export_of_pf(const struct export *x, const struct pci_function *pf);
 /* -EINVAL with a sentence when one is a whole device. */
 int export_only_vfs(const struct export *x, const char *what, struct err *e);
+
+/* One function; with `free` only if it is nobody's. */
+int export_add_function(struct export *x, const struct pci_function *fn, bool free, struct err *e);
+
+/* Of the file; each does nothing without one. Who shall have a function (NULL: it does not say); whether
+ * it is passed through as a whole; what it says put over what f has; the functions of a name (NULL: all
+ * that are nobody's): how many it named, 0: no such name. */
+const char *export_file_owner(const struct export *x, const struct pci_function *fn);
+bool export_file_device(const struct export *x, const struct pci_function *fn);
+void export_file_overlay(struct export *x, struct export_function *f);
+int export_file_add(struct export *x, const char *word, struct err *e);
 
 /* A section of an ini file, appended to doc; takes over `options`, [{"name", "value"}]. */
 int export_section(json_t *doc, const char *file, const char *section, json_t *options);

@@ -147,7 +147,7 @@ static int print_ranges(FILE *f, struct export *x, struct err *e) {
 			fprintf(f, "%s%s", comma, physnet);
 			export_note(x,
 				"no VLANs are known of %s: only an administrator can make networks "
-				"on it; --vlans FROM-TO lets projects have theirs",
+				"on it; --vlans A-B lets projects have theirs",
 				physnet);
 		}
 		comma = ",";

@@ -42,11 +42,11 @@ int export_to_qemu(struct export *x, json_t *doc, struct err *e) {
 	}
 	export_note(x, "all memory of the guest is locked while it has a device: 'ulimit -l' of "
 		       "QEMU's user has to be that much and some 100 MiB more");
-	export_note(
-		x, "huge pages make the IOMMU's tables small: -object "
-		   "memory-backend-memfd,hugetlb=on,id=ram,size=SIZE -machine memory-backend=ram");
-	export_note(
-		x, "with an IOMMU in the guest: -device intel-iommu,intremap=on,caching-mode=on, "
-		   "on machine q35 with kernel-irqchip=split, before all other devices");
+	export_note(x,
+		"huge pages make the IOMMU's tables small: -object "
+		"memory-backend-memfd,hugetlb=on,id=ram,size=SIZE -machine memory-backend=ram");
+	export_note(x,
+		"with an IOMMU in the guest: -device intel-iommu,intremap=on,caching-mode=on, "
+		"on machine q35 with kernel-irqchip=split, before all other devices");
 	return json_object_set_new(doc, "arguments", arguments);
 }

@@ -43,5 +43,5 @@ it "options are offered" after "weir capture vm1 --" --snaplen
 it "instruments are offered" after "weir bench str" stream
 it "and their options" after "weir bench stream ns:a ns:b --re" --reverse --repeat --repeat-max
 it "consumers are offered" after "weir export lib" libvirt libvirt-network
-it "and what they take" after "weir export neutron eth4 --" --physnet --vlans --whole --state --sysfs
+it "and what they take" after "weir export neutron eth4 --" --physnet --vlans --file --whole --state --sysfs
 it "a folder is offered for a result" after "weir bench stream -o $T/bi" "$T/bin"

@@ -55,6 +55,16 @@ valid() { # domain|network, of stdin
 	virt-xml-validate "$T/$1.xml" "$1"
 }
 
+refuses() { # SENTENCE-PATTERN ARGUMENT...
+	local pattern=$1
+	shift
+	if export_of "$@" >"$T/out" 2>"$T/err"; then
+		echo "done: $*"
+		return 1
+	fi
+	[[ ! -s $T/out && $(wc -l <"$T/err") = 1 ]]
+	grep -Ee "$pattern" "$T/err" || { cat "$T/err"; return 1; }
+}
 domain_valid() {
 	local what
 	for what in "libvirt vm7" "libvirt vm8" "libvirt eth5" "libvirt 05:00.0 06:00.0" "libvirt eth4 --whole" \
@@ -113,6 +123,38 @@ qemu_takes() {
 }
 it "QEMU takes the arguments, and misses only the device" qemu_takes
 
+# The same host as somebody wants it to be.
+cat >"$T/host.yaml" <<'YAML'
+pfs:
+  eth4: {vfs: 4, physnet: physnet1}
+  eth5: {vfs: 4, physnet: physnet2, defaults: {trust: off}}
+pools:
+  tenants: {pfs: eth4, vfs: 1-3, vlan: 300, owners: [vm1]}
+vfs:
+  web: {pf: eth5, vf: 0, vlan: 77, mac: "52:54:00:00:00:77", owner: web1}
+devices:
+  gpu: {match: "0000:06:00.0", owner: vm9, alias: gpu}
+  disk: {match: "0000:05:00.0", alias: disk}
+YAML
+by_file() { # ARGUMENT...
+	export_of "$@" --file "$T/host.yaml"
+}
+file_counts() {
+	by_file libvirt web >"$T/web"
+	has "<tag id='77'/>" <"$T/web"
+	has "<mac address='52:54:00:00:00:77'/>" <"$T/web"
+	has 'weir host apply' <"$T/web"
+	by_file libvirt vm1 | has "function='0x2'"
+	by_file qemu vm9 | has 'host=0000:06:00.0'
+	# vm8 has VF 2 on record, and the file says nothing of that.
+	by_file libvirt-network tenants -j | jq -e '[.functions[].address] == ["0000:01:10.6"]'
+	sed 's/vfs: 4, physnet: physnet1/vfs: 6/; s/1-3/1-5/' "$T/host.yaml" >"$T/more.yaml"
+	refuses 'VF 4 of 0000:01:00.0, which has 4 VFs now.*weir host apply' nova tenants --file "$T/more.yaml"
+	echo 'pool: {}' >"$T/bad.yaml"
+	refuses "bad.yaml:1: unknown key 'pool'" nova --file "$T/bad.yaml"
+}
+it "with a file, what it says of VFs counts, and its names are words" file_counts
+
 # What Nova and Neutron are asked to read: they take seconds to start, so each is started once, with all
 # of it. Nova looks at /sys itself: for it, that of the recorded host is there.
 mkdir "$T/nova" "$T/neutron"
@@ -133,6 +175,8 @@ write_all() {
 	export_of nova eth5 --physnet null --old >"$T/nova/old.conf"
 	not grep '^device_spec' "$T/nova/old.conf"
 	export_of nova 81:00.0 --physnet null >"$T/nova/switchdev.conf"
+	by_file nova >"$T/nova/file.conf"
+	by_file neutron >"$T/neutron/file.conf"
 	export_of neutron eth4 eth5 --physnet physnet1 >"$T/neutron/ports.conf"
 	export_of neutron eth4 --physnet physnet1 --vlans 300-399 >"$T/neutron/vlans.conf"
 	wrong neutron/ports bad-exclude 's/^exclude_devices = eth4/exclude_devices = eth9/'
@@ -187,6 +231,16 @@ nova_old() {
 	nova_is old '.spec | length == 4'
 	grep 'Option "passthrough_whitelist".*is deprecated' "$T/nova.err"
 }
+nova_file() {
+	nova_is file '.spec == {"0000:01:10.3": {physical_network: "physnet2"},
+		"0000:01:10.5": {physical_network: "physnet2"}, "0000:01:10.7": {physical_network: "physnet2"},
+		"0000:01:10.6": {physical_network: "physnet1"}, "0000:05:00.0": {}}'
+	nova_is file '.alias == {disk: ["0000:05:00.0"]}'
+	neutron_is file '.mappings == {physnet1: ["eth4"], physnet2: ["eth5"]} and .vlans.physnet1 == [[300, 300]] and
+		.excluded == {eth4: ["0000:01:10.0", "0000:01:10.2", "0000:01:10.4"], eth5: ["0000:01:10.1"]}'
+}
+it "of a file, both get what has no owner, and its networks and aliases" nova_file
+
 it "old Nova reads the same as passthrough_whitelist" nova_old
 
 neutron_reads() {
@@ -213,16 +267,6 @@ agree() {
 }
 it "Nova's VFs and those that the agent leaves alone are all there are" agree
 
-refuses() { # SENTENCE-PATTERN ARGUMENT...
-	local pattern=$1
-	shift
-	if export_of "$@" >"$T/out" 2>"$T/err"; then
-		echo "done: $*"
-		return 1
-	fi
-	[[ ! -s $T/out && $(wc -l <"$T/err") = 1 ]]
-	grep -Ee "$pattern" "$T/err" || { cat "$T/err"; return 1; }
-}
 sentences() {
 	refuses "no VF 9; it has 4 VFs" libvirt eth4/9
 	refuses "'vm9'" libvirt vm9
