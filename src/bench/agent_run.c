@@ -25,7 +25,7 @@
 #include "base/err.h"
 #include "bench/clock.h"
 #include "bench/lines.h"
-#include "bench/nic.h"
+#include "host/nic.h"
 
 enum {
 	REQUEST_MAX = 64 << 10, // bytes of a line

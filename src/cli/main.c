@@ -17,6 +17,7 @@ static const struct command *const commands[] = {
 	&cmd_trace,
 	&cmd_capture,
 	&cmd_bench,
+	&cmd_nic,
 	&cmd_export,
 };
 enum { NCOMMANDS = sizeof(commands) / sizeof(commands[0]) };

@@ -76,24 +76,24 @@ static bool represents(const char *port_name, unsigned *pf, int *vf) {
 	return true;
 }
 
-static const struct link *own_link(const struct host *h, const char *slot) {
+bool host_represents(const struct link *l) {
+	unsigned pf;
+	int vf;
+
+	return represents(l->port_name, &pf, &vf);
+}
+
+const struct link *host_link(const struct host *h, const struct pci_function *f) {
 	const struct link *best = NULL;
 
 	for (unsigned i = 0; i < h->links.nlinks; i++) {
 		const struct link *l = &h->links.link[i];
-		unsigned pf;
-		int vf;
 
-		if (strcmp(l->parent, slot) == 0 && l->kind[0] == '\0' &&
-			!represents(l->port_name, &pf, &vf) &&
+		if (strcmp(l->parent, f->slot) == 0 && l->kind[0] == '\0' && !host_represents(l) &&
 			(best == NULL || l->index < best->index))
 			best = l;
 	}
 	return best;
-}
-
-const struct link *host_link(const struct host *h, const struct pci_function *f) {
-	return own_link(h, f->slot);
 }
 
 const struct link_vf *host_vf(const struct host *h, const struct pci_function *vf) {

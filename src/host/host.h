@@ -36,6 +36,8 @@ const struct pci_function *host_find(const struct host *h, const char *word, str
 /* A function's own interface (of several ports of one function: the first; never a representor), NULL:
  * none in this namespace. */
 const struct link *host_link(const struct host *h, const struct pci_function *f);
+/* Is it a representor (of a VF, a subfunction, another host's PF)? */
+bool host_represents(const struct link *l);
 /* What the PF's driver knows of a VF, NULL: nothing. */
 const struct link_vf *host_vf(const struct host *h, const struct pci_function *vf);
 /* The representor of a VF of a PF in switchdev mode, NULL: none. */

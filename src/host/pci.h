@@ -17,6 +17,7 @@ struct root;
 enum {
 	PCI_SLOT_MAX = 16, /* "0000:01:10.0", domains may have up to seven digits */
 	PCI_DRIVER_MAX = 32,
+	PCI_CLASS_STORAGE = 0x01, /* class >> 16 */
 	PCI_CLASS_NETWORK = 0x02, /* class >> 16 */
 	PCI_CLASS_NVME = 0x0108, /* class >> 8 */
 	PCI_CLASS_BRIDGE = 0x06, /* class >> 16 */

@@ -70,6 +70,16 @@ long long root_number(const struct root *r, long long none, const char *fmt, ...
 	return end != text && *end == '\0' ? n : none;
 }
 
+char *root_target(const struct root *r, char *buf, size_t size, const char *fmt, ...) {
+	char path[PATH_MAX];
+	ssize_t n;
+
+	UNDER(r, path, fmt);
+	n = readlink(path, buf, size - 1);
+	buf[n > 0 ? n : 0] = '\0';
+	return buf;
+}
+
 char *root_link(const struct root *r, char *buf, size_t size, const char *fmt, ...) {
 	char path[PATH_MAX], to[PATH_MAX];
 	const char *last;

@@ -47,6 +47,10 @@ long long root_number(const struct root *r, long long none, const char *fmt, ...
 char *root_link(const struct root *r, char *buf, size_t size, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/* All of what it points to ("/dev/vfio/12"). */
+char *root_target(const struct root *r, char *buf, size_t size, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
 bool root_has(const struct root *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* The names in a folder, sorted, without "." and "..", to be given to root_names_free; their number, or

@@ -36,7 +36,8 @@ static inline void trees_make(char dir[32]) {
 	assert_non_null(source);
 	strcpy(dir, "/tmp/weir-hosts.XXXXXX");
 	assert_non_null(mkdtemp(dir));
-	snprintf(command, sizeof(command), "'%s/tests/host/tree' --all %s", source, dir);
+	snprintf(
+		command, sizeof(command), "python3 -IS '%s/tests/host/tree' --all %s", source, dir);
 	assert_int_equal(system(command), 0);
 }
 
@@ -64,8 +65,9 @@ static inline void tree_make(struct root *r, const char *name, const char *lines
 	assert_non_null(source);
 	assert_non_null(mkdtemp(dir));
 	snprintf(command, sizeof(command),
-		"{ cat '%s/tests/host/trees/%s.host' && cat; } | '%s/tests/host/tree' - %s", source,
-		name, source, dir);
+		"{ cat '%s/tests/host/trees/%s.host' && cat; } | python3 -IS '%s/tests/host/tree' "
+		"- %s",
+		source, name, source, dir);
 	pipe = popen(command, "w");
 	assert_non_null(pipe);
 	fputs(lines, pipe);

@@ -15,7 +15,7 @@
 #include "base/err.h"
 #include "bench/clock.h"
 #include "bench/hostcpu.h"
-#include "bench/nic.h"
+#include "host/nic.h"
 #include "bench/paths/paths.h"
 #include "bench/result.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
-#include "bench/nic.h"
+#include "host/nic.h"
 
 #include <linux/ethtool.h>
 #include <linux/sockios.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
-#ifndef WEIR_BENCH_NIC_H
-#define WEIR_BENCH_NIC_H
+#ifndef WEIR_HOST_NIC_H
+#define WEIR_HOST_NIC_H
 
 #include <jansson.h>
 
