@@ -202,6 +202,41 @@ static void hundreds_of_vfs_are_read_also_where_their_list_outgrows_its_length(v
 	free(b.at);
 }
 
+/* As iproute2 set VF n % 7 of the recorded NIC before. */
+static void is_recorded(const struct link_vf *v, unsigned n) {
+	static const uint16_t vlan[7] = {100, 200}, rate[7] = {0, 0, 100, 250};
+	const uint8_t mac[6] = {2, 0, 0, 0, 0, (uint8_t)(n % 7)};
+
+	assert_int_equal(v->has, VF_HAS_MAC | VF_HAS_VLAN | VF_HAS_RATE | VF_HAS_SPOOFCHK |
+					 VF_HAS_TRUST | VF_HAS_STATE | VF_HAS_STATS);
+	assert_int_equal(v->mac, mac_load(mac));
+	assert_int_equal(v->vlan, vlan[n % 7]);
+	assert_int_equal(v->qos, n % 7 == 1 ? 3 : 0);
+	assert_int_equal(v->proto, 0x8100);
+	assert_int_equal(v->min_rate, 0);
+	assert_int_equal(v->max_rate, rate[n % 7]);
+	assert_int_equal(v->spoofchk, n % 7 != 4);
+	assert_int_equal(v->trust, n % 7 == 5);
+	assert_int_equal(v->state, VF_STATE_AUTO);
+}
+
+static void what_a_kernel_said_of_its_vfs_is_understood(void **state) {
+	struct bytes b = load("captured.nl");
+	struct links l = {0};
+
+	assert_int_equal(links_decode(&l, b.at, b.len), 0);
+	assert_int_equal(l.nlinks, 1);
+	assert_string_equal(l.link->name, "eth0");
+	assert_string_equal(l.link->parent, "0000:01:00.0");
+	assert_int_equal(l.link->mtu, 1500);
+	assert_int_equal(l.link->max_mtu, 9216);
+	assert_int_equal(l.link->nvfs, 301);
+	for (unsigned n = 0; n < 301; n++)
+		is_recorded(&l.link->vf[n], n);
+	links_free(&l);
+	free(b.at);
+}
+
 static void eswitches_and_firmware_are_told_of_pci_devices(void **state) {
 	struct bytes b = load("devlink.nl");
 	struct devlinks d = {0};
@@ -472,6 +507,7 @@ int main(void) {
 		cmocka_unit_test(a_request_has_the_bytes_that_iproute2_sends),
 		cmocka_unit_test(
 			hundreds_of_vfs_are_read_also_where_their_list_outgrows_its_length),
+		cmocka_unit_test(what_a_kernel_said_of_its_vfs_is_understood),
 		cmocka_unit_test(eswitches_and_firmware_are_told_of_pci_devices),
 		cmocka_unit_test(no_cut_and_no_damage_leads_out_of_the_message),
 		cmocka_unit_test(a_cut_message_is_an_error_and_not_less_links),
