@@ -32,6 +32,7 @@ struct apply {
 	const char *state; /* NULL: /var/lib/weir/host */
 	const char *command; /* what the user said, for lock, journal and messages */
 	unsigned wait_ms; /* for the lock, 0: not at all */
+	bool round; /* the list ends where it began: once it is through, there is nothing to undo */
 	bool force; /* changes what is in use, or was changed by somebody else meanwhile, too */
 	unsigned
 		limit_ms; /* for what a driver is asked to do, 0: as long as drivers are known to take */

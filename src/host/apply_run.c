@@ -125,7 +125,7 @@ int run_forward(struct run *r, struct err *e) {
 			(r->j.step[i] == STEP_NONE || r->j.step[i] == STEP_DOING))
 			rc = step_forward(r, i, e);
 	if (rc == 0)
-		rc = journal_end(&r->j, END_APPLIED, e);
+		rc = journal_end(&r->j, r->a->round ? END_UNDONE : END_APPLIED, e);
 	return rc < 0 ? give_up(r, rc, e) : 0;
 }
 

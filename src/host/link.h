@@ -95,6 +95,8 @@ int links_decode(struct links *l, const void *bytes, size_t len);
  * (`limit_ms`); 0, the kernel's errno (negative), or -ETIMEDOUT. No sentence: change.h has them. */
 int link_set_up(int index, bool up, unsigned limit_ms);
 int link_set_mtu(int index, unsigned mtu, unsigned limit_ms);
+/* Into another network namespace, by open file; it is down there. */
+int link_set_netns(int index, int ns, unsigned limit_ms);
 int link_set_vf_mac(int index, int vf, uint64_t mac, unsigned limit_ms);
 int link_set_vf_vlan(int index, int vf, unsigned vlan, unsigned qos, unsigned proto,
 	unsigned limit_ms); /* proto 0: 0x8100 */

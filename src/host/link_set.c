@@ -34,6 +34,14 @@ int link_set_mtu(int index, unsigned mtu, unsigned limit_ms) {
 	return nl_change(NETLINK_ROUTE, h, limit_ms);
 }
 
+int link_set_netns(int index, int ns, unsigned limit_ms) {
+	struct nl_request r;
+	struct nlmsghdr *h = begin(&r, index, 0, 0);
+
+	mnl_attr_put_u32(h, IFLA_NET_NS_FD, (uint32_t)ns);
+	return nl_change(NETLINK_ROUTE, h, limit_ms);
+}
+
 /* One attribute of one VF; in a nest `within` of its own where that is not 0. The kernel of old wants
  * nests without the flag that says so. */
 static int set_vf(int index, unsigned within, unsigned type, const void *value, size_t len,

@@ -3,6 +3,7 @@
 #ifndef WEIR_HOST_PROVE_H
 #define WEIR_HOST_PROVE_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -22,9 +23,12 @@
  *
  * Trials of "rate" have "limit" (bit/s, null: none) and "measured" (bit/s) in place of counts. */
 
+struct apply;
+struct changes;
 struct err;
 struct host;
 struct pci_function;
+struct users;
 
 enum prove_what {
 	PROVE_VLAN, /* frames stay in the VLAN of the VF that sent them */
@@ -64,5 +68,22 @@ void prove_conditions(
 /* Has driver, kernel or firmware changed since? Then `why` says so: "the firmware was 3.25, it is 3.30
  * now". What is not told on either side does not count. */
 bool prove_stale(const json_t *known, const struct prove_conditions *now, char *why, size_t size);
+
+/* Proving: one list of changes that ends where it began, made by apply.h as one transaction, with frames
+ * sent between its steps. Whoever is killed in the midst of it leaves a journal that leads back. */
+struct prove;
+
+/* Chooses two VFs that nobody uses or owns, and makes the list. -EBUSY: there are no two, with what to do;
+ * -EINVAL: it is no PF; -ENETDOWN; and others. `host` stays until prove_free. */
+int prove_plan(struct prove **out, const struct host *h, const struct users *u,
+	const struct pci_function *pf, struct err *e);
+void prove_free(struct prove *p);
+const struct changes *prove_changes(const struct prove *p);
+
+/* Asks the driver for each setting once (what it refuses is left out), then makes the list and sends.
+ * `*stop` not 0 (from a signal handler): all is put back and -EINTR returned. `a` is without step. 0: what
+ * is to be remembered in *known, a new reference. */
+int prove_run(struct prove *p, const struct apply *a, const volatile sig_atomic_t *stop,
+	json_t **known, struct err *e);
 
 #endif
