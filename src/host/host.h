@@ -69,7 +69,7 @@ struct users *users_read(const struct host *h);
 void users_free(struct users *u);
 void users_of(const struct users *u, const struct pci_function *f, struct use *out);
 
-/* What `weir nic list -j` says of a function (docs/sriov.md has the keys); `u` NULL: without its user. */
+/* What `weir nic list -j` says of a function (docs/host.md has the keys); `u` NULL: without its user. */
 json_t *host_json(const struct host *h, const struct users *u, const struct pci_function *f);
 
 #endif

@@ -45,3 +45,6 @@ it "and their options" after "weir bench stream ns:a ns:b --re" --reverse --repe
 it "consumers are offered" after "weir export lib" libvirt libvirt-network
 it "and what they take" after "weir export neutron eth4 --" --physnet --vlans --file --whole --state --sysfs
 it "a folder is offered for a result" after "weir bench stream -o $T/bi" "$T/bin"
+it "what nic can do is offered" after "weir nic " list show
+it "and its options" after "weir nic list --v" --vfs
+it "and interfaces" after "weir nic show l" lo
