@@ -18,11 +18,9 @@
  * Source: kernel Documentation/networking/devlink/, include/uapi/linux/devlink.h. */
 
 static struct nlmsghdr *begin(struct nl_request *r, int family, int flags, int command) {
-	struct nlmsghdr *h = mnl_nlmsg_put_header(r->bytes);
+	struct nlmsghdr *h = nl_begin(r, family, flags);
 	struct genlmsghdr *g = mnl_nlmsg_put_extra_header(h, sizeof(*g));
 
-	h->nlmsg_type = (uint16_t)family;
-	h->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
 	g->cmd = (uint8_t)command;
 	g->version = 1;
 	return h;

@@ -27,10 +27,8 @@ static int take(void *ctx, const void *bytes, size_t len) {
 
 static int dump(struct links *l, int type, size_t header, bool vfs) {
 	struct nl_request r;
-	struct nlmsghdr *h = mnl_nlmsg_put_header(r.bytes);
+	struct nlmsghdr *h = nl_begin(&r, type, NLM_F_DUMP);
 
-	h->nlmsg_type = (uint16_t)type;
-	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	mnl_nlmsg_put_extra_header(h, header);
 	if (vfs)
 		mnl_attr_put_u32(h, IFLA_EXT_MASK, RTEXT_FILTER_VF);

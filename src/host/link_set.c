@@ -9,11 +9,9 @@
 #include "host/nl.h"
 
 static struct nlmsghdr *begin(struct nl_request *r, int index, unsigned flags, unsigned change) {
-	struct nlmsghdr *h = mnl_nlmsg_put_header(r->bytes);
+	struct nlmsghdr *h = nl_begin(r, RTM_SETLINK, NLM_F_ACK);
 	struct ifinfomsg *i = mnl_nlmsg_put_extra_header(h, sizeof(*i));
 
-	h->nlmsg_type = RTM_SETLINK;
-	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
 	i->ifi_index = index;
 	i->ifi_flags = flags;
 	i->ifi_change = change;

@@ -69,6 +69,16 @@ void nl_text(char *to, size_t size, const struct nlattr *a) {
 	to[n] = '\0';
 }
 
+struct nlmsghdr *nl_begin(struct nl_request *r, int type, int flags) {
+	struct nlmsghdr *h;
+
+	memset(r, 0, sizeof(*r));
+	h = mnl_nlmsg_put_header(r->bytes);
+	h->nlmsg_type = (uint16_t)type;
+	h->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
+	return h;
+}
+
 static int open_socket(int protocol) {
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol), one = 1;
 

@@ -21,6 +21,10 @@ struct nl_request {
 	char bytes[NL_REQUEST_MAX] __attribute__((aligned(MNL_ALIGNTO)));
 };
 
+/* The header of a request; what follows is put behind it by mnl_..._put. All of it is zero before, for
+ * libmnl leaves what lies between two attributes as it was. */
+struct nlmsghdr *nl_begin(struct nl_request *r, int type, int flags);
+
 /* Takes messages as they came, one behind the other, beginning at a multiple of 4; control messages
  * among them. A negative errno ends the question. */
 typedef int nl_take(void *ctx, const void *bytes, size_t len);
