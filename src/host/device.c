@@ -157,6 +157,8 @@ static void judge_reset(const struct device *d, struct finding *out) {
 			strncmp(ways, "pm", 2) == 0 ? ", which may leave some of its state" : "");
 	} else if (root_has(r, "/sys/bus/pci/devices/%s/reset", d->f->slot)) {
 		finding_say(out, SEVERITY_GOOD, "it can be reset (this kernel does not tell how)");
+	} else if (r->recorded) {
+		finding_say(out, SEVERITY_NOTE, "whether it can be reset is not told here");
 	} else {
 		finding_say(out, SEVERITY_WARNING,
 			"it cannot be reset: what a guest leaves in it, the next one finds, and "
