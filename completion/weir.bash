@@ -71,10 +71,15 @@ _weir() {
 		compopt -o filenames
 		return
 	fi
+	if [[ ${words[-2]} = --only && "${plain[*]:0:2}" = "host check" ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(command weir host check --rules -j 2>/dev/null |
+			sed -n 's/^    "rule": "\([^"]*\)",$/\1/p' || true)" -P "${cur%"${cur##*,}"}" -- "${cur##*,}")
+		return
+	fi
 	local port_keys="vhost-user tap network trunk native queues mtu link mac static-macs mac-limit isolated mode group netns"
 	local choices=
 	case "${plain[*]:0:2}" in
-	'') choices="switch apply port network show top trace capture bench nic export help --api --version" ;;
+	'') choices="switch apply port network show top trace capture bench nic pci host export help --api --version" ;;
 	switch) choices="-c --netns --group -v" ;;
 	apply)
 		if [[ $cur = -* ]]; then
@@ -95,17 +100,17 @@ _weir() {
 	trace | capture) choices=$(_weir_names ports) ;;
 	"capture "*) choices="-w -c --snaplen" ;;
 	"trace "*) choices="eth arp ipv4 udp -j" ;;
-	bench | nic | export) choices=$(_weir_listed '[a-z0-9-]*' "${plain[0]}") ;;
-	"nic show")
+	bench | nic | pci | host | export) choices=$(_weir_listed '[a-z0-9-]*' "${plain[0]}") ;;
+	"nic show" | "pci check")
 		if [[ $cur = -* ]]; then
-			choices=$(_weir_listed '--*[a-z-]*' nic show)
+			choices=$(_weir_listed '--*[a-z-]*' "${plain[@]:0:2}")
 		else
 			choices=$(command ls /sys/class/net 2>/dev/null)
 		fi
 		;;
-	"bench "* | "nic "* | "export "*) choices=$(_weir_listed '--*[a-z-]*' "${plain[@]:0:2}") ;;
-	help) choices="switch apply port network show top trace capture bench nic export" ;;
-	"help bench" | "help nic" | "help export") choices=$(_weir_listed '[a-z0-9-]*' "${plain[1]}") ;;
+	"bench "* | "nic "* | "pci "* | "host "* | "export "*) choices=$(_weir_listed '--*[a-z-]*' "${plain[@]:0:2}") ;;
+	help) choices="switch apply port network show top trace capture bench nic pci host export" ;;
+	"help bench" | "help nic" | "help pci" | "help host" | "help export") choices=$(_weir_listed '[a-z0-9-]*' "${plain[1]}") ;;
 	esac
 	case "${plain[*]:0:2}" in
 	"port add" | "port set")

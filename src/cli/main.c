@@ -18,6 +18,8 @@ static const struct command *const commands[] = {
 	&cmd_capture,
 	&cmd_bench,
 	&cmd_nic,
+	&cmd_pci,
+	&cmd_host,
 	&cmd_export,
 };
 enum { NCOMMANDS = sizeof(commands) / sizeof(commands[0]) };

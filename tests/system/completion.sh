@@ -44,6 +44,10 @@ it "instruments are offered" after "weir bench str" stream
 it "and their options" after "weir bench stream ns:a ns:b --re" --reverse --repeat --repeat-max
 it "consumers are offered" after "weir export lib" libvirt libvirt-network
 it "and what they take" after "weir export neutron eth4 --" --physnet --vlans --file --whole --state --sysfs
+it "what may be checked is offered" after "weir host che" check
+it "rules are offered" after "weir host check --only mac-m" mac-multicast
+it "and in lists" after "weir host check --only iommu,mac-m" iommu,mac-multicast
+it "options of a check are offered" after "weir pci check eth0 --" --memory --sysfs
 it "a folder is offered for a result" after "weir bench stream -o $T/bi" "$T/bin"
 it "what nic can do is offered" after "weir nic " list show
 it "and its options" after "weir nic list --v" --vfs

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#include "cli/checks.h"
+
+/* `weir pci`: whole devices, or virtual functions by their address. */
+
+static const struct subcommand table[] = {
+	{"check", "DEVICE... [--memory SIZE] [-j] [--sysfs DIR]",
+		"Say whether a function can be passed through, and what is missing", pci_check_help,
+		pci_check},
+	{NULL},
+};
+
+static int run(const struct command *c, int argc, char **argv) {
+	return subcommand_run(c, table, argc, argv);
+}
+
+static int show_help(const struct command *c, int argc, char **argv) {
+	return subcommand_help(c, table, argc, argv);
+}
+
+const struct command cmd_pci = {
+	"pci",
+	"SUBCOMMAND ...",
+	"Hand PCI functions to guests, whole",
+	"\n"
+	"A DEVICE is an address (0000:01:00.0, 01:00.0), the name of an interface, or "
+	"vendor:device\n"
+	"where there is one such function.\n"
+	"\n",
+	run,
+	show_help,
+};
