@@ -78,6 +78,7 @@ static void cards_are_read_as_their_published_listings_have_them(void **state) {
 		{"ice", "17:00.0", "ice", "17:01.0", "17:01.7", "iavf", 8, 64, 0x1889},
 		{"mlx5", "01:00.1", "mlx5_core", "01:01.2", "01:01.2", "mlx5_core", 1, 8, 0x1016},
 		{"igb", "03:00.0", "igb", "03:10.0", "03:11.4", "igbvf", 7, 7, 0x10ca},
+		{"igb-guest", "02:00.0", "igb", "02:10.0", "02:11.4", "igbvf", 7, 7, 0x10ca},
 		{"bnxt", "41:00.0", "bnxt_en", "41:02.0", "41:02.1", "bnxt_en", 2, 64, 0x16dc},
 		{"noiommu", "01:00.0", "ixgbe", "01:10.0", "01:10.2", "ixgbevf", 2, 63, 0x1515},
 	};
