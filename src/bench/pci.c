@@ -42,7 +42,7 @@ static int take_given(const struct pci *p, const struct pci_wish *w,
 
 		snprintf(address, sizeof(address), "%.*s", len, at);
 		f = pci_at(p, address);
-		if (judge_given(f != NULL ? f->slot : address, f, w->vf, e) < 0)
+		if (judge_given(f != NULL ? f->slot : address, f, w->vf, e) < 0 || f == NULL)
 			return -ENODEV;
 		if (n < w->n)
 			memcpy(found[n], f->slot, PCI_SLOT_MAX);

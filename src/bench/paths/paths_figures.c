@@ -15,9 +15,9 @@
 #include "base/err.h"
 #include "bench/clock.h"
 #include "bench/hostcpu.h"
-#include "host/nic.h"
 #include "bench/paths/paths.h"
 #include "bench/result.h"
+#include "host/nic.h"
 
 /* What is measured on a path: the instruments run as a user would run them, between the first two VMs
  * or between all pairs at once, into documents of their own, from which the figures are taken that tell
