@@ -231,6 +231,9 @@ int export_add(struct export *x, const char *word, struct err *e) {
 void export_free(struct export *x) {
 	free(x->fn);
 	json_decref(x->notes);
+	if (x->users != NULL)
+		users_free(x->users);
+	x->users = NULL;
 	x->fn = NULL;
 	x->notes = NULL;
 	x->n = 0;

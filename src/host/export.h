@@ -62,6 +62,7 @@ struct export {
 	struct export_function *fn;
 	unsigned n;
 	bool behind; /* a VF is not as the file says */
+	struct users *users; /* who uses what; read when it is first asked for */
 	json_t *notes;
 };
 

@@ -55,14 +55,14 @@ static void put_teaming(struct xml *w, const char *persistent) {
 		xml_empty(w, "teaming", "type", "transient", "persistent", persistent, NULL);
 }
 
-/* What libvirt would lose of it, NULL: nothing. */
+/* What libvirt's way with a VF does to this one, NULL: no harm. */
 static const char *beyond_libvirt(const struct export *x, const struct export_function *f) {
 	if (export_switchdev(x, f))
-		return "an eswitch in switchdev mode";
+		return "sets a VLAN, which an eswitch in switchdev mode refuses";
 	if (f->vf.vlan != 0 && f->vf.qos != 0)
-		return "a VLAN priority";
+		return "loses the VLAN priority";
 	if (f->vf.vlan != 0 && f->vf.proto == 0x88a8)
-		return "an 802.1ad tag";
+		return "loses 802.1ad";
 	return NULL;
 }
 
@@ -84,8 +84,7 @@ static void put_function(
 	export_text(f, text);
 	if (beyond != NULL)
 		export_note(x,
-			"%s has %s, which libvirt's <interface> would lose: as <hostdev> it keeps "
-			"the MAC and VLAN it has",
+			"%s as <hostdev> keeps the MAC and VLAN it has; libvirt's <interface> %s",
 			text, beyond);
 	if (f->pf == NULL || beyond != NULL) {
 		put_hostdev(w, f, persistent);
@@ -191,8 +190,7 @@ int export_to_libvirt_network(struct export *x, json_t *doc, struct err *e) {
 		if (strcmp(managed(x->fn[i].fn), "yes") == 0)
 			bound = "yes";
 		if (beyond_libvirt(x, &x->fn[i]) != NULL)
-			export_note(x,
-				"%s has %s, which libvirt loses when it takes it from a pool",
+			export_note(x, "libvirt, when it takes %s from a pool, %s",
 				export_text(&x->fn[i], of), beyond_libvirt(x, &x->fn[i]));
 	}
 	xml_open(&w, "network", NULL);

@@ -65,11 +65,26 @@ static void note_vf(struct export *x, const struct export_function *f, const cha
 			text, repr != NULL ? " " : "", repr != NULL ? repr->name : "");
 }
 
+/* That a VM has it is as it shall be. */
+static void note_use(struct export *x, const struct export_function *f, const char *text) {
+	struct use use;
+
+	if (x->users == NULL)
+		x->users = users_read(x->host);
+	if (x->users == NULL)
+		return;
+	users_of(x->users, f->fn, &use);
+	if (use.kind != USE_FREE && use.kind != USE_VM)
+		export_note(x, "%s is in use now: %s%s", text, use.text,
+			use.lifeline ? "; without it this host cannot be reached" : "");
+}
+
 void export_note_vm(struct export *x, const struct export_function *f) {
 	char text[EXPORT_TEXT_MAX];
 
 	export_text(f, text);
 	note_group(x, f, text);
+	note_use(x, f, text);
 	if (f->pf != NULL)
 		note_vf(x, f, text);
 	else if (f->fn->vfs > 0)

@@ -286,6 +286,17 @@ sentences() {
 }
 it "what cannot be exported is refused in one sentence" sentences
 
+in_use() {
+	weir export qemu eth0 --whole --sysfs "$T/recorded/igb" >"$T/out"
+	has 'eth0 (0000:03:00.0) is in use now: .*default route' <"$T/out"
+	tr -d '\n' <"$T/out" | has 'shares IOMMU group 4 with .* and more'
+	weir export libvirt 01:00.2 --sysfs "$T/recorded/mlx5" >"$T/out"
+	has 'representor enp1s0f0npf0vf0 is in a bridge' <"$T/out"
+	has "libvirt's <interface> sets a VLAN, which an eswitch" <"$T/out"
+	export_of qemu 06:00.0 | not has 'in use'
+}
+it "what stands in the way of a VM is said" in_use
+
 as_json() {
 	export_of libvirt vm7 -j | jq -e '.for == "libvirt" and .functions[0].owner == "vm7" and
 		.functions[0].mac == "52:54:00:00:04:00" and .functions[0].vlan == 100 and (.xml | length > 100)'
