@@ -273,8 +273,9 @@ static json_t *function_json(const struct export_function *f) {
 	}
 	json_object_set_new(
 		o, "driver", f->fn->driver[0] != '\0' ? json_string(f->fn->driver) : json_null());
-	json_object_set_new(o, "numa", json_integer(f->fn->numa));
-	json_object_set_new(o, "group", json_integer(f->fn->group));
+	json_object_set_new(o, "numa", f->fn->numa >= 0 ? json_integer(f->fn->numa) : json_null());
+	json_object_set_new(
+		o, "iommu_group", f->fn->group >= 0 ? json_integer(f->fn->group) : json_null());
 	return o;
 }
 
