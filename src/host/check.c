@@ -22,6 +22,7 @@ const struct check_rule check_rules[] = {
 	{"driver-override", "a function has another driver than driver_override asks for",
 		rule_override},
 	{"journal", "a change of this host was cut off and has no end yet", rule_journal},
+	{"desired-state", "/etc/weir/host.yaml asks for what cannot be here", rule_desired_state},
 	{"mmio", "the firmware left no address space for the registers of VFs", rule_mmio},
 	{"vf-count", "more VFs than the device or its driver can have, or fewer than asked for",
 		rule_vf_count},

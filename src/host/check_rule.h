@@ -71,6 +71,7 @@ void rule_vfio(struct check *c);
 void rule_override(struct check *c);
 void rule_group(struct check *c);
 void rule_journal(struct check *c);
+void rule_desired_state(struct check *c);
 void rule_mmio(struct check *c);
 void rule_vf_count(struct check *c);
 void rule_pf_down(struct check *c);

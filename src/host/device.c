@@ -93,6 +93,23 @@ static void judge_group(const struct device *d, struct finding *out) {
 	}
 }
 
+static void advise_use(const struct use *use, struct finding *out) {
+	if (use->pid > 0)
+		finding_advise(out, "stop process %d, or take the device from it, first", use->pid);
+	else if (use->kind == USE_STORAGE && use->lifeline)
+		finding_advise(out, "the host runs from it: that one stays");
+	else if (use->kind == USE_STORAGE)
+		finding_advise(
+			out, "unmount it, swapoff, or take it out of its array or volume group");
+	else if (use->kind == USE_NAMESPACE)
+		finding_advise(out, "stop the container or namespace that has its interface");
+	else
+		finding_advise(out,
+			"%smove its addresses and routes to another interface, take it out of "
+			"its bridge or bond",
+			use->lifeline ? "get in by another way (console), then " : "");
+}
+
 static void judge_use(const struct device *d, struct finding *out) {
 	struct use use = {.kind = USE_FREE};
 
@@ -107,42 +124,19 @@ static void judge_use(const struct device *d, struct finding *out) {
 			d->f->slot);
 		return;
 	}
-	switch (use.kind) {
-	case USE_FREE:
+	if (use.kind == USE_FREE) {
 		finding_say(out, SEVERITY_GOOD, d->users != NULL ? "not in use" : "not looked at");
 		return;
-	case USE_UNKNOWN:
-		finding_say(out, SEVERITY_WARNING, "driver %s has it%s%s", d->f->driver,
-			use.text[0] != '\0' ? ": " : "", use.text);
-		finding_advise(out, "make sure that nothing on this host needs it");
+	}
+	if (use.kind == USE_UNKNOWN) {
+		finding_say(out, SEVERITY_WARNING, "%s; whether this host needs it cannot be told",
+			use.text);
+		finding_advise(out, "make sure that nothing does; root sees more");
 		return;
-	case USE_VM:
-	case USE_DPDK:
-	case USE_PROCESS:
-		finding_say(out, SEVERITY_ERROR, "%s%s has it%s%s",
-			use.kind == USE_VM     ? "VM "
-			: use.kind == USE_DPDK ? "DPDK process "
-					       : "process ",
-			use.name, use.text[0] != '\0' ? ": " : "", use.text);
-		finding_advise(out, "stop process %d or take the device from it first", use.pid);
-		return;
-	case USE_NETDEV:
-	case USE_NAMESPACE:
-	case USE_STORAGE:
-		break;
 	}
 	finding_say(out, SEVERITY_ERROR, "in use: %s%s", use.text,
 		use.lifeline ? "; taking it would cut you off from this host" : "");
-	if (use.kind == USE_STORAGE)
-		finding_advise(
-			out, "unmount it, swapoff, or take it out of its array or volume group");
-	else if (use.kind == USE_NAMESPACE)
-		finding_advise(out, "stop the container or namespace that has its interface");
-	else
-		finding_advise(out,
-			"%smove its addresses and routes to another interface, take it out of "
-			"its bridge or bond",
-			use.lifeline ? "get in by another way (console), then " : "");
+	advise_use(&use, out);
 }
 
 static void judge_reset(const struct device *d, struct finding *out) {

@@ -107,7 +107,7 @@ it "a spare VF can be passed through" passable
 
 refused() {
 	device 1 tidy 04:10.0
-	says 'cannot be passed through as it is' '^use +error +VM web1 ' '-> stop process 2100' <"$T/out"
+	says 'cannot be passed through as it is' '^use +error +in use: QEMU web1, pid 2100$' '-> stop process 2100, or take' <"$T/out"
 	device 1 tidy -j eth0
 	jq -e '.[0].possible == false and (.[0].checks[] | select(.rule == "use") |
 		.severity == "error" and (.remedy | test("weir vf create 0000:04:00.0 0")))' "$T/out"

@@ -277,6 +277,18 @@ static void autoprobe_is_noted_where_vfs_are_for_vfio(void **state) {
 	fires("autoprobe", SEVERITY_NOTE, PF0, "2 of its 4 VFs are for vfio", "autoprobe");
 }
 
+static void a_desired_state_that_cannot_be_is_an_error(void **state) {
+	put("/etc/weir/host.yaml", "pfs: {eth0: {vfs: 63}}\n");
+	silent();
+	put("/etc/weir/host.yaml", "pfs:\n  eth0: {vfs: 64}\n");
+	fires("desired-state", SEVERITY_ERROR, "/etc/weir/host.yaml",
+		"/etc/weir/host.yaml:2: ", "weir host plan");
+	put("/etc/weir/host.yaml", "pfs: {eth9: {vfs: 4}}\n");
+	fires("desired-state", SEVERITY_ERROR, "/etc/weir/host.yaml", "eth9", "weir host plan");
+	put("/etc/weir/host.yaml", "pfs: {eth0: {vfz: 4}}\n");
+	fires("desired-state", SEVERITY_ERROR, "/etc/weir/host.yaml", "vfz", "weir host plan");
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		BED_TEST(a_tidy_host_has_no_findings),
@@ -303,6 +315,7 @@ int main(void) {
 		BED_TEST(a_pf_that_is_down_is_worse_where_guests_have_its_vfs),
 		BED_TEST(an_mtu_above_that_of_the_pf_is_a_warning),
 		BED_TEST(autoprobe_is_noted_where_vfs_are_for_vfio),
+		BED_TEST(a_desired_state_that_cannot_be_is_an_error),
 	};
 
 	return cmocka_run_group_tests(tests, bed_make, bed_unmake);

@@ -88,7 +88,7 @@ static void a_function_outside_all_groups_is_an_error(void **state) {
 
 static void who_uses_a_device_is_said_with_the_way_out(void **state) {
 	device.f = fn_vf(PF0, 0);
-	is(DEVICE_USE, SEVERITY_ERROR, "VM web1 has it", "2100");
+	is(DEVICE_USE, SEVERITY_ERROR, "in use: QEMU web1, pid 2100", "2100");
 	device.users = NULL;
 	is(DEVICE_USE, SEVERITY_GOOD, "not looked at", "");
 	device.users = bed.users;
