@@ -25,8 +25,8 @@ static int judge_given(const char *address, const struct pci_function *f, bool v
 			address);
 	if (!bound(f))
 		return err_set(e, EBUSY,
-			"--pci %s is not bound to vfio-pci; `driverctl set-override %s vfio-pci` "
-			"takes it from the host",
+			"--pci %s is not bound to vfio-pci; `weir pci bind %s` takes it "
+			"from the host",
 			address, address);
 	return 0;
 }
