@@ -27,7 +27,7 @@ struct command {
 
 extern const struct command cmd_switch, cmd_apply, cmd_port, cmd_network, cmd_show, cmd_top,
 	cmd_trace, cmd_capture, cmd_bench, cmd_bench_serve, cmd_bench_agent, cmd_bench_report,
-	cmd_bench_compare, cmd_nic, cmd_export, cmd_pci, cmd_host;
+	cmd_bench_compare, cmd_nic, cmd_vf, cmd_pci, cmd_host, cmd_export;
 
 /* One line on stderr, "weir: TEXT", and the exit status to return. cli_usage points to the help. */
 int cli_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

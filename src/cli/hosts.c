@@ -47,7 +47,14 @@ int host_args_take(
 	}
 	if (wait != NULL && take_wait(a, c, wait) != STATUS_DONE)
 		return STATUS_USAGE;
-	return root_open(&a->root, sysfs, &e) < 0 ? cli_fail("%s", e.text) : -1;
+	if (root_open(&a->root, sysfs, &e) < 0)
+		return cli_fail("%s", e.text);
+	if (a->root.recorded && a->state == NULL) {
+		snprintf(a->recorded_state, sizeof(a->recorded_state), "%s%s", a->root.at,
+			STORE_DEFAULT);
+		a->state = a->recorded_state;
+	}
+	return -1;
 }
 
 static const struct subcommand *find(const struct subcommand *table, const char *name) {

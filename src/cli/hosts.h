@@ -17,7 +17,9 @@ struct host_args {
 	struct root root;
 	bool json, dry; /* -j, --dry-run */
 	bool force; /* --force */
-	const char *state; /* --state DIR, NULL: the default */
+	/* --state DIR, NULL: the default; of a recorded tree what it has of weir's own records */
+	const char *state;
+	char recorded_state[sizeof((struct root){0}.at) + sizeof(STORE_DEFAULT)];
 	unsigned wait_ms; /* --wait DURATION for another weir, default 10 s */
 };
 
@@ -37,8 +39,11 @@ int host_args_take(
 
 /* Makes the changes, unless --dry-run, and prints them ("0000:01:00.0 vf 3  vlan  0 -> 100"; with -j
  * {"changes": [...], "done": bool, "transaction": what undo takes, 0: none}). A recorded tree is never
- * changed. Exit status. */
+ * changed; with --dry-run it is judged all the same whether they would be begun. Exit status. */
 int host_args_change(const struct host_args *a, const char *command, const struct changes *l);
+/* The same for a command that picked a function itself: it is named first ({"function": ...} with -j). */
+int host_args_change_of(
+	const struct host_args *a, const char *command, const struct changes *l, const char *slot);
 
 /* One of a command's subcommands: table with NULL name at its end. */
 struct subcommand {

@@ -6,7 +6,7 @@
 #include "cli/hosts.h"
 #include "cli/output.h"
 
-/* As rows of a table; a value that is told again for each VF stands in one column below the others. */
+/* As rows of a table; what goes with its VF is counted below it. */
 static json_t *rows_of(const struct changes *l) {
 	json_t *rows = json_array();
 
@@ -14,14 +14,15 @@ static json_t *rows_of(const struct changes *l) {
 		const struct change *c = &l->c[i];
 		char who[PCI_SLOT_MAX + 16], what[2 * ATTR_TEXT_MAX + 8];
 
+		if (c->implied)
+			continue;
 		if (c->vf >= 0)
 			snprintf(who, sizeof(who), "%s vf %d", c->slot, c->vf);
 		else
 			snprintf(who, sizeof(who), "%s", c->slot);
-		snprintf(what, sizeof(what), "%s -> %s", c->from, c->to);
-		json_array_append_new(rows,
-			json_pack("{s:s, s:s, s:s, s:s}", "who", who, "attr", attr_name(c->attr),
-				"change", what, "why", c->implied ? "goes with its VF" : ""));
+		snprintf(what, sizeof(what), "%s -> %s", c->from[0] != '\0' ? c->from : "?", c->to);
+		json_array_append_new(rows, json_pack("{s:s, s:s, s:s}", "who", who, "attr",
+						    attr_name(c->attr), "change", what));
 	}
 	return rows;
 }
@@ -31,30 +32,35 @@ static void print_table(const struct changes *l) {
 		{"FUNCTION", "who", CELL_TEXT},
 		{"ATTRIBUTE", "attr", CELL_TEXT},
 		{"CHANGE", "change", CELL_TEXT},
-		{"", "why", CELL_TEXT},
 		{NULL},
 	};
 	json_t *rows = rows_of(l);
+	size_t implied = l->n - json_array_size(rows);
 
 	if (l->n == 0)
 		puts("nothing to change");
 	else
 		output_table(stdout, columns, rows);
+	if (implied > 0)
+		printf("%zu settings of VFs go with them (-j lists them)\n", implied);
 	json_decref(rows);
 }
 
 /* {"changes": [...], "done": made, not only planned, "transaction": what undo takes, 0: none} */
-static void print_json(const struct changes *l, bool done, unsigned id) {
+static void print_json(const struct changes *l, bool done, unsigned id, const char *slot) {
 	json_t *list = json_array(), *v;
 
 	for (unsigned i = 0; i < l->n; i++)
 		json_array_append_new(list, change_json(&l->c[i]));
 	v = json_pack("{s:o, s:b, s:i}", "changes", list, "done", done, "transaction", (int)id);
+	if (slot != NULL)
+		json_object_set_new(v, "function", json_string(slot));
 	output_json(stdout, v);
 	json_decref(v);
 }
 
-int host_args_change(const struct host_args *a, const char *command, const struct changes *l) {
+int host_args_change_of(
+	const struct host_args *a, const char *command, const struct changes *l, const char *slot) {
 	struct apply with = {.root = &a->root,
 		.state = a->state,
 		.command = command,
@@ -67,11 +73,18 @@ int host_args_change(const struct host_args *a, const char *command, const struc
 		return cli_fail("%s is a recorded tree, which is never changed; --dry-run prints "
 				"what would change",
 			a->root.at);
-	if (!a->dry && l->n > 0 && apply_changes(&with, l, &id, &e) < 0)
+	if (l->n > 0 && (a->dry ? apply_check(&with, l, &e) : apply_changes(&with, l, &id, &e)) < 0)
 		return cli_fail("%s", e.text);
-	if (a->json)
-		print_json(l, !a->dry, id);
-	else
-		print_table(l);
+	if (a->json) {
+		print_json(l, !a->dry, id, slot);
+		return STATUS_DONE;
+	}
+	if (slot != NULL)
+		puts(slot);
+	print_table(l);
 	return STATUS_DONE;
+}
+
+int host_args_change(const struct host_args *a, const char *command, const struct changes *l) {
+	return host_args_change_of(a, command, l, NULL);
 }

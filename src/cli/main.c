@@ -18,6 +18,7 @@ static const struct command *const commands[] = {
 	&cmd_capture,
 	&cmd_bench,
 	&cmd_nic,
+	&cmd_vf,
 	&cmd_pci,
 	&cmd_host,
 	&cmd_export,

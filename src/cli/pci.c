@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
+#include "cli/pci.h"
 #include "cli/checks.h"
 
 /* `weir pci`: whole devices, or virtual functions by their address. */
@@ -8,6 +9,10 @@ static const struct subcommand table[] = {
 	{"check", "DEVICE... [--memory SIZE] [-j] [--sysfs DIR]",
 		"Say whether a function can be passed through, and what is missing", pci_check_help,
 		pci_check},
+	{"bind", "DEVICE... [DRIVER]", "Give functions to vfio-pci, for guests or DPDK",
+		pci_bind_help, pci_bind},
+	{"unbind", "DEVICE... [DRIVER]", "Give functions back to the kernel", pci_unbind_help,
+		pci_unbind},
 	{NULL},
 };
 

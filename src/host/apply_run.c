@@ -52,7 +52,7 @@ static int set_and_see(
 		rc = run_refresh(r, e);
 	if (rc == 0)
 		rc = get(r, c, now, e);
-	if (rc == 0 && strcmp(now, c->to) != 0)
+	if (rc == 0 && !attr_holds(c, now))
 		rc = err_set(e, EIO,
 			"%s: the kernel took %s '%s' without a word, but has '%s'; 'dmesg' may say "
 			"why",
@@ -110,7 +110,7 @@ static int give_up(struct run *r, int code, struct err *e) {
 	struct err back;
 
 	if (run_back(r, END_ROLLED_BACK, &back) == 0)
-		err_prefix(e, "nothing is changed: ");
+		err_prefix(e, "%s", r->j.l.n > 1 ? "nothing is changed: " : "");
 	else if (e != NULL)
 		snprintf(e->text + strlen(e->text), sizeof(e->text) - strlen(e->text),
 			"; and taking back what was done failed: %.300s", back.text);

@@ -31,6 +31,10 @@ void rate_format(const struct attr_rate *v, char text[ATTR_TEXT_MAX]);
 const char *vf_state_word(enum vf_state s);
 const char *on_off(bool on);
 
+/* Whether `now`, read after the change was made, is what it was to be. Who gets no MAC of the operator's makes
+ * one up, and the kernel then shows that: any locally administered one that was not there before. */
+bool attr_holds(const struct change *c, const char *now);
+
 /* The function a change is about: the VF itself for ATTR_DRIVER and the like with vf >= 0. -ENODEV. */
 const struct pci_function *attr_function(
 	const struct host *h, const char *slot, int vf, struct err *e);

@@ -151,6 +151,15 @@ void rate_format(const struct attr_rate *v, char text[ATTR_TEXT_MAX]) {
 	snprintf(text, ATTR_TEXT_MAX, "min %u max %u", v->min, v->max);
 }
 
+bool attr_holds(const struct change *c, const char *now) {
+	uint64_t to, is;
+
+	if (strcmp(now, c->to) == 0)
+		return true;
+	return c->attr == ATTR_MAC && mac_parse(c->to, &to) == 0 && to == 0 &&
+	       mac_parse(now, &is) == 0 && (is & 2) != 0 && strcmp(now, c->from) != 0;
+}
+
 /* What a word may also be called, to its canonical one; NULL at the end. */
 static int word_parse(const char *const pairs[][2], const char *value, char text[ATTR_TEXT_MAX],
 	const char *allowed, struct err *e) {

@@ -77,7 +77,8 @@ static json_t *all_changes(
 	const struct pci_function *pf = vf->pf >= 0 ? &h->pci.fn[vf->pf] : NULL;
 	json_t *list = json_array();
 
-	for (enum attr a = 0; a < ATTR_COUNT; a++) {
+	// On the way back in this order: the MAC before the driver that will ask for it.
+	for (enum attr a = ATTR_COUNT; a-- > 0;) {
 		struct change c = {.attr = a, .vf = pf != NULL ? vf->vf : -1};
 		struct err ignored;
 
@@ -131,8 +132,6 @@ int owner_set(
 	return rc;
 }
 
-/* The order in which a VF is given back: its driver first, so that a driver of the kernel finds the MAC it
- * had; the owner last. */
 static int add_way_back(
 	struct changes *l, const struct host *h, const json_t *record, bool force, struct err *e) {
 	const json_t *list = json_object_get(record, "changes");

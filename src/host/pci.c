@@ -13,6 +13,8 @@
 
 #define DEVICES "/sys/bus/pci/devices"
 
+enum { VFS_MAX = 65535 }; /* the card's own number has 16 bits (PCIe, SR-IOV capability) */
+
 /* Domains may have more than four digits: Intel's VMD counts from 10000. */
 static bool parse_slot(const char *text, uint64_t *address) {
 	unsigned domain = 0, bus, device, function;
@@ -58,6 +60,8 @@ static void read_sriov(const struct root *r, struct pci_function *f) {
 	if (f->vfs_total == 0)
 		return;
 	f->vfs = number(r, f, "sriov_numvfs");
+	if (f->vfs_total > VFS_MAX || f->vfs > f->vfs_total)
+		f->vfs = f->vfs_total = 0; // no card says that
 	f->autoprobe = root_number(r, 1, DEVICES "/%s/sriov_drivers_autoprobe", f->slot) != 0;
 	// In hexadecimal without 0x, unlike its neighbours.
 	if (root_line(r, device, sizeof(device), DEVICES "/%s/sriov_vf_device", f->slot) == 0)

@@ -158,6 +158,22 @@ static void say_idle(const struct users *u, const struct pci_function *f, struct
 	}
 }
 
+/* The folder that its interfaces are in is there as long as they are, in whatever namespace. */
+static bool has_interfaces(const struct root *r, const struct pci_function *f) {
+	bool found = root_has(r, "/sys/bus/pci/devices/%s/net", f->slot);
+	char **names;
+	int n = -1;
+
+	if (!found && strcmp(f->driver, "virtio-pci") == 0)
+		n = root_names(r, &names, "/sys/bus/pci/devices/%s", f->slot);
+	for (int i = 0; i < n && !found; i++)
+		found = strncmp(names[i], "virtio", 6) == 0 &&
+			root_has(r, "/sys/bus/pci/devices/%s/%s/net", f->slot, names[i]);
+	if (n >= 0)
+		root_names_free(names, n);
+	return found;
+}
+
 void users_of(const struct users *u, const struct pci_function *f, struct use *out) {
 	const struct holder *one = find_holder(u, f);
 	const struct host *h = u->host;
@@ -174,8 +190,7 @@ void users_of(const struct users *u, const struct pci_function *f, struct use *o
 		say_holder(one, out);
 	} else if (f->class >> 16 == PCI_CLASS_STORAGE && f->driver[0] != '\0' && !by_vfio(f)) {
 		users_disks(h, f, out);
-	} else if (!linked && pci_is_network(f) &&
-		   root_has(&h->root, "/sys/bus/pci/devices/%s/net", f->slot)) {
+	} else if (!linked && pci_is_network(f) && has_interfaces(&h->root, f)) {
 		out->kind = USE_NAMESPACE;
 		users_say(out, "its interface is in another namespace");
 	} else if (!linked) {

@@ -135,12 +135,23 @@ usage_is_explained() {
 }
 it "usage is explained" usage_is_explained
 
+# Its interfaces are all in another namespace than ours.
 of_this_host() {
-	weir nic list >/dev/null && weir nic list -j | jq -e 'all(.use != null)' >/dev/null &&
-		weir nic show >/dev/null
+	local slot
+	weir nic list >/dev/null && weir nic show >/dev/null && weir nic list --vfs -j >"$T/here.json" &&
+		jq -e 'all(.interface == null and .use.kind != "netdev")' "$T/here.json" || return 1
+	for slot in $(compgen -G '/sys/bus/pci/devices/*/net'; compgen -G '/sys/bus/pci/devices/*/virtio*/net'); do
+		slot=${slot#/sys/bus/pci/devices/}
+		jq -e --arg slot "${slot%%/*}" '[.[] | select(.address == $slot).use.kind] | . == [] or . == ["namespace"]' \
+			"$T/here.json" || return 1
+	done
+	ip link add virt0 type veth peer name virt1 &&
+		refused weir nic show virt0 | says '^virt0 is not the interface of a PCI function but a veth interface$' &&
+		ip link property add dev virt0 altname anothername &&
+		refused weir nic show anothername | says '^virt0 is not the interface'
 }
 if [[ -d /sys/bus/pci/devices ]]; then
-	it "the host it runs on can be listed, without an interface of it in this namespace" of_this_host
+	it "of the host it runs on, the interfaces are found to be in another namespace" of_this_host
 else
-	skip "the host it runs on can be listed" "there is no PCI bus here"
+	skip "of the host it runs on, the interfaces are found to be in another namespace" "there is no PCI bus here"
 fi

@@ -197,6 +197,32 @@ static void a_function_is_read_with_all_that_sysfs_tells(void **state) {
 	pci_fini(&p);
 }
 
+static void what_no_kernel_would_say_is_not_believed(void **state) {
+	static const char *const odd[] = {"", "\n", "x\n", "-1\n", "0x\n", "99999999999999999999\n",
+		"4294967295\n", "70000\n"};
+	const struct pci_function *pf;
+	struct err e;
+	struct pci p;
+
+	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+		put(PF, "sriov_numvfs", odd[i]);
+		put(PF, "sriov_totalvfs", i % 2 ? odd[i] : "63\n");
+		put(PF, "numa_node", odd[i]);
+		put(PF, "sriov_vf_device", odd[i]);
+		assert_int_equal(pci_read(&host, &p, &e), 0);
+		pf = pci_at(&p, PF);
+		assert_int_equal(pf->vfs, 0);
+		assert_true(pf->vfs_total == 0 || pf->vfs_total == 63);
+		assert_null(pci_vf(&p, pf, 0));
+		pci_fini(&p);
+	}
+	point(VF1, "physfn", "../0000:77:00.0"); // a PF that is not there
+	point(VF2, "physfn", "../nonsense");
+	assert_int_equal(pci_read(&host, &p, &e), 0);
+	assert_false(pci_is_vf(pci_at(&p, VF1)) || pci_is_vf(pci_at(&p, VF2)));
+	pci_fini(&p);
+}
+
 static void without_a_pci_bus_the_sentence_says_so(void **state) {
 	struct root none = {.at = "/proc/self", .recorded = true};
 	struct err e;
@@ -212,6 +238,7 @@ int main(void) {
 		cmocka_unit_test(those_bound_to_vfio_are_found),
 		cmocka_unit_test(an_address_has_one_form_however_it_is_written),
 		cmocka_unit_test(a_function_is_read_with_all_that_sysfs_tells),
+		cmocka_unit_test(what_no_kernel_would_say_is_not_believed),
 		cmocka_unit_test(without_a_pci_bus_the_sentence_says_so),
 	};
 

@@ -129,6 +129,8 @@ static void an_interface_in_another_namespace_is_seen_by_its_absence(void **stat
 	is(use_of("mlx5", "01:01.2"), USE_NAMESPACE, "its interface is in another namespace",
 		false);
 	is(use_of("igb", "00:04.0"), USE_FREE, "no interface", false);
+	is(use_made("igb", "dir /sys/devices/pci0000:00/0000:00:04.0/virtio1/net\n", "00:04.0"),
+		USE_NAMESPACE, "its interface is in another namespace", false);
 }
 
 static void disks_are_in_use_for_mounts_swap_and_what_stands_on_them(void **state) {
