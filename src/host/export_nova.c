@@ -17,9 +17,12 @@
  * Nova does not read weir's record of owners: VFs that belong to somebody must not match. What is asked
  * for by Neutron's ports carries physical_network; what flavors ask for needs an alias instead. */
 
+static bool may_be_trusted(const struct export *x, const struct export_function *f) {
+	return f->pf != NULL && (x->trusted || (f->vf.has & VF_HAS_TRUST && f->vf.trust));
+}
+
 /* vendor_id, product_id and tags, to which an address is added. */
 static json_t *spec_new(const struct export *x, const struct export_function *f) {
-	bool trust = x->trusted || (f->vf.has & VF_HAS_TRUST && f->vf.trust);
 	json_t *spec = json_object();
 
 	json_object_set_new(spec, "vendor_id", json_sprintf("%04x", f->fn->vendor));
@@ -27,20 +30,16 @@ static json_t *spec_new(const struct export *x, const struct export_function *f)
 	if (f->physnet != NULL)
 		json_object_set_new(spec, "physical_network",
 			strcmp(f->physnet, "null") == 0 ? json_null() : json_string(f->physnet));
-	if (f->pf != NULL && trust)
+	if (may_be_trusted(x, f))
 		json_object_set_new(spec, "trusted", json_string("true"));
 	return spec;
 }
 
-/* Two functions that one entry can stand for, but for their address. */
+/* One entry can stand for both, but for their address. A physical network is of a PF. */
 static bool alike(
 	const struct export *x, const struct export_function *a, const struct export_function *b) {
-	json_t *left = spec_new(x, a), *right = spec_new(x, b);
-	bool same = a->pf == b->pf && json_equal(left, right);
-
-	json_decref(left);
-	json_decref(right);
-	return same;
+	return a->pf == b->pf && a->fn->vendor == b->fn->vendor && a->fn->device == b->fn->device &&
+	       may_be_trusted(x, a) == may_be_trusted(x, b);
 }
 
 /* All VFs of its PF are here, and one entry can stand for them. */
