@@ -101,14 +101,14 @@ _weir() {
 	"capture "*) choices="-w -c --snaplen" ;;
 	"trace "*) choices="eth arp ipv4 udp -j" ;;
 	bench | nic | pci | host | export) choices=$(_weir_listed '[a-z0-9-]*' "${plain[0]}") ;;
-	"nic show" | "pci check")
+	"nic show" | "pci check" | "export "*)
 		if [[ $cur = -* ]]; then
 			choices=$(_weir_listed '--*[a-z-]*' "${plain[@]:0:2}")
 		else
 			choices=$(command ls /sys/class/net 2>/dev/null)
 		fi
 		;;
-	"bench "* | "nic "* | "pci "* | "host "* | "export "*) choices=$(_weir_listed '--*[a-z-]*' "${plain[@]:0:2}") ;;
+	"bench "* | "nic "* | "pci "* | "host "*) choices=$(_weir_listed '--*[a-z-]*' "${plain[@]:0:2}") ;;
 	help) choices="switch apply port network show top trace capture bench nic pci host export" ;;
 	"help bench" | "help nic" | "help pci" | "help host" | "help export") choices=$(_weir_listed '[a-z0-9-]*' "${plain[1]}") ;;
 	esac

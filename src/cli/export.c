@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
-#include "cli/hosts.h"
 #include "cli/output.h"
+#include "cli/vf.h"
 #include "host/export.h"
 #include "host/want.h"
 
@@ -110,16 +111,45 @@ static const struct exporter *find_exporter(const char *name) {
 	return NULL;
 }
 
+/* A PF and numbers of its VFs, "0-3,6" or "all"; 0: this word is something else. */
+static int add_numbers(struct export *x, int argc, char **argv, int *at, struct err *e) {
+	const char *next = *at + 1 < argc ? argv[*at + 1] : "";
+	struct vfs_named *v;
+	int rc;
+
+	if (strcmp(next, "all") != 0 &&
+		(next[0] == '\0' || next[strspn(next, "0123456789,-")] != '\0'))
+		return 0;
+	v = calloc(1, sizeof(*v));
+	if (v == NULL)
+		return err_set(e, ENOMEM, "no memory for a list of VFs");
+	rc = vfs_named(v, x->host, argc, argv, at, e);
+	for (unsigned i = 0; i < v->n && rc >= 0; i++)
+		rc = export_add_function(x, v->vf[i], false, e);
+	free(v);
+	return rc < 0 ? rc : 1;
+}
+
+static int add_words(struct export *x, int argc, char **argv, struct err *e) {
+	int at = 1, rc;
+
+	// argv ends with NULL: without words, that is what the file has.
+	do {
+		rc = add_numbers(x, argc, argv, &at, e);
+		if (rc == 0)
+			rc = export_add(x, argv[at++], e);
+	} while (rc >= 0 && at < argc);
+	return rc;
+}
+
 static int print_export(struct export *x, const char *consumer, bool json, int argc, char **argv) {
 	const struct exporter *to = find_exporter(consumer);
 	struct err e = {""};
 	json_t *doc;
 
 	x->vfs_only = to->vfs_only;
-	// argv ends with NULL: without words, that is what the file has.
-	for (int i = 1; i < argc || i == 1; i++)
-		if (export_add(x, argv[i], &e) < 0)
-			return cli_fail("%s", e.text);
+	if (add_words(x, argc, argv, &e) < 0)
+		return cli_fail("%s", e.text);
 	doc = export_make(x, to, &e);
 	if (doc == NULL)
 		return cli_fail("%s", e.text);
@@ -199,8 +229,10 @@ const struct command cmd_export = {
 	"CONSUMER [FUNCTION|OWNER...] [OPTION...]",
 	"Print the host's VFs and devices in the words of QEMU, libvirt, Nova, Neutron",
 	"\n"
-	"FUNCTION is a VF or device by its PCI address, VF N of a PF as PF/N, or a PF by address,\n"
-	"interface or vendor:device: all its VFs that are nobody's. OWNER has VFs on record.\n",
+	"FUNCTION is a VF or device by its PCI address, VFs as PF and numbers (eth0 3, eth0 "
+	"0-3,6), or\n"
+	"a PF by address, interface or vendor:device: all its VFs that are nobody's. OWNER has VFs "
+	"on record.\n",
 	run,
 	show_help,
 };

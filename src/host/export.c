@@ -182,39 +182,13 @@ static int add_owner(struct export *x, const char *name, struct err *e) {
 	return rc < 0 ? rc : (int)found;
 }
 
-/* "eth4/3": its PF and number; false: it is not of that form. */
-static bool split_vf(const char *word, char pf[IFNAMSIZ + PCI_SLOT_MAX], int *vf) {
-	const char *slash = strrchr(word, '/');
-	size_t n = slash != NULL ? (size_t)(slash - word) : 0;
-	char *end;
-
-	if (n == 0 || n >= IFNAMSIZ + PCI_SLOT_MAX || !isdigit((unsigned char)slash[1]))
-		return false;
-	memcpy(pf, word, n);
-	pf[n] = '\0';
-	*vf = (int)strtol(slash + 1, &end, 10);
-	return *end == '\0' && *vf >= 0;
-}
-
 int export_add(struct export *x, const char *word, struct err *e) {
-	char pf[IFNAMSIZ + PCI_SLOT_MAX];
 	const struct pci_function *fn;
 	struct err unknown;
-	int number, rc = x->aims != NULL ? export_file_add(x, word, e) : 0;
+	int rc = x->aims != NULL ? export_file_add(x, word, e) : 0;
 
 	if (rc != 0 || word == NULL)
 		return rc < 0 ? rc : 0;
-	if (split_vf(word, pf, &number)) {
-		const struct pci_function *vf;
-
-		fn = host_find(x->host, pf, e);
-		if (fn == NULL)
-			return -ENOENT;
-		vf = pci_vf(&x->host->pci, fn, number);
-		return vf != NULL ? export_add_function(x, vf, false, e)
-				  : err_set(e, ENOENT, "%s has no VF %d; it has %u VFs now", pf,
-					    number, fn->vfs);
-	}
 	fn = host_find(x->host, word, &unknown);
 	if (fn != NULL && pci_is_vf(fn))
 		return export_add_function(x, fn, false, e);

@@ -66,7 +66,7 @@ struct export {
 	json_t *notes;
 };
 
-/* Adds what a word means: a name in the file; a VF by its address; PF/N; a PF by address, interface or vendor:device, which
+/* Adds what a word means: a name in the file; a VF by its address; a PF by address, interface or vendor:device, which
  * is all its VFs that are nobody's; another device by address; an owner, whose VFs. NULL: all in the
  * file that is nobody's. Each once. -ENOENT, -EINVAL or -ENOMEM with a sentence. */
 int export_add(struct export *x, const char *word, struct err *e);

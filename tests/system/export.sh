@@ -268,12 +268,12 @@ agree() {
 it "Nova's VFs and those that the agent leaves alone are all there are" agree
 
 sentences() {
-	refuses "no VF 9; it has 4 VFs" libvirt eth4/9
+	refuses "no VF 9; it has 4" libvirt eth4 9
 	refuses "'vm9'" libvirt vm9
 	refuses "PCI bridge" qemu 00:01.0
 	refuses "switchdev" neutron ens1 --physnet physnet1
 	refuses "--physnet NAME" neutron eth4
-	refuses "has no MAC" teaming eth4/3 --bridge br0
+	refuses "has no MAC" teaming eth4 3 --bridge br0
 	refuses "--bridge NAME" teaming vm7
 	refuses "whole device" libvirt-network 05:00.0
 	refuses "letters, digits" nova eth4 --physnet 'a,b'
@@ -301,6 +301,8 @@ as_json() {
 	export_of libvirt vm7 -j | jq -e '.for == "libvirt" and .functions[0].owner == "vm7" and
 		.functions[0].mac == "52:54:00:00:04:00" and .functions[0].vlan == 100 and (.xml | length > 100)'
 	export_of qemu vm7 -j | jq -e '.arguments == ["-device", "vfio-pci,host=0000:01:10.0,id=pci-0000-01-10.0"]'
+	export_of qemu eth5 1,3 05:00.0 eth4 0-1 -j | jq -e '[.functions[].address] == ["0000:01:10.3", "0000:01:10.7",
+		"0000:05:00.0", "0000:01:10.0", "0000:01:10.2"]'
 	export_of nova eth5 -j | jq -e '.sections[0].options[0].value.vendor_id == "8086"'
 }
 it "-j has the same with keys" as_json
