@@ -41,6 +41,13 @@ int host_args_take(
  * {"changes": [...], "done": bool, "transaction": what undo takes, 0: none}). A recorded tree is never
  * changed; with --dry-run it is judged all the same whether they would be begun. Exit status. */
 int host_args_change(const struct host_args *a, const char *command, const struct changes *l);
+/* The same, with members of `more` (NULL: none; taken over) in the JSON. */
+int host_args_change_with(
+	const struct host_args *a, const char *command, const struct changes *l, json_t *more);
+/* Only the printing. */
+void host_args_show(const struct host_args *a, const struct changes *l, bool done, json_t *more);
+/* How the engine is called with these arguments. */
+struct apply host_args_apply(const struct host_args *a, const char *command);
 /* The same for a command that picked a function itself: it is named first ({"function": ...} with -j). */
 int host_args_change_of(
 	const struct host_args *a, const char *command, const struct changes *l, const char *slot);

@@ -20,7 +20,8 @@ static json_t *rows_of(const struct changes *l) {
 			snprintf(who, sizeof(who), "%s vf %d", c->slot, c->vf);
 		else
 			snprintf(who, sizeof(who), "%s", c->slot);
-		snprintf(what, sizeof(what), "%s -> %s", c->from[0] != '\0' ? c->from : "?", c->to);
+		snprintf(what, sizeof(what), "%s -> %s", c->from[0] != '\0' ? c->from : "new",
+			c->to);
 		json_array_append_new(rows, json_pack("{s:s, s:s, s:s}", "who", who, "attr",
 						    attr_name(c->attr), "change", what));
 	}
@@ -47,44 +48,79 @@ static void print_table(const struct changes *l) {
 }
 
 /* {"changes": [...], "done": made, not only planned, "transaction": what undo takes, 0: none} */
-static void print_json(const struct changes *l, bool done, unsigned id, const char *slot) {
+static void print_json(const struct changes *l, bool done, unsigned id, const json_t *more) {
 	json_t *list = json_array(), *v;
 
 	for (unsigned i = 0; i < l->n; i++)
 		json_array_append_new(list, change_json(&l->c[i]));
 	v = json_pack("{s:o, s:b, s:i}", "changes", list, "done", done, "transaction", (int)id);
-	if (slot != NULL)
-		json_object_set_new(v, "function", json_string(slot));
+	json_object_update(v, (json_t *)(uintptr_t)more);
 	output_json(stdout, v);
 	json_decref(v);
 }
 
-int host_args_change_of(
-	const struct host_args *a, const char *command, const struct changes *l, const char *slot) {
-	struct apply with = {.root = &a->root,
+static void show(
+	const struct host_args *a, const struct changes *l, bool done, unsigned id, json_t *more) {
+	if (a->json)
+		print_json(l, done, id, more);
+	else
+		print_table(l);
+	json_decref(more);
+}
+
+void host_args_show(const struct host_args *a, const struct changes *l, bool done, json_t *more) {
+	show(a, l, done, 0, more);
+}
+
+struct apply host_args_apply(const struct host_args *a, const char *command) {
+	return (struct apply){.root = &a->root,
 		.state = a->state,
 		.command = command,
 		.wait_ms = a->wait_ms,
 		.force = a->force};
-	unsigned id = 0;
+}
+
+/* Makes them, or with --dry-run judges whether they would be begun. Exit status. */
+static int make(
+	const struct host_args *a, const char *command, const struct changes *l, unsigned *id) {
+	struct apply with = host_args_apply(a, command);
 	struct err e;
 
+	*id = 0;
 	if (!a->dry && a->root.recorded)
 		return cli_fail("%s is a recorded tree, which is never changed; --dry-run prints "
 				"what would change",
 			a->root.at);
-	if (l->n > 0 && (a->dry ? apply_check(&with, l, &e) : apply_changes(&with, l, &id, &e)) < 0)
+	if (l->n > 0 && (a->dry ? apply_check(&with, l, &e) : apply_changes(&with, l, id, &e)) < 0)
 		return cli_fail("%s", e.text);
-	if (a->json) {
-		print_json(l, !a->dry, id, slot);
-		return STATUS_DONE;
-	}
-	if (slot != NULL)
+	return STATUS_DONE;
+}
+
+int host_args_change_with(
+	const struct host_args *a, const char *command, const struct changes *l, json_t *more) {
+	unsigned id;
+	int status = make(a, command, l, &id);
+
+	if (status == STATUS_DONE)
+		show(a, l, !a->dry, id, more);
+	else
+		json_decref(more);
+	return status;
+}
+
+int host_args_change_of(
+	const struct host_args *a, const char *command, const struct changes *l, const char *slot) {
+	unsigned id;
+	int status = make(a, command, l, &id);
+
+	if (status != STATUS_DONE)
+		return status;
+	if (!a->json)
 		puts(slot);
-	print_table(l);
+	show(a, l, !a->dry, id, json_pack("{s:s}", "function", slot));
 	return STATUS_DONE;
 }
 
 int host_args_change(const struct host_args *a, const char *command, const struct changes *l) {
-	return host_args_change_of(a, command, l, NULL);
+	return host_args_change_with(a, command, l, NULL);
 }

@@ -126,7 +126,9 @@ static int look_at(struct plan *p, const struct look *k, const struct aim *t, co
 		return 0;
 	if (rc < 0)
 		return say_where(k, t, slot, a, rc);
-	return strcmp(d.is, want) != 0 ? add_drift(p, &d, k->e) : 0;
+	if (strcmp(d.is, want) == 0 || (k->o.skip != NULL && k->o.skip(k->o.ctx, &d)))
+		return 0;
+	return add_drift(p, &d, k->e);
 }
 
 static int look_pf(struct plan *p, const struct look *k, const struct aim_pf *t) {
@@ -202,7 +204,7 @@ static int look_left(struct plan *p, const struct look *k, const struct aim *t) 
 	struct left *more;
 	int rc = attr_get(k->h, ATTR_OWNER, t->fn->slot, t->vf, owner, k->e);
 
-	if (rc < 0 || strcmp(owner, "none") == 0 || k->force ||
+	if (rc < 0 || strcmp(owner, "none") == 0 || k->o.force ||
 		((t->want.stated & WANT_OWNER) != 0 && strcmp(owner, t->want.owner) == 0))
 		return rc;
 	more = realloc(p->left, (p->nleft + 1) * sizeof(*more));

@@ -39,12 +39,19 @@ struct plan {
 	unsigned nleft;
 };
 
+struct plan_options {
+	bool force;
+	/* What is let be for now, as if it did not differ; NULL: nothing. */
+	bool (*skip)(void *ctx, const struct drift *d);
+	void *ctx;
+};
+
 /* Only what differs (and whom it is left to). */
 int plan_look(struct plan *p, const struct aims *a, const struct host *h, struct err *e);
 /* The changes too. -EBUSY with a sentence: a VF would go that belongs to somebody FILE does not name
  * (`force` plans that too; whether one is in use is asked by guard.h). -EOPNOTSUPP: the driver cannot. */
-int plan_make(
-	struct plan *p, const struct aims *a, const struct host *h, bool force, struct err *e);
+int plan_make(struct plan *p, const struct aims *a, const struct host *h,
+	const struct plan_options *o, struct err *e);
 void plan_free(struct plan *p);
 
 /* {"function", "vf", "attribute", "is", "want", "by": "pool tenants"}; {"function", "vf", "owner", "by"} */

@@ -57,7 +57,7 @@ static int add_drift(struct steps *s, const struct drift *d) {
 static int spare_vfs(struct steps *s, const struct aim_pf *t, const struct aim *aims, unsigned n) {
 	char owner[ATTR_TEXT_MAX];
 
-	for (unsigned vf = 0, i = 0; !s->k->force && vf < t->fn->vfs; vf++) {
+	for (unsigned vf = 0, i = 0; !s->k->o.force && vf < t->fn->vfs; vf++) {
 		const struct aim *mine = i < n && aims[i].vf == (int)vf ? &aims[i++] : NULL;
 		int rc = attr_get(s->k->h, ATTR_OWNER, t->fn->slot, (int)vf, owner, s->k->e);
 
@@ -177,9 +177,9 @@ static int steps_pf(struct steps *s, unsigned pf, unsigned *at) {
 	return rc;
 }
 
-int plan_make(
-	struct plan *p, const struct aims *a, const struct host *h, bool force, struct err *e) {
-	const struct look k = {.a = a, .h = h, .force = force, .e = e};
+int plan_make(struct plan *p, const struct aims *a, const struct host *h,
+	const struct plan_options *o, struct err *e) {
+	const struct look k = {.a = a, .h = h, .o = *o, .e = e};
 	struct steps s = {.k = &k, .p = p};
 	unsigned at = 0;
 	int rc = look_all(p, &k);

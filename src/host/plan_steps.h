@@ -10,7 +10,7 @@
 struct look {
 	const struct aims *a;
 	const struct host *h;
-	bool force;
+	struct plan_options o;
 	struct err *e;
 };
 

@@ -46,7 +46,7 @@ static int plan_now(struct plan *p, bool force) {
 
 	if (want_resolve(&aims, want, &host, &why) < 0)
 		fail_msg("%s", why.text);
-	rc = plan_make(p, &aims, &host, force, &why);
+	rc = plan_make(p, &aims, &host, &(struct plan_options){.force = force}, &why);
 	return rc;
 }
 
