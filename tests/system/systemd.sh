@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026, the weir authors
-# The unit under a real systemd: process 1 of namespaces of its own, with weir.service and nothing else.
-# timeout: 90
+# The units under a real systemd: process 1 of namespaces of its own, with weir.service, weir-host.service
+# and nothing else.
+# timeout: 120
 . "$(dirname "$0")/lib.sh"
 
 # What is lent to it: a cgroup of its own, which goes with the test, and /run, which is the test's.
@@ -19,25 +20,28 @@ return_cgroup() {
 }
 reason=$(why_not)
 if [[ -n $reason ]]; then
-	skip "the unit starts, reloads, restarts and stops weir under systemd" "$reason"
+	skip "the units start, reload, restart and stop weir under systemd" "$reason"
 	exit 0
 fi
 cgroup=$(echo /run/cgroup/weir-test-*)
 trap '[[ -z ${init-} ]] || { kill -KILL $init; wait $init; } 2>/dev/null; return_cgroup; finish' EXIT
 
-# The unit as it is installed, but for where the program is (its /tmp is private) and where it logs.
+# The units as they are installed, but for where the program is (its /tmp is private) and where it logs.
 units=/run/units
-mkdir -p $units/weir.service.d /run/etc/{up,work,weir} /run/bin
+mkdir -p /run/{etc,var}/{up,work} /run/etc/weir /run/bin
 cp "$WEIR" /run/bin/weir
-sed 's,^ExecStart=[^ ]*,ExecStart=/run/bin/weir,' "$(dirname "$WEIR")/weir.service" >$units/weir.service
-printf '[Service]\nStandardError=append:/run/weir.log\nWatchdogSec=2s\n' >$units/weir.service.d/test.conf
-# The leak checker traces its own process, which the unit forbids.
-[[ -z ${WEIR_SANITIZED-} ]] || echo 'Environment=ASAN_OPTIONS=detect_leaks=0' >>$units/weir.service.d/test.conf
+for unit in weir weir-host; do
+	mkdir -p $units/$unit.service.d
+	sed 's,^ExecStart=[^ ]*,ExecStart=/run/bin/weir,' "$(dirname "$WEIR")/$unit.service" >$units/$unit.service
+	printf '[Service]\nStandardError=append:/run/%s.log\nWatchdogSec=2s\n' $unit >$units/$unit.service.d/test.conf
+	# The leak checker traces its own process, which the units forbid.
+	[[ -z ${WEIR_SANITIZED-} ]] || echo 'Environment=ASAN_OPTIONS=detect_leaks=0' >>$units/$unit.service.d/test.conf
+done
 for target in basic sysinit network network-pre shutdown; do
 	printf '[Unit]\nDescription=%s\nDefaultDependencies=no\n' $target >$units/$target.target
 done
 
-# /etc is the machine's, with the test's /etc/weir over it.
+# /etc and /var/lib are the machine's, with the test's /etc/weir and what is written over them.
 boot() {
 	echo 0 >"$cgroup/cgroup.procs"
 	mount --make-shared /run
@@ -48,6 +52,7 @@ boot() {
 		mount -t cgroup2 cgroup2 /sys/fs/cgroup
 		mount --make-private /
 		mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/etc/up,workdir=/run/etc/work /etc
+		mount -t overlay overlay -o lowerdir=/var/lib,upperdir=/run/var/up,workdir=/run/var/work /var/lib
 		mkdir -p /etc/weir
 		mount --bind /run/etc/weir /etc/weir
 		export container=other SYSTEMD_UNIT_PATH='$units'
@@ -145,3 +150,39 @@ stops() {
 	tail -n 1 /run/weir.log
 }
 it "systemctl stop ends it cleanly: what it made is gone" stops
+
+# The other unit: here are no PFs, and no interface of the file's.
+host_state() { # PROPERTY VALUE
+	ctl show weir-host | grep "^$1=" | says "^$1=$2\$"
+}
+waits() {
+	echo 'pfs: {weir-none0: {vfs: 4}}' >/run/etc/weir/host.yaml
+	# Type=notify: it says that it is ready, though it waits, so that the start of a host ends.
+	ctl start weir-host || { ctl status weir-host; cat /run/weir-host.log; return 1; }
+	host_state ActiveState active
+	host_state StatusText 'waiting: .*'
+	grep weir-none0 /run/weir-host.log || grep 'PCI bus' /run/weir-host.log
+	[[ -d /run/var/up/weir/host/journal ]]
+}
+it "weir-host.service waits for a card that is not there, and keeps the start of the host from waiting" waits
+
+host_reloads() {
+	local pid
+	pid=$(ctl show -P MainPID weir-host)
+	echo 'pfs: 7' >/run/etc/weir/host.yaml
+	ctl reload weir-host
+	until_ok 3 grep 'reload refused, .*host.yaml:1: pfs is 7' /run/weir-host.log
+	echo 'pfs: {}' >/run/etc/weir/host.yaml
+	ctl reload weir-host
+	until_ok 3 grep 'reloaded .*host.yaml' /run/weir-host.log
+	host_state ActiveState active
+	host_state MainPID "$pid"
+}
+it "it reads a changed file again, and stays with what it has when that is wrong" host_reloads
+
+host_stops() {
+	ctl stop weir-host
+	host_state ActiveState inactive
+	host_state Result success
+}
+it "it ends cleanly" host_stops
