@@ -67,8 +67,8 @@ void rule_override(struct check *c) {
 			"driver_override asks for %s, and %s has it", f->wanted,
 			f->driver[0] != '\0' ? f->driver : "no driver");
 		finding_advise(new,
-			"weir pci bind %s --driver %s, or weir pci unbind %s to give up the wish",
-			f->slot, f->wanted, f->slot);
+			"weir pci bind %s %s, or weir pci unbind %s to give up the wish", f->slot,
+			f->wanted, f->slot);
 	}
 }
 

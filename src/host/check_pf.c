@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "host/iommu.h"
 #include "host/owner.h"
+#include "host/store.h"
 
 /* Rules about physical functions and the number of their VFs. */
 
@@ -88,10 +89,11 @@ void rule_vf_count(struct check *c) {
 			f = check_found(c, SEVERITY_ERROR, pf->slot,
 				"%u VFs were made, %u of them are on the bus", pf->vfs, there);
 			finding_advise(f,
-				"make them anew: weir vf create %s 0, then %u; if they stay away, "
+				"make them anew: weir vf delete %s, weir vf create %s %u; if they "
+				"stay away, "
 				"dmesg says "
 				"why (too few bus numbers: pci=assign-busses)",
-				pf->slot, pf->vfs);
+				pf->slot, pf->slot, pf->vfs);
 		} else if (l != NULL && l->nvfs > 0 && l->nvfs != pf->vfs) {
 			f = check_found(c, SEVERITY_WARNING, pf->slot,
 				"%u VFs were made, its driver %s serves %u", pf->vfs, pf->driver,
@@ -136,7 +138,7 @@ void rule_pf_down(struct check *c) {
 			finding_advise(f,
 				"look at cable and switch; VFs that need talk among themselves "
 				"only: weir vf "
-				"set %s N state=enable",
+				"set %s N link-state=enable",
 				pf->slot);
 		}
 	}
@@ -199,9 +201,13 @@ void rule_owner_gone(struct check *c) {
 			owner != NULL ? owner : "somebody",
 			f == NULL ? "there is no such function any more"
 				  : "was made anew since: it is not what its owner got");
-		finding_advise(new, "%s, or give it up: weir vf release %s --force",
-			f == NULL ? "make the VFs again (weir host apply)"
-				  : "give it to its owner again (weir host apply)",
-			slot);
+		if (f == NULL)
+			finding_advise(new,
+				"make the VFs again (weir host apply), or forget it: rm "
+				"%s/owners/%s.json",
+				store_folder(c->state), slot);
+		else
+			finding_advise(new,
+				"give it up: weir vf release %s --force; then give it again", slot);
 	}
 }

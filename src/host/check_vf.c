@@ -79,7 +79,7 @@ void rule_mac_duplicate(struct check *c) {
 		f = check_found(c, apart ? SEVERITY_WARNING : SEVERITY_ERROR, v->name,
 			"%s has %s too%s", o != NULL ? o->name : k->name,
 			mac_format(mac_of(v), mac), apart ? ", in another VLAN" : "");
-		finding_advise(f, "give one of them another: weir vf set %s %d mac=...",
+		finding_advise(f, "give one of them another: weir vf set %s %d mac=auto",
 			v->pf->slot, v->fn->vf);
 	}
 }
@@ -94,7 +94,7 @@ void rule_mac_group(struct check *c) {
 			finding_advise(check_found(c, SEVERITY_ERROR, v->name,
 					       "%s is a multicast address: no station can have it",
 					       mac_format(admin_mac(v), mac)),
-				"weir vf set %s %d mac=... with an even first octet, as "
+				"weir vf set %s %d mac=auto, or one with an even first octet, as "
 				"52:54:00:...",
 				v->pf->slot, v->fn->vf);
 	}
@@ -123,7 +123,7 @@ void rule_mac_zero(struct check *c) {
 				check_found(c, SEVERITY_WARNING, v->name,
 					"no MAC address is set: its guest makes one up at every "
 					"start, and may take any"),
-				"weir vf set %s %d mac=...", v->pf->slot, v->fn->vf);
+				"weir vf set %s %d mac=auto", v->pf->slot, v->fn->vf);
 	}
 }
 
@@ -136,7 +136,7 @@ void rule_spoof_zero(struct check *c) {
 					       "spoof check is on and no MAC address is set: the "
 					       "device may "
 					       "drop all that its guest sends"),
-				"weir vf set %s %d mac=..., or spoofchk=off", v->pf->slot,
+				"weir vf set %s %d mac=auto, or spoofchk=off", v->pf->slot,
 				v->fn->vf);
 	}
 }
@@ -223,8 +223,8 @@ void rule_vlan(struct check *c) {
 					"the device puts VLAN %u on all it sends, and %s upon %s "
 					"another tag: most devices drop that",
 					vlan, twice->name, v->own->name),
-				"remove %s, or weir vf set %s %d vlan=0", twice->name, v->pf->slot,
-				v->fn->vf);
+				"remove %s, or weir vf set %s %d vlan=none", twice->name,
+				v->pf->slot, v->fn->vf);
 		if (twin != NULL)
 			finding_advise(
 				check_found(c, SEVERITY_WARNING, v->name,

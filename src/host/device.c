@@ -120,7 +120,7 @@ static void judge_use(const struct device *d, struct finding *out) {
 			"it has %u virtual functions, which go when it goes", d->f->vfs);
 		finding_advise(out,
 			"hand out its virtual functions instead, or remove them first: weir "
-			"vf create %s 0",
+			"vf delete %s",
 			d->f->slot);
 		return;
 	}

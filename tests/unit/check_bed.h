@@ -106,7 +106,6 @@ static inline int bed_close(void **state) {
 	return 0;
 }
 
-
 /* What was read, to be changed. */
 static inline struct pci_function *fn(const char *slot) {
 	const struct pci_function *f = pci_at(&bed.host.pci, slot);

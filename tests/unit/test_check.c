@@ -182,7 +182,7 @@ static void a_driver_other_than_the_override_is_a_warning(void **state) {
 	vf_of("eth0", 2)->mac = 0x0a0400005452;
 	fn_vf(PF0, 2)->driver[0] = '\0';
 	fires("driver-override", SEVERITY_WARNING, "0000:04:10.4", "no driver has it",
-		"weir pci bind 0000:04:10.4");
+		"weir pci bind 0000:04:10.4 vfio-pci");
 }
 
 static void a_group_of_a_guest_and_the_host_is_an_error(void **state) {
@@ -259,7 +259,8 @@ static void a_pf_that_is_down_is_worse_where_guests_have_its_vfs(void **state) {
 	link_of("eth1")->flags = IFF_UP | IFF_RUNNING;
 	fires("pf-down", SEVERITY_ERROR, PF0, "(2 for guests)", "ip link set eth0 up");
 	link_of("eth0")->flags = IFF_UP;
-	fires("pf-down", SEVERITY_NOTE, PF0, "eth0 has no carrier", "state=enable");
+	fires("pf-down", SEVERITY_NOTE, PF0, "eth0 has no carrier",
+		"weir vf set " PF0 " N link-state=enable");
 }
 
 static void an_mtu_above_that_of_the_pf_is_a_warning(void **state) {

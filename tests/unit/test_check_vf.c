@@ -143,7 +143,14 @@ static void an_owner_of_a_vf_that_is_gone_is_a_warning(void **state) {
 	silent();
 	owned("0000:04:11.0", "vm9");
 	fires("owner-gone", SEVERITY_WARNING, "0000:04:11.0", "recorded for vm9",
-		"weir vf release");
+		"/owners/0000:04:11.0.json");
+}
+
+static void an_owner_of_a_vf_that_was_made_anew_is_a_warning(void **state) {
+	owned("0000:04:10.4", "vm7"); // a record without a boot is of no start of this host
+	bed.host.root.recorded = false;
+	fires("owner-gone", SEVERITY_WARNING, "0000:04:10.4", "was made anew since",
+		"weir vf release 0000:04:10.4 --force");
 }
 
 static void an_owner_makes_a_spare_vf_a_guests(void **state) {
@@ -291,6 +298,7 @@ int main(void) {
 		BED_TEST(a_lonely_vlan_without_carrier_is_a_warning),
 		BED_TEST(a_pair_of_which_one_has_a_vlan_is_a_warning),
 		BED_TEST(an_owner_of_a_vf_that_is_gone_is_a_warning),
+		BED_TEST(an_owner_of_a_vf_that_was_made_anew_is_a_warning),
 		BED_TEST(an_owner_makes_a_spare_vf_a_guests),
 		BED_TEST(what_a_guest_relies_on_and_is_not_enforced_is_a_warning),
 		BED_TEST(what_nobody_relies_on_may_be_not_enforced),

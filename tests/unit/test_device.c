@@ -93,7 +93,7 @@ static void who_uses_a_device_is_said_with_the_way_out(void **state) {
 	is(DEVICE_USE, SEVERITY_GOOD, "not looked at", "");
 	device.users = bed.users;
 	device.f = fn(PF1);
-	is(DEVICE_USE, SEVERITY_ERROR, "2 virtual functions", "weir vf create " PF1 " 0");
+	is(DEVICE_USE, SEVERITY_ERROR, "2 virtual functions", "weir vf delete " PF1);
 	fn(PF0)->vfs = 0;
 	device.f = fn(PF0);
 	is(DEVICE_USE, SEVERITY_ERROR, "taking it would cut you off", "console");
