@@ -162,26 +162,15 @@ static int print_export(struct export *x, const char *consumer, bool json, int a
 }
 
 /* With --file, as it wants the host to be. */
-static int print_by_file(struct export *x, const char *file, const char *consumer, bool json,
-	int argc, char **argv) {
-	struct want *want = NULL;
-	struct aims aims = {0};
-	int status = STATUS_REFUSED;
-	struct err e;
+static int read_file(struct want **want, struct aims *aims, const char *file, const struct host *h,
+	struct err *e) {
+	int rc = want_load(want, file, e);
 
-	if (file == NULL)
-		return print_export(x, consumer, json, argc, argv);
-	if (want_load(&want, file, &e) < 0)
-		return cli_fail("%s", e.text);
-	if (want_resolve(&aims, want, x->host, &e) < 0) {
-		cli_fail("%s", e.text);
-	} else {
-		x->aims = &aims;
-		status = print_export(x, consumer, json, argc, argv);
-		aims_free(&aims);
-	}
-	want_free(want);
-	return status;
+	if (rc == 0)
+		rc = want_resolve(aims, *want, h, e);
+	if (rc < 0)
+		want_free(*want);
+	return rc;
 }
 
 static int run_one(const struct command *c, int argc, char **argv) {
@@ -190,6 +179,8 @@ static int run_one(const struct command *c, int argc, char **argv) {
 	struct host_args a;
 	char own_state[PATH_MAX];
 	struct host host;
+	struct want *want = NULL;
+	struct aims aims = {0};
 	struct err e;
 	int status = host_args_take(&a, c, &argc, argv, false);
 
@@ -210,8 +201,17 @@ static int run_one(const struct command *c, int argc, char **argv) {
 		return cli_fail("%s", e.text);
 	host.state = state;
 	x.host = &host;
-	status = print_by_file(&x, file, argv[0], a.json, argc, argv);
+	if (file != NULL && read_file(&want, &aims, file, &host, &e) < 0) {
+		host_free(&host);
+		return cli_fail("%s", e.text);
+	}
+	x.aims = file != NULL ? &aims : NULL;
+	status = print_export(&x, argv[0], a.json, argc, argv);
 	export_free(&x);
+	if (file != NULL) {
+		aims_free(&aims);
+		want_free(want);
+	}
 	host_free(&host);
 	return status;
 }

@@ -29,17 +29,17 @@ static void put_address(struct xml *w, const struct pci_function *fn, const char
 	snprintf(slot, sizeof(slot), "0x%02x", (unsigned)(fn->address >> 3 & 0x1f));
 	snprintf(function, sizeof(function), "0x%x", (unsigned)(fn->address & 7));
 	xml_empty(w, "address", "type", type, "domain", domain, "bus", bus, "slot", slot,
-		"function", function, NULL);
+		"function", function);
 }
 
 static void put_vlan(struct xml *w, unsigned vlan) {
-	char id[8];
+	char id[12];
 
 	if (vlan == 0)
 		return;
 	snprintf(id, sizeof(id), "%u", vlan);
-	xml_open(w, "vlan", NULL);
-	xml_empty(w, "tag", "id", id, NULL);
+	xml_open(w, "vlan");
+	xml_empty(w, "tag", "id", id);
 	xml_close(w, "vlan");
 }
 
@@ -47,12 +47,12 @@ static void put_mac(struct xml *w, uint64_t mac) {
 	char text[MAC_TEXT_MAX];
 
 	if (mac != 0)
-		xml_empty(w, "mac", "address", mac_format(mac, text), NULL);
+		xml_empty(w, "mac", "address", mac_format(mac, text));
 }
 
 static void put_teaming(struct xml *w, const char *persistent) {
 	if (persistent != NULL)
-		xml_empty(w, "teaming", "type", "transient", "persistent", persistent, NULL);
+		xml_empty(w, "teaming", "type", "transient", "persistent", persistent);
 }
 
 /* What libvirt's way with a VF does to this one, NULL: no harm. */
@@ -67,8 +67,8 @@ static const char *beyond_libvirt(const struct export *x, const struct export_fu
 }
 
 static void put_hostdev(struct xml *w, const struct export_function *f, const char *persistent) {
-	xml_open(w, "hostdev", "mode", "subsystem", "type", "pci", "managed", managed(f->fn), NULL);
-	xml_open(w, "source", NULL);
+	xml_open(w, "hostdev", "mode", "subsystem", "type", "pci", "managed", managed(f->fn));
+	xml_open(w, "source");
 	put_address(w, f->fn, NULL);
 	xml_close(w, "source");
 	put_teaming(w, persistent);
@@ -92,9 +92,9 @@ static void put_function(
 	}
 	if (f->vf.mac == 0)
 		export_note(x, "libvirt gives %s a MAC of its own choice", text);
-	xml_open(w, "interface", "type", "hostdev", "managed", managed(f->fn), NULL);
+	xml_open(w, "interface", "type", "hostdev", "managed", managed(f->fn));
 	put_mac(w, f->vf.mac);
-	xml_open(w, "source", NULL);
+	xml_open(w, "source");
 	put_address(w, f->fn, "pci");
 	xml_close(w, "source");
 	put_vlan(w, f->vf.vlan);
@@ -163,7 +163,7 @@ static void put_network_vlans(struct export *x, struct xml *w) {
 		if (!(seen[v / 64] >> v % 64 & 1))
 			continue;
 		snprintf(name, sizeof(name), "vlan%u", v);
-		xml_open(w, "portgroup", "name", name, NULL);
+		xml_open(w, "portgroup", "name", name);
 		put_vlan(w, v);
 		xml_close(w, "portgroup");
 	}
@@ -193,11 +193,11 @@ int export_to_libvirt_network(struct export *x, json_t *doc, struct err *e) {
 			export_note(x, "libvirt, when it takes %s from a pool, %s",
 				export_text(&x->fn[i], of), beyond_libvirt(x, &x->fn[i]));
 	}
-	xml_open(&w, "network", NULL);
+	xml_open(&w, "network");
 	xml_text(&w, "name", x->name != NULL ? x->name : name);
-	xml_open(&w, "forward", "mode", "hostdev", "managed", bound, NULL);
+	xml_open(&w, "forward", "mode", "hostdev", "managed", bound);
 	if (pf != NULL)
-		xml_empty(&w, "pf", "dev", pf->name, NULL);
+		xml_empty(&w, "pf", "dev", pf->name);
 	for (unsigned i = 0; i < x->n && pf == NULL; i++)
 		put_address(&w, x->fn[i].fn, "pci");
 	xml_close(&w, "forward");
@@ -240,9 +240,9 @@ static void put_transient(
 		return;
 	}
 	export_note_vm(x, f);
-	xml_open(w, "interface", "type", "network", NULL);
+	xml_open(w, "interface", "type", "network");
 	put_mac(w, f->vf.mac);
-	xml_empty(w, "source", "network", x->pool, NULL);
+	xml_empty(w, "source", "network", x->pool);
 	put_vlan(w, f->vf.vlan);
 	put_teaming(w, persistent);
 	xml_close(w, "interface");
@@ -260,12 +260,12 @@ int export_to_teaming(struct export *x, json_t *doc, struct err *e) {
 		char alias[32];
 
 		snprintf(alias, sizeof(alias), "ua-pair%u", i);
-		xml_open(&w, "interface", "type", x->bridge != NULL ? "bridge" : "network", NULL);
+		xml_open(&w, "interface", "type", x->bridge != NULL ? "bridge" : "network");
 		put_mac(&w, f->vf.mac);
-		xml_empty(&w, "source", "bridge", x->bridge, "network", x->network, NULL);
-		xml_empty(&w, "model", "type", "virtio", NULL);
-		xml_empty(&w, "teaming", "type", "persistent", NULL);
-		xml_empty(&w, "alias", "name", alias, NULL);
+		xml_empty(&w, "source", "bridge", x->bridge, "network", x->network);
+		xml_empty(&w, "model", "type", "virtio");
+		xml_empty(&w, "teaming", "type", "persistent");
+		xml_empty(&w, "alias", "name", alias);
 		xml_close(&w, "interface");
 		put_transient(x, &w, f, alias);
 		if (f->vf.vlan != 0)

@@ -36,7 +36,7 @@ static void begin(struct xml *x, const char *name, va_list ap) {
 	}
 }
 
-void xml_open(struct xml *x, const char *name, ...) {
+void xml_open_list(struct xml *x, const char *name, ...) {
 	va_list ap;
 
 	va_start(ap, name);
@@ -51,7 +51,7 @@ void xml_close(struct xml *x, const char *name) {
 	fprintf(x->f, "%*s</%s>\n", 2 * x->depth, "", name);
 }
 
-void xml_empty(struct xml *x, const char *name, ...) {
+void xml_empty_list(struct xml *x, const char *name, ...) {
 	va_list ap;
 
 	va_start(ap, name);
