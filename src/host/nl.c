@@ -28,16 +28,19 @@ struct buffer {
 	size_t room;
 };
 
+/* What it held is lost. */
 static int make_room(struct buffer *b, size_t n) {
 	char *at;
 
 	if (n <= b->room)
 		return 0;
 	n = n < FIRST_ROOM ? FIRST_ROOM : n;
-	at = realloc(b->at, n);
+	at = calloc(1, n);
 	if (at == NULL)
 		return -ENOMEM;
-	*b = (struct buffer){at, n};
+	free(b->at);
+	b->at = at;
+	b->room = n;
 	return 0;
 }
 
@@ -90,6 +93,10 @@ static int open_socket(int protocol) {
 	return fd;
 }
 
+static ssize_t failed(void) {
+	return errno > 0 ? -errno : -EIO;
+}
+
 /* One datagram of the kernel's, its length; 0: one of somebody else, to be ignored. */
 static ssize_t receive(int fd, struct buffer *b) {
 	struct sockaddr_nl from = {0};
@@ -100,14 +107,14 @@ static ssize_t receive(int fd, struct buffer *b) {
 		n = recv(fd, NULL, 0, MSG_PEEK | MSG_TRUNC);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return -errno;
+		return failed();
 	if (make_room(b, (size_t)n) < 0)
 		return -ENOMEM;
 	do
 		n = recvfrom(fd, b->at, b->room, 0, (struct sockaddr *)&from, &size);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return -errno;
+		return failed();
 	return from.nl_pid == 0 ? n : 0;
 }
 
@@ -135,7 +142,7 @@ static int look_for_end(const char *bytes, size_t len) {
 
 static int take_answer(int fd, nl_take *take, void *ctx) {
 	struct buffer b = {0};
-	int end = 0, rc = 0;
+	int end = 0, rc = make_room(&b, FIRST_ROOM);
 
 	while (end == 0 && rc == 0) {
 		ssize_t n = receive(fd, &b);
@@ -193,8 +200,10 @@ int nl_recorded(const struct root *r, const char *name, nl_take *take, void *ctx
 	} while (rc == 0 && n + 1 == (ssize_t)b.room && b.room < NL_FILE_MAX);
 	if (rc == 0 && n == -ENOENT)
 		n = 0;
-	if (rc == 0)
-		rc = n < 0 ? (int)n : take(ctx, b.at, (size_t)n);
+	if (rc == 0 && n < 0)
+		rc = (int)n;
+	if (rc == 0 && n > 0)
+		rc = take(ctx, b.at, (size_t)n);
 	free(b.at);
 	return rc;
 }
