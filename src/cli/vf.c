@@ -80,6 +80,19 @@ static const struct subcommand table[] = {
 		"process.\n"
 		"\n" HOST_CHANGE_HELP HOST_ARGS_HELP,
 		vf_release},
+	{"prove", "PF [--create]", "Send frames to see which protections the card enforces",
+		"\n"
+		"Sends between two VFs that nobody owns or uses and their PF, with each protection "
+		"and\n"
+		"without it. The two go into network namespaces of their own for these seconds; "
+		"frames of\n"
+		"EtherType 0x88b5 may leave by the PF's port. All is put back, also after Ctrl-C; "
+		"after\n"
+		"kill -9 by `weir host undo`. What was found is kept: `weir vf list` shows it.\n"
+		"\n"
+		"  --create       make two VFs for the time being, where the PF has "
+		"none\n" HOST_CHANGE_HELP HOST_ARGS_HELP,
+		vf_prove},
 	{NULL},
 };
 

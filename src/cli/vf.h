@@ -60,5 +60,6 @@ int vf_set(const struct command *c, int argc, char **argv);
 int vf_bind(const struct command *c, int argc, char **argv);
 int vf_alloc(const struct command *c, int argc, char **argv);
 int vf_release(const struct command *c, int argc, char **argv);
+int vf_prove(const struct command *c, int argc, char **argv);
 
 #endif

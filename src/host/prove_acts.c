@@ -54,6 +54,8 @@ void act_enter(struct prove *p) {
 	}
 	if (!over(p))
 		p->failed = air_open(&p->air, STATION_PF, pf->name, &p->why) < 0;
+	if (!over(p))
+		air_wait_links(&p->air);
 }
 
 void act_leave(struct prove *p) {

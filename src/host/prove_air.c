@@ -31,7 +31,9 @@ enum {
 	BURST = 10, /* frames between two looks at what arrived */
 	SEND_BUFFER = 64 << 10,
 	RECEIVE_BUFFER = 4 << 20,
-	OPEN_MS = 5000, /* until a way is open after a change; a VF's reset takes up to 3 s */
+	LINK_MS = 15000,
+	LINK_POLL_MS = 20,
+	OPEN_MS = 10000, /* until a way is open after a change; a VF's reset takes up to 3 s */
 	KNOCK_MS = 20,
 	ARRIVE_MS = 1000, /* behind the last frame that is wanted, at most */
 	LATE_MS = 300, /* behind frames that are not */
@@ -137,7 +139,7 @@ void air_close(struct air *a) {
 }
 
 void air_promiscuous(struct air *a, enum prove_station s, bool on) {
-	struct sockaddr_ll at;
+	struct sockaddr_ll at = {0};
 	socklen_t size = sizeof(at);
 	struct packet_mreq r = {.mr_type = PACKET_MR_PROMISC};
 
@@ -225,6 +227,27 @@ static void listen_for(
 
 	while (!stopped(a) && seen(a, t, s) < n && (now = now_ms()) < end)
 		listen_once(a, (int)(end - now));
+}
+
+/* SIOCGIFFLAGS answers for the namespace that the socket is of. */
+static bool has_link(int fd) {
+	struct sockaddr_ll at = {0};
+	socklen_t size = sizeof(at);
+	struct ifreq r = {0};
+
+	if (getsockname(fd, (struct sockaddr *)&at, &size) < 0)
+		return false;
+	r.ifr_ifindex = at.sll_ifindex;
+	return ioctl(fd, SIOCGIFNAME, &r) == 0 && ioctl(fd, SIOCGIFFLAGS, &r) == 0 &&
+	       (r.ifr_flags & IFF_RUNNING) != 0;
+}
+
+void air_wait_links(struct air *a) {
+	uint64_t end = now_ms() + LINK_MS;
+
+	for (int i = 0; i < STATIONS; i++)
+		while (!stopped(a) && !has_link(a->st[i].fd) && now_ms() < end)
+			listen_for(a, LINK_POLL_MS, TRIAL_KNOCK, i, 1);
 }
 
 static size_t make(const struct air *a, const struct shot *s, uint32_t seq, uint8_t *frame) {

@@ -40,10 +40,12 @@ void air_init(struct air *a, const volatile sig_atomic_t *stop);
 /* The interface of this namespace that a station has. */
 int air_open(struct air *a, enum prove_station s, const char *name, struct err *e);
 void air_close(struct air *a);
+/* Waits for the links, up to fifteen seconds: that of a VF which is up for the first time takes some. */
+void air_wait_links(struct air *a);
 /* Asks for every frame of the station's network, or no longer. */
 void air_promiscuous(struct air *a, enum prove_station s, bool on);
 
-/* Sends the frames of a trial and counts. Where they are wanted, waits first (up to five seconds) until a
+/* Sends the frames of a trial and counts. Where they are wanted, waits first (up to ten seconds) until a
  * frame gets through: drivers take their time after a change. Where they are not wanted, waits as long
  * behind them as late ones may take. */
 void air_shoot(struct air *a, const struct shot *s, struct prove_result *r);
