@@ -22,7 +22,7 @@ const struct check_rule check_rules[] = {
 	{"driver-override", "a function has another driver than driver_override asks for",
 		rule_override},
 	{"journal", "a change of this host was cut off and has no end yet", rule_journal},
-	{"desired-state", "/etc/weir/host.yaml asks for what cannot be here", rule_desired_state},
+	{"desired-state", CHECK_WANTED " asks for what cannot be here", rule_desired_state},
 	{"mmio", "the firmware left no address space for the registers of VFs", rule_mmio},
 	{"vf-count", "more VFs than the device or its driver can have, or fewer than asked for",
 		rule_vf_count},
@@ -152,9 +152,24 @@ static void look_at_vf(struct check *c, struct check_vf *v, const struct pci_fun
 	snprintf(v->name, sizeof(v->name), "%s vf %d", v->pf->slot, f->vf);
 }
 
+static void look_at_wanted(struct check *c) {
+	char path[PATH_MAX];
+
+	if (!root_has(c->root, CHECK_WANTED))
+		return;
+	snprintf(path, sizeof(path), "%s" CHECK_WANTED, c->root->at);
+	if (want_load(&c->want, path, &c->wanted) < 0)
+		return;
+	if (want_resolve(&c->aims, c->want, c->host, &c->wanted) < 0) {
+		want_free(c->want);
+		c->want = NULL;
+	}
+}
+
 static int look(struct check *c) {
 	const struct pci *p = &c->host->pci;
 
+	look_at_wanted(c);
 	c->owners = read_owners(c->state);
 	c->vf = calloc(p->n + 1, sizeof(*c->vf));
 	if (c->vf == NULL || c->owners == NULL)
@@ -235,6 +250,9 @@ int check_run(struct findings *out, const struct host *h, const struct users *us
 			c.rule->run(&c);
 	if (c.failed || (rc == 0 && sort(out) < 0))
 		rc = -ENOMEM;
+	if (c.want != NULL)
+		aims_free(&c.aims);
+	want_free(c.want);
 	free(c.vf);
 	json_decref(c.owners);
 	if (rc < 0) {

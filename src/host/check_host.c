@@ -10,12 +10,10 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include "base/err.h"
 #include "host/device.h"
 #include "host/iommu.h"
 #include "host/journal.h"
 #include "host/store.h"
-#include "host/want.h"
 
 /* Rules about the host as a whole: what passthrough needs of it, and what weir left undone. */
 
@@ -189,23 +187,7 @@ void rule_journal(struct check *c) {
 
 /* What is to be brought about at every start, and verified since, has to be possible here. */
 void rule_desired_state(struct check *c) {
-	static const char file[] = "/etc/weir/host.yaml";
-	char path[PATH_MAX];
-	struct want *w = NULL;
-	struct aims a;
-	struct err e;
-	int rc;
-
-	if (!root_has(c->root, "%s", file))
-		return;
-	snprintf(path, sizeof(path), "%s%s", c->root->at, file);
-	rc = want_load(&w, path, &e);
-	if (rc == 0)
-		rc = want_resolve(&a, w, c->host, &e);
-	if (rc == 0)
-		aims_free(&a);
-	else
-		finding_advise(check_found(c, SEVERITY_ERROR, file, "%s", e.text),
-			"correct it; weir host plan %s says whether that did", file);
-	want_free(w);
+	if (c->wanted.text[0] != '\0')
+		finding_advise(check_found(c, SEVERITY_ERROR, CHECK_WANTED, "%s", c->wanted.text),
+			"correct it; weir host plan " CHECK_WANTED " says whether that did");
 }

@@ -7,7 +7,9 @@
 
 #include <jansson.h>
 
+#include "base/err.h"
 #include "host/check.h"
+#include "host/want.h"
 
 /* What the files of rules (check_*.c) share. */
 
@@ -34,6 +36,10 @@ struct check {
 	struct check_vf *vf; /* in the order of the PCI functions */
 	unsigned nvfs;
 	json_t *owners; /* slot -> record, of functions that are there or were */
+	/* What /etc/weir/host.yaml states of this host; want NULL: nothing, or it cannot be (wanted.text). */
+	struct want *want;
+	struct aims aims;
+	struct err wanted;
 	bool intent; /* something on this host is, or is to be, passed through */
 	const struct check_rule *rule; /* that runs */
 	struct findings *out;
@@ -64,6 +70,8 @@ bool conf_matches(const char *list, const char *between, const char *name);
 
 /* Looks where others set the number of VFs: finds them, or only those that ask for more than can be. */
 void check_sources(struct check *c, bool counts);
+
+#define CHECK_WANTED "/etc/weir/host.yaml"
 
 void rule_iommu(struct check *c);
 void rule_interrupts(struct check *c);

@@ -66,19 +66,27 @@ void rule_mac_duplicate(struct check *c) {
 	for (unsigned i = 0; i < c->nvfs; i++) {
 		const struct check_vf *v = &c->vf[i], *o;
 		const struct link *k;
-		bool apart;
+		bool apart, pair;
 		struct finding *f;
 
 		if (mac_of(v) == 0)
 			continue;
 		o = same_vf(c, v);
 		k = o == NULL ? same_link(c, v) : NULL;
-		apart = o != NULL && vlan_of(o) != vlan_of(v);
 		if (o == NULL && k == NULL)
 			continue;
-		f = check_found(c, apart ? SEVERITY_WARNING : SEVERITY_ERROR, v->name,
-			"%s has %s too%s", o != NULL ? o->name : k->name,
-			mac_format(mac_of(v), mac), apart ? ", in another VLAN" : "");
+		apart = o != NULL && vlan_of(o) != vlan_of(v);
+		pair = o != NULL && o->pf != v->pf && v->owner[0] != '\0' &&
+		       strcmp(o->owner, v->owner) == 0;
+		f = check_found(c,
+			pair    ? SEVERITY_NOTE
+			: apart ? SEVERITY_WARNING
+				: SEVERITY_ERROR,
+			v->name, "%s has %s too%s%s", o != NULL ? o->name : k->name,
+			mac_format(mac_of(v), mac), apart ? ", in another VLAN" : "",
+			pair ? ", for the same owner: a pair with one of them idle may, two at "
+			       "once may not"
+			     : "");
 		finding_advise(f, "give one of them another: weir vf set %s %d mac=auto",
 			v->pf->slot, v->fn->vf);
 	}
@@ -154,6 +162,17 @@ static bool needs_trust(const struct check *c, const struct link *own) {
 	return false;
 }
 
+/* The file of the desired state says so: whoever wrote it has a need. */
+static bool trust_stated(const struct check *c, const struct check_vf *v) {
+	for (unsigned i = 0; c->want != NULL && i < c->aims.naims; i++) {
+		const struct aim *a = &c->aims.aim[i];
+
+		if (a->fn == v->pf && a->vf == v->fn->vf)
+			return (a->want.stated & WANT_TRUST) != 0 && a->want.trust;
+	}
+	return false;
+}
+
 void rule_trust(struct check *c) {
 	for (unsigned i = 0; i < c->nvfs; i++) {
 		const struct check_vf *v = &c->vf[i];
@@ -161,7 +180,7 @@ void rule_trust(struct check *c) {
 		struct finding *f;
 
 		if (v->set == NULL || (v->set->has & VF_HAS_TRUST) == 0 || !v->set->trust ||
-			(v->own != NULL && needs_trust(c, v->own)))
+			(v->own != NULL && needs_trust(c, v->own)) || trust_stated(c, v))
 			continue;
 		if (guest)
 			f = check_found(c, SEVERITY_NOTE, v->name,

@@ -31,6 +31,23 @@ static void vfs_of_two_cards_meet_as_well(void **state) {
 	fires("mac-duplicate", SEVERITY_ERROR, PF0 " vf 0", PF1 " vf 1 has", "weir vf set");
 }
 
+static void owned(const char *slot, const char *owner) {
+	char path[128], text[128];
+
+	snprintf(path, sizeof(path), OWNERS "%s.json", slot);
+	snprintf(text, sizeof(text), "{\"owner\": \"%s\", \"changes\": []}\n", owner);
+	put(path, text);
+}
+
+static void a_pair_of_one_owner_may_have_one_mac(void **state) {
+	vf_of("eth0", 2)->mac = vf_of("eth1", 0)->mac = mac("52:54:00:00:04:02");
+	owned("0000:04:10.4", "vm7");
+	owned("0000:84:10.0", "vm8");
+	fires("mac-duplicate", SEVERITY_ERROR, PF0 " vf 2", PF1 " vf 0 has", "weir vf set");
+	owned("0000:84:10.0", "vm7");
+	fires("mac-duplicate", SEVERITY_NOTE, PF0 " vf 2", "for the same owner", "weir vf set");
+}
+
 static void a_vf_with_the_mac_of_an_interface_is_an_error(void **state) {
 	vf_of("eth0", 0)->mac = link_of("eth1")->mac;
 	fires("mac-duplicate", SEVERITY_ERROR, PF0 " vf 0", "eth1 has 90:e2:ba:40:10:01 too",
@@ -85,9 +102,13 @@ static void trust_without_a_need_on_this_host_is_a_warning(void **state) {
 	silent();
 }
 
-static void trust_in_a_guest_is_a_note(void **state) {
+static void trust_in_a_guest_is_a_note_unless_the_desired_state_has_it(void **state) {
 	vf_of("eth0", 0)->trust = true;
 	fires("trust", SEVERITY_NOTE, PF0 " vf 0", "cannot be told from here", "trust=off");
+	put("/etc/weir/host.yaml", "pfs: {eth0: {}}\nvfs: {a: {pf: eth0, vf: 1, trust: on}}\n");
+	fires("trust", SEVERITY_NOTE, PF0 " vf 0", "cannot be told from here", "trust=off");
+	put("/etc/weir/host.yaml", "pfs: {eth0: {}}\nvfs: {a: {pf: eth0, vf: 0, trust: on}}\n");
+	silent();
 }
 
 static void a_vlan_that_is_tagged_twice_is_a_warning(void **state) {
@@ -111,14 +132,6 @@ static void a_lonely_vlan_without_carrier_is_a_warning(void **state) {
 		" is in its VLAN 100, and eth0 has no carrier: it reaches nobody");
 	assert_string_equal(bed.found.of[1].subject, PF0 " vf 1");
 	assert_string_equal(bed.found.of[2].rule, "pf-down");
-}
-
-static void owned(const char *slot, const char *owner) {
-	char path[128], text[128];
-
-	snprintf(path, sizeof(path), OWNERS "%s.json", slot);
-	snprintf(text, sizeof(text), "{\"owner\": \"%s\", \"changes\": []}\n", owner);
-	put(path, text);
 }
 
 static void a_pair_of_which_one_has_a_vlan_is_a_warning(void **state) {
@@ -287,13 +300,14 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		BED_TEST(two_vfs_with_one_mac_are_an_error),
 		BED_TEST(vfs_of_two_cards_meet_as_well),
+		BED_TEST(a_pair_of_one_owner_may_have_one_mac),
 		BED_TEST(a_vf_with_the_mac_of_an_interface_is_an_error),
 		BED_TEST(a_vfs_own_interface_and_what_stands_on_it_have_its_mac_by_right),
 		BED_TEST(a_multicast_mac_is_an_error),
 		BED_TEST(a_guests_vf_without_a_mac_is_a_warning),
 		BED_TEST(under_switchdev_the_flow_tables_say_who_may_send_what),
 		BED_TEST(trust_without_a_need_on_this_host_is_a_warning),
-		BED_TEST(trust_in_a_guest_is_a_note),
+		BED_TEST(trust_in_a_guest_is_a_note_unless_the_desired_state_has_it),
 		BED_TEST(a_vlan_that_is_tagged_twice_is_a_warning),
 		BED_TEST(a_lonely_vlan_without_carrier_is_a_warning),
 		BED_TEST(a_pair_of_which_one_has_a_vlan_is_a_warning),
