@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "host/users.h"
 
@@ -52,17 +55,36 @@ static void name_by_qemu(struct holder *p, const char *arguments, size_t len) {
 	}
 }
 
+/* What each open file of a process is, until `see` returns other than 0, which is then returned; a negative
+ * errno when they cannot be seen. There may be tens of thousands of them on a host: no list is made. */
+static int each_file(
+	const struct root *r, int pid, int (*see)(const char *to, void *ctx), void *ctx) {
+	char path[PATH_MAX], to[128];
+	struct dirent *entry;
+	int ret = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "%s/proc/%d/fd", r->at, pid);
+	d = opendir(path);
+	if (d == NULL)
+		return -errno;
+	while (ret == 0 && (entry = readdir(d)) != NULL) {
+		ssize_t n = entry->d_name[0] != '.'
+				    ? readlinkat(dirfd(d), entry->d_name, to, sizeof(to) - 1)
+				    : 0;
+
+		to[n > 0 ? n : 0] = '\0';
+		if (n > 0)
+			ret = see(to, ctx);
+	}
+	closedir(d);
+	return ret;
+}
+
 /* What DPDK's processes have open, whatever they are called: the runtime folder's files. Those that keep
  * everything in memory have none, and are told by their names. */
-static bool has_runtime(const struct root *r, int pid, char **fds, int nfds) {
-	char to[128];
-
-	for (int i = 0; i < nfds; i++) {
-		root_target(r, to, sizeof(to), "/proc/%d/fd/%s", pid, fds[i]);
-		if (strstr(to, "/dpdk/") != NULL)
-			return true;
-	}
-	return false;
+static int of_runtime(const char *to, void *ctx) {
+	return strstr(to, "/dpdk/") != NULL;
 }
 
 static bool dpdk_by_name(const char *name) {
@@ -74,7 +96,7 @@ static bool dpdk_by_name(const char *name) {
 	return false;
 }
 
-static void identify(const struct root *r, struct holder *p, char **fds, int nfds) {
+static void identify(const struct root *r, struct holder *p) {
 	char arguments[ARGUMENTS_MAX];
 	ssize_t n = root_read(r, arguments, sizeof(arguments), "/proc/%d/cmdline", p->pid);
 	const char *program = n > 0 ? last_part(arguments) : "";
@@ -88,8 +110,9 @@ static void identify(const struct root *r, struct holder *p, char **fds, int nfd
 		if (!name_by_libvirt(r, p) && n > 0)
 			name_by_qemu(p, arguments, (size_t)n);
 	} else {
-		p->kind = dpdk_by_name(p->name) || has_runtime(r, p->pid, fds, nfds) ? USE_DPDK
-										     : USE_PROCESS;
+		p->kind = dpdk_by_name(p->name) || each_file(r, p->pid, of_runtime, NULL) > 0
+				  ? USE_DPDK
+				  : USE_PROCESS;
 	}
 }
 
@@ -104,46 +127,44 @@ static int add(struct holders *l, const struct holder *p, const char *file) {
 	return 0;
 }
 
-static int look_at(const struct root *r, struct holders *l, int pid,
-	bool (*wanted)(const char *file, const void *ctx), const void *ctx) {
-	struct holder p = {.pid = pid};
-	bool known = false;
-	char **fds;
-	int n = root_names(r, &fds, "/proc/%d/fd", pid), ret = 0;
+struct look {
+	const struct root *root;
+	struct holders *list;
+	struct holder process; /* name[0] '\0': not looked at yet */
+	bool (*wanted)(const char *file, const void *ctx);
+	const void *ctx;
+};
 
-	if (n < 0) {
-		l->denied |= n == -EACCES || n == -EPERM;
-		return n == -ENOMEM ? n : 0; // it may have ended meanwhile
-	}
-	for (int i = 0; i < n && ret == 0; i++) {
-		char to[sizeof(p.file)];
+static int keep_wanted(const char *to, void *ctx) {
+	struct look *k = ctx;
 
-		root_target(r, to, sizeof(to), "/proc/%d/fd/%s", pid, fds[i]);
-		if (strncmp(to, "/dev/", 5) != 0 || !wanted(to, ctx))
-			continue;
-		if (!known)
-			identify(r, &p, fds, n);
-		known = true;
-		ret = add(l, &p, to);
-	}
-	root_names_free(fds, n);
-	return ret;
+	if (strncmp(to, "/dev/", 5) != 0 || strlen(to) >= sizeof(k->process.file) ||
+		!k->wanted(to, k->ctx))
+		return 0;
+	if (k->process.name[0] == '\0')
+		identify(k->root, &k->process);
+	return add(k->list, &k->process, to);
 }
 
 int holders_read(const struct root *r, struct holders *l,
 	bool (*wanted)(const char *file, const void *ctx), const void *ctx) {
+	struct look k = {.root = r, .list = l, .wanted = wanted, .ctx = ctx};
 	char **names;
-	int n = root_names(r, &names, "/proc"), ret = 0;
+	int n = root_names(r, &names, "/proc"), ret = n == -ENOMEM ? n : 0;
 
 	*l = (struct holders){0};
-	for (int i = 0; i < n && ret == 0; i++)
-		if (isdigit((unsigned char)names[i][0]))
-			ret = look_at(r, l, atoi(names[i]), wanted, ctx);
+	for (int i = 0; i < n && ret != -ENOMEM; i++) {
+		if (!isdigit((unsigned char)names[i][0]))
+			continue;
+		k.process = (struct holder){.pid = atoi(names[i])};
+		ret = each_file(r, k.process.pid, keep_wanted, &k);
+		l->denied |= ret == -EACCES || ret == -EPERM; // another's; others may have ended
+	}
 	if (n >= 0)
 		root_names_free(names, n);
-	if (ret < 0)
+	if (ret == -ENOMEM)
 		holders_free(l);
-	return n == -ENOMEM ? n : ret;
+	return ret == -ENOMEM ? ret : 0;
 }
 
 void holders_free(struct holders *l) {
