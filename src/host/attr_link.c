@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/mac.h"
@@ -16,6 +17,8 @@
 enum {
 	SET_MS = 10000, // a driver may have to ask its firmware
 	ESWITCH_MS = 120000, // with hundreds of VFs, each gets a representor
+	CARRIER_MS = 10000, // a port that was just set up agrees on its speed in 2 to 5 s
+	POLL_US = 20000,
 };
 
 static const struct link *link_of(
@@ -165,6 +168,21 @@ static int mac_rebind(const struct host *h, const struct pci_function *pf, int v
 	return rc < 0 ? rc : driver_bind(h, f, d->vf_driver, e);
 }
 
+/* A rate is judged against the speed of the link, which may be on its way. Nobody waits for a link that
+ * is down by order. */
+static void wait_carrier(const struct host *h, const struct change *c, const struct link *l) {
+	const struct pci_function *pf = pci_at(&h->pci, c->slot);
+	const struct driver *d = pf != NULL ? driver_find(pf->driver) : NULL;
+	unsigned ms = h->limit_ms != 0 && h->limit_ms < CARRIER_MS ? h->limit_ms : CARRIER_MS;
+
+	if (d == NULL || d->rate_limits == NULL || strcmp(c->to, "min 0 max 0") == 0)
+		return;
+	for (unsigned us = 0; us < ms * 1000 &&
+			      root_number(&h->root, -1, "/sys/class/net/%s/carrier", l->name) == 0;
+		us += POLL_US)
+		usleep(POLL_US);
+}
+
 int link_attr_set(
 	const struct host *h, const struct change *c, const struct pci_function *f, struct err *e) {
 	const struct link *l;
@@ -179,6 +197,8 @@ int link_attr_set(
 	l = link_of(h, f, e);
 	if (l == NULL)
 		return -EOPNOTSUPP;
+	if (c->attr == ATTR_RATE)
+		wait_carrier(h, c, l);
 	rc = send_change(c, l->index);
 	if (rc < 0)
 		return explain(h, c->attr, f, c->vf, c->to, -rc, e);

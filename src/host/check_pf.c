@@ -128,7 +128,7 @@ void rule_pf_down(struct check *c) {
 				"%s is down, and with it its %u VFs (%u for guests)", l->name,
 				pf->vfs, handed);
 			finding_advise(f,
-				"ip link set %s up; to keep it so: up: on in the file of weir "
+				"ip link set %s up; to keep it so: link: up in the file of weir "
 				"host apply",
 				l->name);
 		} else if (handed > 0) {

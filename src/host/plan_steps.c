@@ -9,9 +9,10 @@
 #include "base/err.h"
 #include "host/drivers.h"
 
-/* What differs, brought into steps. For each PF:
+/* What differs, brought into steps. The links of all PFs that shall be up come first: some drivers take rates
+ * only with a carrier, which takes its time, and may come from another port of this host. For each PF:
  *
- *   link up, MTU       some drivers take rates and VFs only with the link up
+ *   MTU
  *   autoprobe          off while VFs are made whose driver must not see them yet: it would read the MAC
  *                      that they have before they get theirs, or it is not the one that shall have them
  *   VFs, eswitch       in the order of the PF's driver (changes_eswitch)
@@ -163,9 +164,7 @@ static int steps_pf(struct steps *s, unsigned pf, unsigned *at) {
 		first++;
 	while (first + n < s->k->a->naims && s->k->a->aim[first + n].pf == (int)pf)
 		n++;
-	rc = link != NULL && strcmp(link->want, "up") == 0 ? add_drift(s, link) : 0;
-	if (rc == 0)
-		rc = add_drift(s, mtu);
+	rc = add_drift(s, mtu);
 	if (rc == 0 && look_anew(s->p, t))
 		rc = make_anew(s, t, &s->k->a->aim[first], n);
 	else if (rc == 0)
@@ -177,6 +176,15 @@ static int steps_pf(struct steps *s, unsigned pf, unsigned *at) {
 	return rc;
 }
 
+static int links_up(struct steps *s) {
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && i < s->p->ndrift; i++)
+		if (s->p->drift[i].attr == ATTR_UP && strcmp(s->p->drift[i].want, "up") == 0)
+			rc = add_drift(s, &s->p->drift[i]);
+	return rc;
+}
+
 int plan_make(struct plan *p, const struct aims *a, const struct host *h,
 	const struct plan_options *o, struct err *e) {
 	const struct look k = {.a = a, .h = h, .o = *o, .e = e};
@@ -184,6 +192,8 @@ int plan_make(struct plan *p, const struct aims *a, const struct host *h,
 	unsigned at = 0;
 	int rc = look_all(p, &k);
 
+	if (rc == 0)
+		rc = links_up(&s);
 	for (unsigned i = 0; rc == 0 && i < a->npfs; i++)
 		rc = steps_pf(&s, i, &at);
 	if (rc == 0)

@@ -197,11 +197,11 @@ static void what_a_driver_does_not_tell_is_taken_for_granted_or_refused(void **s
 		"f:3: 0000:03:00.0 has no eswitch (driver igb): it switches as it always did");
 }
 
-static void a_link_goes_down_last_and_up_first(void **state) {
+static void a_link_goes_down_last_and_all_go_up_first(void **state) {
 	plans("ice", "pfs: {ens2f0: {link: down, mtu: 2000}, ens2f1: {link: up, vfs: 1}}",
+		"17:00.1 link down > up\n"
 		"17:00.0 mtu 1500 > 2000\n"
 		"17:00.0 link up > down\n"
-		"17:00.1 link down > up\n"
 		"17:00.1 vfs 0 > 1\n");
 }
 
@@ -295,7 +295,7 @@ int main(void) {
 		cmocka_unit_test(another_number_of_vfs_goes_over_none_and_all_are_set_anew),
 		cmocka_unit_test(an_eswitch_changes_when_its_driver_lets_it),
 		cmocka_unit_test(what_a_driver_does_not_tell_is_taken_for_granted_or_refused),
-		cmocka_unit_test(a_link_goes_down_last_and_up_first),
+		cmocka_unit_test(a_link_goes_down_last_and_all_go_up_first),
 		cmocka_unit_test(whole_devices_come_last),
 		cmocka_unit_test(a_pool_over_both_ports_is_filled_port_by_port),
 		cmocka_unit_test(a_vf_that_somebody_else_has_is_left_alone),
