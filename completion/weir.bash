@@ -79,7 +79,7 @@ _weir() {
 	local port_keys="vhost-user tap network trunk native queues mtu link mac static-macs mac-limit isolated mode group netns"
 	local choices=
 	case "${plain[*]:0:2}" in
-	'') choices="switch apply port network show top trace capture bench nic pci host export help --api --version" ;;
+	'') choices="switch apply port network show top trace capture bench nic vf pci host export help --api --version" ;;
 	switch) choices="-c --netns --group -v" ;;
 	apply)
 		if [[ $cur = -* ]]; then
@@ -100,8 +100,8 @@ _weir() {
 	trace | capture) choices=$(_weir_names ports) ;;
 	"capture "*) choices="-w -c --snaplen" ;;
 	"trace "*) choices="eth arp ipv4 udp -j" ;;
-	bench | nic | pci | host | export) choices=$(_weir_listed '[a-z0-9-]*' "${plain[0]}") ;;
-	"nic show" | "pci check" | "export "*)
+	bench | nic | vf | pci | host | export) choices=$(_weir_listed '[a-z0-9-]*' "${plain[0]}") ;;
+	"nic show" | "pci check" | "pci bind" | "pci unbind" | "vf "* | "export "*)
 		if [[ $cur = -* ]]; then
 			choices=$(_weir_listed '--*[a-z-]*' "${plain[@]:0:2}")
 		else
@@ -109,13 +109,20 @@ _weir() {
 		fi
 		;;
 	"bench "* | "nic "* | "pci "* | "host "*) choices=$(_weir_listed '--*[a-z-]*' "${plain[@]:0:2}") ;;
-	help) choices="switch apply port network show top trace capture bench nic pci host export" ;;
-	"help bench" | "help nic" | "help pci" | "help host" | "help export") choices=$(_weir_listed '[a-z0-9-]*' "${plain[1]}") ;;
+	help) choices="switch apply port network show top trace capture bench nic vf pci host export" ;;
+	"help bench" | "help nic" | "help vf" | "help pci" | "help host" | "help export") choices=$(_weir_listed '[a-z0-9-]*' "${plain[1]}") ;;
 	esac
 	case "${plain[*]:0:2}" in
 	"port add" | "port set")
 		if [[ ${#plain[@]} -ge 3 ]]; then
 			_weir_keys "$port_keys"
+			return
+		fi
+		;;
+	"vf set")
+		if [[ $cur != -* && ${#plain[@]} -ge 3 ]]; then
+			mapfile -t COMPREPLY < <(compgen -S = -W "mac vlan qos proto rate min-rate max-rate spoofchk trust link-state rss-query" -- "$cur")
+			compopt -o nospace
 			return
 		fi
 		;;

@@ -63,9 +63,16 @@ static const struct subcommand table[] = {
 		"  --numa N       only on this NUMA node; --cpus 4-7: on the node of these CPUs\n"
 		"  --driver NAME  for VMs: vfio-pci (default: it keeps its driver)\n"
 		"  --mac MAC      default: one of its own, locally administered\n"
-		"  --vlan 1..4094  --qos 0..7  --proto 802.1Q|802.1ad\n"
-		"  --max-rate RATE  --min-rate RATE  --spoofchk on|off  --trust on|off\n"
-		"  --link-state auto|enable|disable  --rss-query on|off\n"
+		"  --vlan ID      1 to 4094; --qos 0 to 7 and --proto 802.1ad go with it\n"
+		"  --qos N        priority of its frames in the VLAN\n"
+		"  --proto NAME   802.1Q or 802.1ad\n"
+		"  --max-rate RATE  such as 250Mbit\n"
+		"  --min-rate RATE  guaranteed, where the driver can\n"
+		"  --rate WORDS   both: 'min 100Mbit max 1Gbit'\n"
+		"  --spoofchk on|off  on: it cannot send with other MACs than its own\n"
+		"  --trust on|off  whether it may change its MAC and become promiscuous\n"
+		"  --link-state STATE  auto, enable, disable\n"
+		"  --rss-query on|off  whether it may read the hash key\n"
 		"\n" HOST_CHANGE_HELP HOST_ARGS_HELP,
 		vf_alloc},
 	{"release", "VF... [--owner NAME] | --owner NAME",

@@ -49,6 +49,10 @@ it "rules are offered" after "weir host check --only mac-m" mac-multicast
 it "and in lists" after "weir host check --only iommu,mac-m" iommu,mac-multicast
 it "options of a check are offered" after "weir pci check eth0 --" --memory --sysfs
 it "a folder is offered for a result" after "weir bench stream -o $T/bi" "$T/bin"
+it "what vf can do is offered" after "weir vf re" release
+it "and the settings of a VF" after "weir vf set eth0 3 tr" trust=
+it "and the options of a change" after "weir vf create eth0 3 --d" --dry-run
+it "and devices of pci bind" after "weir pci bind l" lo
 it "what nic can do is offered" after "weir nic " list show
 it "and its options" after "weir nic list --v" --vfs
 it "and interfaces" after "weir nic show l" lo

@@ -56,7 +56,7 @@ static int up(void **state) {
 	snprintf(state_dir, sizeof(state_dir), "%s/state/host", bed.dir);
 	bed_folder("state");
 	with = (struct apply){
-		.root = &root, .state = state_dir, .command = "vf test", .limit_ms = 2000};
+		.root = &root, .state = state_dir, .command = "vf test", .limit_ms = 20000};
 	return 0;
 }
 
@@ -308,7 +308,7 @@ static void a_step_that_fails_takes_those_before_it_back(void **state) {
 
 	fill(&l);
 	bed.refuses = "igbvf"; // the last step
-	with.limit_ms = 100;
+	with.limit_ms = 1500; // for the one that refuses, and enough for the others
 	assert_int_equal(apply_changes(&with, &l, NULL, &e), -ETIMEDOUT);
 	says(&e, "nothing is changed: ");
 	says(&e, "bind igbvf");
@@ -508,7 +508,7 @@ static void a_write_that_hangs_is_given_up(void **state) {
 	snprintf(path, sizeof(path), "%s/" DRIVERS "nvme/unbind", bed.dir);
 	unlink(path);
 	assert_int_equal(mkfifo(path, 0600), 0); // without a reader its writers wait
-	with.limit_ms = 50;
+	with.limit_ms = 1500;
 	assert_int_equal(apply_changes(&with, &l, NULL, &e), -ETIMEDOUT);
 	says(&e, "still hangs in the kernel");
 	is(BEFORE);

@@ -210,10 +210,14 @@ static void a_vf_without_interface_is_named(void **state) {
 	struct change c = {.attr = ATTR_VFS, .slot = BED_PF, .vf = -1, .from = "0", .to = "3"};
 	struct host h;
 	struct err e;
+	char text[64];
 
+	bed.mute_vf = 1;
+	bed_file("3\n", DEVICES BED_PF "/sriov_numvfs");
+	for (int i = 0; i < 1000 && bed_driver("0000:01:10.4", text, sizeof(text))[0] == '\0'; i++)
+		usleep(10000);
 	bed_read(&h);
 	h.limit_ms = 100;
-	bed.mute_vf = 1;
 	assert_int_equal(attr_set(&h, &c, &e), -ETIMEDOUT);
 	assert_non_null(strstr(e.text, "1 of the 3 VFs"));
 	assert_non_null(strstr(e.text, "1 (0000:01:10.2) has no interface"));
@@ -226,7 +230,7 @@ static void set(enum attr a, const char *slot, const char *to) {
 	struct err e;
 
 	bed_read(&h);
-	h.limit_ms = 1000;
+	h.limit_ms = 20000;
 	snprintf(c.slot, sizeof(c.slot), "%s", slot);
 	snprintf(c.to, sizeof(c.to), "%s", to);
 	if (attr_set(&h, &c, &e) < 0)
@@ -256,7 +260,7 @@ static void a_driver_that_refuses_leaves_the_function_to_the_one_before(void **s
 	char text[64];
 
 	bed_read(&h);
-	h.limit_ms = 100;
+	h.limit_ms = 1500; // for the one that refuses, and enough for the other
 	bed.refuses = "vfio-pci";
 	assert_int_equal(attr_set(&h, &c, &e), -ETIMEDOUT);
 	assert_non_null(strstr(e.text, "did not: no driver has it"));
