@@ -12,10 +12,29 @@ const char *severity_name(enum severity s) {
 	return names[s];
 }
 
-json_t *finding_json(const struct finding *f) {
+static json_t *pack(const struct finding *f) {
 	return json_pack("{s:s, s:s, s:s, s:s, s:s*}", "rule", f->rule, "severity",
 		severity_name(f->severity), "subject", f->subject, "evidence", f->evidence,
 		"remedy", f->remedy[0] != '\0' ? f->remedy : NULL);
+}
+
+static void to_ascii(char *text) {
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text >= 0x80)
+			*text = '?';
+}
+
+/* JSON has no place for what is no UTF-8: lines of files may be anything, and a text may have been cut. */
+json_t *finding_json(const struct finding *f) {
+	struct finding plain = *f;
+	json_t *v = pack(f);
+
+	if (v != NULL)
+		return v;
+	to_ascii(plain.subject);
+	to_ascii(plain.evidence);
+	to_ascii(plain.remedy);
+	return pack(&plain);
 }
 
 void finding_say(struct finding *f, enum severity s, const char *fmt, ...) {

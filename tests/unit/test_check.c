@@ -92,7 +92,7 @@ static void a_vm_gets_its_iommu_from_its_hypervisor(void **state) {
 }
 
 static void groups_that_vfio_made_without_an_iommu_do_not_count(void **state) {
-	char text[32];
+	char text[64];
 	struct finding f;
 
 	iommu_judge(&bed.root, &f);

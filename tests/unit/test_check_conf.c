@@ -167,6 +167,16 @@ static void others_that_set_the_number_of_vfs_are_a_warning(void **state) {
 	}
 }
 
+static void a_line_that_is_no_utf8_is_json_all_the_same(void **state) {
+	json_t *v;
+
+	put("/etc/modprobe.d/ixgbe.conf", "options ixgbe max_vfs=4 alias=\xff\xfe\n");
+	fires("vf-source", SEVERITY_WARNING, "/etc/modprobe.d/ixgbe.conf", "alias=\xff", "");
+	v = finding_json(&bed.found.of[0]);
+	assert_non_null(strstr(json_string_value(json_object_get(v, "evidence")), "alias=??"));
+	json_decref(v);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		BED_TEST(networkmanager_that_manages_vfs_is_a_warning),
@@ -178,6 +188,7 @@ int main(void) {
 		BED_TEST(interfaces_that_bring_up_a_guests_vf_are_a_warning),
 		BED_TEST(cloud_init_that_writes_network_configuration_is_noted),
 		BED_TEST(others_that_set_the_number_of_vfs_are_a_warning),
+		BED_TEST(a_line_that_is_no_utf8_is_json_all_the_same),
 	};
 
 	return cmocka_run_group_tests(tests, bed_make, bed_unmake);
