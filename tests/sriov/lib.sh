@@ -66,3 +66,19 @@ run() {
 qmp() {
 	"$sriov_here/qmp" "$T/guest-sriov/qmp" "$@"
 }
+
+# settings PF...: what can be changed of these (see state), without the coming and going of links.
+settings() {
+	run "sh $sriov_here/state $*" | sed -E 's/^[0-9]+: (eth[0-9]+): <([^>]*)> mtu ([0-9]+).*/\1 \3 \2/; s/,?(NO-CARRIER|LOWER_UP)//g'
+}
+
+sriov_pfs='' # the cards of a test
+# unchanged COMMAND PATTERN...: the command is refused in the guest, with one sentence that matches each
+# pattern, and nothing in $sriov_pfs is another than before.
+unchanged() {
+	local before
+	before=$(settings "$sriov_pfs")
+	not run "$1" >"$T/refused" 2>&1
+	diff <(echo "$before") <(settings "$sriov_pfs") || return 1
+	grep -c '^weir: ' "$T/refused" | grep -qx 1 && says "${@:2}" <"$T/refused"
+}
