@@ -147,6 +147,7 @@ const struct link_address *users_ssh(const struct host *h) {
 	}
 	if (connection == NULL || sscanf(connection, "%*s %*s %63s", server) != 1)
 		return NULL;
+	server[strcspn(server, "%")] = '\0'; // fe80::1%eth0
 	family = strchr(server, ':') != NULL ? AF_INET6 : AF_INET;
 	if (inet_pton(family, server, bytes) != 1)
 		return NULL;

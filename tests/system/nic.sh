@@ -81,6 +81,14 @@ the_table_has_a_heading_for_each_card() {
 }
 it "the table has a heading for each card" the_table_has_a_heading_for_each_card
 
+a_large_host_is_listed_whole() {
+	"$TESTS/host/tree" --big 2 256 "$T/hosts/big" &&
+		prints big list --vfs 'length == 514 and (map(select(.use.kind == "vm")) | length == 2)
+			and all(.[] | select(.vf != null); .pf != null)' &&
+		prints big list 'map(.vfs.count) == [256, 256] and map(.vfs.free) == [255, 255]'
+}
+it "a host with hundreds of functions is listed whole" a_large_host_is_listed_whole
+
 lines_fit_a_terminal() {
 	script -qec "stty cols 60; $WEIR nic list --vfs --sysfs $T/hosts/mlx5" /dev/null | tr -d '\r' >"$T/screen" &&
 		grep -q '\.\.\.$' "$T/screen" && not grep -qE '.{61}' "$T/screen"
