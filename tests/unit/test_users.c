@@ -44,14 +44,15 @@ static struct use use_of(const char *name, const char *slot) {
 	return use_in(&r, slot);
 }
 
-static struct use use_made(const char *name, const char *lines, const char *slot) {
-	struct use use;
+/* Of eth4, as the operator comes by such an ssh connection. */
+static struct use use_from(const char *connection) {
+	char text[128];
 	struct root r;
 
-	tree_make(&r, name, lines);
-	use = use_in(&r, slot);
-	tree_gone(&r);
-	return use;
+	trees_open(&r, trees, "users");
+	snprintf(text, sizeof(text), "SSH_CONNECTION=%s", connection);
+	tree_put(&r, "/proc/self/environ", text);
+	return use_in(&r, "04:00.0");
 }
 
 static void is(struct use u, enum use_kind kind, const char *text, bool lifeline) {
@@ -74,8 +75,7 @@ static void a_dpdk_process_is_found_by_group_uio_and_verbs(void **state) {
 	is(use_of("ixgbe", "04:10.4"), USE_DPDK, "DPDK process dpdk-testpmd, pid 2300", false);
 	is(use_of("noiommu", "01:00.1"), USE_DPDK, "DPDK process l3fwd, pid 5100", false);
 	is(use_of("mlx5", "01:00.3"), USE_DPDK, "DPDK process dpdk-testpmd, pid 4100", false);
-	is(use_made("ixgbe", "process 2500 router\nfd 2500 /dev/vfio/noiommu-63\n", "04:10.6"),
-		USE_PROCESS, "process router, pid 2500", false);
+	is(use_of("users", "02:00.0"), USE_PROCESS, "process router, pid 2500", false);
 }
 
 static void another_process_is_just_named(void **state) {
@@ -97,82 +97,60 @@ static void an_interface_in_use_says_for_what(void **state) {
 		"bond bond0, bridge br0 (192.0.2.20/24, 2001:db8::20/64, default route)", true);
 	is(use_of("ice", "17:00.0"), USE_NETDEV, "vlan ens2f0.5 (192.0.2.30/24, default route)",
 		true);
-	is(use_made("ice",
-		   "addr ens2f1 198.51.100.1/24\naddr ens2f1 198.51.100.2/24\n"
-		   "addr ens2f1 198.51.100.3/24\nroute 203.0.113.0/24 ens2f1\n",
-		   "17:00.1"),
-		USE_NETDEV, "198.51.100.1/24, 198.51.100.2/24, 1 more addresses, 1 route", false);
+	is(use_of("users", "01:00.0"), USE_NETDEV,
+		"198.51.100.1/24, 198.51.100.2/24, 1 more addresses, 1 route", false);
 }
 
 static void addresses_of_open_vswitch_count_for_the_cards_in_it(void **state) {
 	is(use_of("mlx5", "01:00.0"), USE_NETDEV,
 		"openvswitch ovs-system, openvswitch ovs-sriov (192.168.50.1/24)", false);
-	is(use_made("mlx5", "route default ovs-sriov via=192.168.50.254\n", "01:00.0"), USE_NETDEV,
-		"openvswitch ovs-system, openvswitch ovs-sriov (192.168.50.1/24, default route)",
+	is(use_of("users", "03:00.0"), USE_NETDEV,
+		"openvswitch ovs-system, openvswitch ovs-br (192.168.50.1/24, default route)",
 		true);
 }
 
 static void the_operators_ssh_session_is_a_lifeline_though_sudo_forgot_it(void **state) {
 	is(use_of("ixgbe", "04:00.1"), USE_NETDEV,
 		"1 route, bridge br0 (198.51.100.1/24, your ssh session)", true);
-	is(use_made("ice",
-		   "addr ens2f1 2001:db8::5/64\n"
-		   "env self SSH_CONNECTION=\"2001:db8::9 50000 2001:db8::5 22\"\n",
-		   "17:00.1"),
-		USE_NETDEV, "2001:db8::5/64, your ssh session", true);
-	is(use_made("ice", "addr ens2f1 198.51.100.1/24\nenv self SSH_CONNECTION=\"nonsense\"\n",
-		   "17:00.1"),
-		USE_NETDEV, "198.51.100.1/24", false);
+	is(use_from("2001:db8::9 50000 2001:db8::5 22"), USE_NETDEV,
+		"2001:db8::5/64, your ssh session", true);
+	is(use_from("fe80::9%eth4 50000 fe80::5%eth4 22"), USE_NETDEV,
+		"2001:db8::5/64, your ssh session", true);
+	is(use_from("2001:db8::9 50000 2001:db8::6 22"), USE_NETDEV, "2001:db8::5/64", false);
+	is(use_from("nonsense"), USE_NETDEV, "2001:db8::5/64", false);
 }
 
 static void an_interface_in_another_namespace_is_seen_by_its_absence(void **state) {
 	is(use_of("mlx5", "01:01.2"), USE_NAMESPACE, "its interface is in another namespace",
 		false);
 	is(use_of("igb", "00:04.0"), USE_FREE, "no interface", false);
-	is(use_made("igb", "dir /sys/devices/pci0000:00/0000:00:04.0/virtio1/net\n", "00:04.0"),
-		USE_NAMESPACE, "its interface is in another namespace", false);
+	is(use_of("users", "05:00.0"), USE_NAMESPACE, "its interface is in another namespace",
+		false); // of its virtio device
 }
 
 static void disks_are_in_use_for_mounts_swap_and_what_stands_on_them(void **state) {
 	is(use_of("ixgbe", "06:00.0"), USE_STORAGE, "/boot/efi on nvme0n1p1, / on dm-0", true);
 	is(use_of("ixgbe", "07:00.0"), USE_FREE, "nvme1n1 is not in use", false);
 	is(use_of("noiommu", "09:00.0"), USE_STORAGE, "swap on nvme0n1p2", false);
-	is(use_made("ixgbe", "holder md0 9:0 nvme1n1\n", "07:00.0"), USE_STORAGE,
-		"md0 stands on nvme1n1", false);
-	is(use_made("ixgbe", "process 2600 qemu-system-x86_64 -name disk\nfd 2600 /dev/nvme1n1\n",
-		   "07:00.0"),
-		USE_VM, "nvme1n1 open in disk, pid 2600", false);
-	is(use_made("ixgbe", "process 2600 dd\nfd 2600 /dev/nvme1n10\nfd 2600 /dev/nvme1n1p2\n",
-		   "07:00.0"),
-		USE_PROCESS, "nvme1n1 open in dd, pid 2600", false);
-	is(use_made("ixgbe", "process 2600 dd\nfd 2600 /dev/nvme1n10\n", "07:00.0"), USE_FREE,
-		"nvme1n1 is not in use", false);
+	is(use_of("users", "11:00.0"), USE_STORAGE, "md0 stands on nvme1n1", false);
+	is(use_of("users", "12:00.0"), USE_VM, "nvme2n1 open in disk, pid 2601", false);
+	is(use_of("users", "13:00.0"), USE_PROCESS, "nvme3n1 open in dd, pid 2602", false);
+	is(use_of("users", "14:00.0"), USE_FREE, "nvme4n1 is not in use", false);
 }
 
 static void a_disk_is_not_called_free_when_mounts_cannot_be_read(void **state) {
 	struct root r;
 	char path[PATH_MAX];
 
-	tree_make(&r, "ixgbe", "");
+	trees_open(&r, trees, "noiommu");
 	snprintf(path, sizeof(path), "%s/proc/self/mountinfo", r.at);
 	assert_int_equal(unlink(path), 0);
-	assert_int_equal(use_in(&r, "07:00.0").kind, USE_UNKNOWN);
-	tree_gone(&r);
+	assert_int_equal(use_in(&r, "09:00.0").kind, USE_UNKNOWN);
 }
 
 static void a_disk_of_several_controllers_is_found_by_its_subsystem(void **state) {
-	is(use_made("ixgbe",
-		   "dir /sys/devices/virtual/nvme-subsystem/nvme-subsys1/nvme1n2/holders\n"
-		   "file /sys/devices/virtual/nvme-subsystem/nvme-subsys1/nvme1n2/dev 259:9\n"
-		   "link /sys/devices/virtual/nvme-subsystem/nvme-subsys1/nvme1 "
-		   "/sys/class/nvme/nvme1\n"
-		   "link /sys/class/nvme-subsystem/nvme-subsys1 "
-		   "/sys/devices/virtual/nvme-subsystem/nvme-subsys1\n"
-		   "link /sys/block/nvme1n2 "
-		   "/sys/devices/virtual/nvme-subsystem/nvme-subsys1/nvme1n2\n"
-		   "file /proc/self/mountinfo 22 1 259:9 / /srv rw - xfs /dev/nvme1n2 rw\n",
-		   "07:00.0"),
-		USE_STORAGE, "nvme1n1 is not in use, /srv on nvme1n2", false);
+	is(use_of("users", "15:00.0"), USE_STORAGE, "nvme5n1 is not in use, /srv on nvme5n2",
+		false);
 }
 
 static void a_process_with_a_name_of_any_bytes_does_no_harm(void **state) {
@@ -182,17 +160,16 @@ static void a_process_with_a_name_of_any_bytes_does_no_harm(void **state) {
 	struct err e;
 	json_t *v;
 
-	tree_make(&r, "ixgbe", "process 2700 sp\nfd 2700 /dev/vfio/63\n");
+	trees_open(&r, trees, "users");
 	tree_put(&r, "/proc/2700/cmdline", "/x/\xff\xfe\x1b[2J");
 	assert_int_equal(host_read(&h, &r, &e), 0);
 	u = users_read(&h);
-	v = host_json(&h, u, pci_at(&h.pci, "04:10.6"));
+	v = host_json(&h, u, pci_at(&h.pci, "06:00.0"));
 	assert_string_equal(json_string_value(json_object_get(json_object_get(v, "use"), "text")),
 		"process ??\x1b[2J, pid 2700");
 	json_decref(v);
 	users_free(u);
 	host_free(&h);
-	tree_gone(&r);
 }
 
 int main(void) {
