@@ -16,15 +16,17 @@ commands_of() { # FILE
 # Its help, and each option in it.
 exists() { # WORD...
 	local words=("$@") sub=() option
-	[[ $2 = -* || $2 != [a-z]* ]] || sub=("$2")
+	[[ ${2-} != [a-z]* ]] || sub=("$2")
 	weir "$1" "${sub[@]}" --help >"$T/help" || { echo "no command: ${words[*]}"; return 1; }
 	for option in "${words[@]}"; do
 		[[ $option = -?* ]] || continue
 		grep -qE "(^|[ [|(])$option([] |)=:;,]|\$)" "$T/help" || { echo "no option $option: ${words[*]}"; return 1; }
 	done
 }
+# Also of those inside a sentence.
 all_exist() { # FILE
 	local line n=0
+	# shellcheck disable=SC2016 # backquotes of Markdown
 	while read -r line; do
 		# shellcheck disable=SC2086 # words
 		set -- ${line#weir }
@@ -33,7 +35,7 @@ all_exist() { # FILE
 		*) continue ;; # of the switch and the ruler, which have tests of their own
 		esac
 		n=$((n + 1))
-	done < <(commands_of "$1")
+	done < <(commands_of "$1"; grep -o '`weir [^`]*`' "$1" | tr -d '`')
 	echo "$n commands"
 	[[ $n -gt 5 ]]
 }

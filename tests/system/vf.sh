@@ -164,9 +164,29 @@ it "a free VF is picked near the CPUs, with a MAC and an owner" allocated
 
 helped() {
 	local sub
-	for sub in list create delete set bind alloc release; do
+	for sub in list create delete set bind alloc release prove; do
 		weir vf $sub --help | says "^usage: weir vf $sub" || return 1
 	done
 	weir pci bind --help | says '^usage: weir pci bind' && weir vf --help | says '^  alloc '
 }
 it "each subcommand has its help" helped
+
+# Each value is in the end what it was in the beginning, and drivers are the first to come and the last to go.
+round='[.changes[] | {key: "\(.function) \(.vf) \(.attribute)", from, to}] | group_by(.key) |
+	length >= 5 and all(.[0].from == .[-1].to and ([.[1:][].from] == [.[:-1][].to]))'
+proving() {
+	local host
+	for host in igb:03:00.0 ixgbe:04:00.0 ice:17:00.0 bnxt:41:00.0; do
+		would ${host%%:*} vf prove ${host#*:} "$round" || return 1
+	done
+	would ixgbe vf prove 04:00.0 '[.changes[] | select(.attribute == "driver") | "\(.vf) \(.to)"] ==
+		["3 ixgbevf", "4 ixgbevf", "4 none", "3 vfio-pci"] and (.changes[-1] | .attribute == "driver")'
+}
+it "what proving a card changes leads back to where it began" proving
+unproved() {
+	not on i40e vf prove 5e:00.0 --dry-run 2>&1 | says 'of the 4 VFs of 0000:5e:00.0 1 is free.*nobody owns or uses'
+	not on mlx5 vf prove 01:00.0 --dry-run 2>&1 | says 'switchdev mode.*nothing to prove'
+	not on igb vf prove 03:00.0 2>&1 | says 'recorded tree, by which no frames can be sent'
+	not on igb vf prove 03:10.0 --dry-run 2>&1 | says 'has no SR-IOV'
+}
+it "a card is not proved where nothing can be, and it says why" unproved

@@ -210,11 +210,12 @@ static void a_vf_without_interface_is_named(void **state) {
 	struct change c = {.attr = ATTR_VFS, .slot = BED_PF, .vf = -1, .from = "0", .to = "3"};
 	struct host h;
 	struct err e;
-	char text[64];
+	char path[256];
 
 	bed.mute_vf = 1;
 	bed_file("3\n", DEVICES BED_PF "/sriov_numvfs");
-	for (int i = 0; i < 1000 && bed_driver("0000:01:10.4", text, sizeof(text))[0] == '\0'; i++)
+	snprintf(path, sizeof(path), "%s/" DEVICES BED_PF "/virtfn2", bed.dir);
+	for (int i = 0; i < 1000 && access(path, F_OK) < 0; i++)
 		usleep(10000);
 	bed_read(&h);
 	h.limit_ms = 100;
