@@ -108,6 +108,15 @@ _weir() {
 			choices=$(command ls /sys/class/net 2>/dev/null)
 		fi
 		;;
+	"host plan" | "host apply" | "host verify" | "host undo" | "host watch")
+		if [[ $cur = -* ]]; then
+			choices=$(_weir_listed '--*[a-z-]*' "${plain[@]:0:2}")
+		else
+			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+			compopt -o filenames
+			return
+		fi
+		;;
 	"bench "* | "nic "* | "pci "* | "host "*) choices=$(_weir_listed '--*[a-z-]*' "${plain[@]:0:2}") ;;
 	help) choices="switch apply port network show top trace capture bench nic vf pci host export" ;;
 	"help bench" | "help nic" | "help vf" | "help pci" | "help host" | "help export") choices=$(_weir_listed '[a-z0-9-]*' "${plain[1]}") ;;

@@ -53,6 +53,9 @@ it "what vf can do is offered" after "weir vf re" release
 it "and the settings of a VF" after "weir vf set eth0 3 tr" trust=
 it "and the options of a change" after "weir vf create eth0 3 --d" --dry-run
 it "and devices of pci bind" after "weir pci bind l" lo
+it "what host can do is offered" after "weir host " plan apply verify undo watch check
+it "and a file for it" after "weir host plan $T/bi" "$T/bin"
+it "and options" after "weir host watch a.yaml --e" --every
 it "what nic can do is offered" after "weir nic " list show
 it "and its options" after "weir nic list --v" --vfs
 it "and interfaces" after "weir nic show l" lo
