@@ -89,12 +89,12 @@ untouched() {
 }
 
 usage() {
-	local status
+	local status args words
 	for args in "host plan" "host plan a b" "host apply" "host apply --resume a" "host verify a --dry-run" \
 		"host watch a --every 0s" "host undo a b" "host undo --id x" "host watch a -j" "host frob"; do
-		# shellcheck disable=SC2086 # words
 		status=0
-		"$WEIR" $args >/dev/null 2>&1 || status=$?
+		read -ra words <<<"$args"
+		"$WEIR" "${words[@]}" >/dev/null 2>&1 || status=$?
 		[[ $status = 2 ]] || {
 			echo "weir $args is no usage error"
 			return 1
@@ -102,15 +102,23 @@ usage() {
 	done
 }
 
+mistaken() {
+	printf 'pfs:\n  eno1:\n    vfs: 64\n' |
+		refuses 1 "weir: $T/a.yaml:3: pf eno1: vfs is 64; *63" plan a.yaml
+}
+
+missing() {
+	! "$WEIR" host plan "$T/none.yaml" --sysfs "$H" 2>"$T/err" &&
+		grep -q "cannot read .*none.yaml: No such file" "$T/err"
+}
+
 it "a host that is as its file wants it has nothing to change" nothing_to_do
 it "a plan has a line for each attribute that changes" a_plan
 it "and in JSON the same" a_plan_in_json
 it "what would take a VF from a running VM is planned and said to be refused" in_use
 it "verify names what drifted, with status 1" drift
-it "a mistake in the file is named with its line" eval \
-	'printf "pfs:\n  eno1:\n    vfs: 64\n" | refuses 1 "weir: $T/a.yaml:3: pf eno1: vfs is 64; *63" plan a.yaml'
-it "a file that is not there is said so" eval \
-	'! "$WEIR" host plan "$T/none.yaml" --sysfs "$H" 2>"$T/err"; grep -q "cannot read .*none.yaml: No such file" "$T/err"'
+it "a mistake in the file is named with its line" mistaken
+it "a file that is not there is said so" missing
 it "a VF that belongs to somebody the file does not name is left alone" somebody_elses
 it "a recorded tree is never changed" untouched
 it "what is not understood is a usage error" usage
