@@ -42,6 +42,15 @@ static void tell(const struct run *r, unsigned i, const struct change *c, int st
 		r->a->step(r->a->ctx, i, c, status);
 }
 
+/* What a change can have changed is read again. A VF's driver may be bound anew for a MAC. */
+static int refresh_after(struct run *r, const struct change *c, struct err *e) {
+	if (c->attr == ATTR_OWNER)
+		return 0;
+	if (attr_of_vf(c->attr) && c->attr != ATTR_MAC)
+		return host_read_links(&r->h, e);
+	return run_refresh(r, e);
+}
+
 /* Sets it and looks whether the kernel did so. */
 static int set_and_see(
 	struct run *r, const struct change *c, const struct changes *l, struct err *e) {
@@ -49,7 +58,7 @@ static int set_and_see(
 	int rc = c->attr == ATTR_OWNER ? owner_set(&r->h, c, l, e) : attr_set(&r->h, c, e);
 
 	if (rc == 0)
-		rc = run_refresh(r, e);
+		rc = refresh_after(r, c, e);
 	if (rc == 0)
 		rc = get(r, c, now, e);
 	if (rc == 0 && !attr_holds(c, now))

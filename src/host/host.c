@@ -34,26 +34,33 @@ static void find_parent(const struct root *r, struct link *l) {
 		}
 }
 
+int host_read_links(struct host *h, struct err *e) {
+	int ret;
+
+	links_free(&h->links);
+	h->links = (struct links){0};
+	ret = links_read(&h->root, &h->links, e);
+	for (unsigned i = 0; ret == 0 && i < h->links.nlinks; i++)
+		find_parent(&h->root, &h->links.link[i]);
+	return ret;
+}
+
 int host_read(struct host *h, const struct root *r, struct err *e) {
 	int ret;
 
 	*h = (struct host){.root = *r};
 	ret = pci_read(r, &h->pci, e);
 	if (ret == 0)
-		ret = links_read(r, &h->links, e);
+		ret = host_read_links(h, e);
 	if (ret == 0) {
 		ret = devlinks_read(r, &h->devlinks);
 		if (ret < 0)
 			err_set(e, -ret, "the kernel does not answer over devlink: %s",
 				strerror(-ret));
 	}
-	if (ret < 0) {
+	if (ret < 0)
 		host_free(h);
-		return ret;
-	}
-	for (unsigned i = 0; i < h->links.nlinks; i++)
-		find_parent(r, &h->links.link[i]);
-	return 0;
+	return ret;
 }
 
 void host_free(struct host *h) {

@@ -28,6 +28,9 @@ struct host {
 
 int host_read(struct host *h, const struct root *r, struct err *e);
 void host_free(struct host *h);
+/* The links alone, anew: what was changed over netlink, at a tenth of the price. Pointers to links are
+ * stale afterwards. */
+int host_read_links(struct host *h, struct err *e);
 
 /* The function that a user's word means: an address with or without domain, the name of an interface, or
  * "vendor:device" in hexadecimal when there is just one such function. NULL with a sentence. */
