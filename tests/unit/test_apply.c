@@ -1,141 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
-#include "host/apply.h"
+#include "apply_bed.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include "base/err.h"
-#include "host/host.h"
-#include "host/journal.h"
-#include "host/owner.h"
-#include "host_bed.h"
-
-/* Transactions on a host in a folder, whose kernel is a thread: cut off at each of their steps, short of
- * disk, in each other's way. Who uses what is up to the test. */
-
-static const char *used_slot; // by a VM
-
-struct users {
-	int nothing;
-};
-
-struct users *users_read(const struct host *h) {
-	return calloc(1, sizeof(struct users));
-}
-
-void users_free(struct users *u) {
-	free(u);
-}
-
-void users_of(const struct users *u, const struct pci_function *f, struct use *out) {
-	*out = (struct use){.kind = USE_FREE};
-	if (used_slot != NULL && strcmp(used_slot, f->slot) == 0)
-		*out = (struct use){.kind = USE_VM, .pid = 4711, .name = "vm9", .text = "VM vm9"};
-}
-
-static struct root root;
-static char state_dir[128];
-static struct apply with;
-
-static int up(void **state) {
-	struct err e;
-
-	bed_up(state);
-	used_slot = NULL;
-	assert_int_equal(root_open(&root, bed.dir, &e), 0);
-	snprintf(state_dir, sizeof(state_dir), "%s/state/host", bed.dir);
-	bed_folder("state");
-	with = (struct apply){
-		.root = &root, .state = state_dir, .command = "vf test", .limit_ms = 20000};
-	return 0;
-}
-
-static void add(struct changes *l, enum attr a, const char *slot, int vf, const char *from,
-	const char *to) {
-	struct change c = {.attr = a, .vf = vf};
-	struct err e;
-
-	snprintf(c.slot, sizeof(c.slot), "%s", slot);
-	snprintf(c.from, sizeof(c.from), "%s", from);
-	snprintf(c.to, sizeof(c.to), "%s", to);
-	assert_int_equal(changes_add(l, &c, &e), 0);
-}
-
-/* One of each kind that needs no netlink: a disk for a VM, three VFs, one of them with an owner. */
-static void fill(struct changes *l) {
-	*l = (struct changes){0};
-	add(l, ATTR_OVERRIDE, BED_DISK, -1, "none", "vfio-pci");
-	add(l, ATTR_DRIVER, BED_DISK, -1, "nvme", "vfio-pci");
-	add(l, ATTR_AUTOPROBE, BED_PF, -1, "on", "off");
-	add(l, ATTR_VFS, BED_PF, -1, "0", "3");
-	add(l, ATTR_OWNER, BED_PF, 1, "", "vm7");
-	add(l, ATTR_DRIVER, BED_PF, 1, "", "igbvf");
-}
-
-/* All that the list changes, as text. */
-static char *seen(char *text, size_t size) {
-	char a[64], b[64], c[64], d[64], slot[16];
-	struct host h;
-	struct err e;
-	const struct pci_function *vf;
-	char owner[ATTR_TEXT_MAX] = "none";
-
-	assert_int_equal(host_read(&h, &root, &e), 0);
-	h.state = state_dir;
-	vf = pci_at(&h.pci, bed_vf(1, slot));
-	if (vf != NULL)
-		assert_int_equal(owner_get(&h, vf, owner, &e), 0);
-	host_free(&h);
-	bed_text(b, sizeof(b), DEVICES BED_DISK "/driver_override");
-	snprintf(text, size, "disk %s %s, autoprobe %s, vfs %s, vf 1 %s %s",
-		bed_driver(BED_DISK, a, sizeof(a)), strcmp(b, "(null)") == 0 ? "" : b,
-		bed_text(c, sizeof(c), DEVICES BED_PF "/sriov_drivers_autoprobe"),
-		bed_text(d, sizeof(d), DEVICES BED_PF "/sriov_numvfs"),
-		bed_driver(bed_vf(1, slot), slot, sizeof(slot)), owner);
-	return text;
-}
-
-#define BEFORE "disk nvme , autoprobe 1, vfs 0, vf 1  none"
-#define BEHIND "disk vfio-pci vfio-pci, autoprobe 0, vfs 3, vf 1 igbvf vm7"
-
-static void is(const char *expected) {
-	char now[256];
-
-	assert_string_equal(seen(now, sizeof(now)), expected);
-}
-
-static void good(int rc, const struct err *e) {
-	if (rc != 0)
-		fail_msg("%d: %s", rc, e->text);
-}
-
-static void says(const struct err *e, const char *part) {
-	if (strstr(e->text, part) == NULL)
-		fail_msg("no '%s' in: %s", part, e->text);
-}
-
-static bool pending(void) {
-	char command[64];
-	unsigned id = 0;
-	struct err e;
-	int rc = apply_pending(&with, &id, command, sizeof(command), &e);
-
-	if (rc < 0)
-		fail_msg("%s", e.text);
-	if (rc == 1)
-		assert_string_equal(command, "vf test");
-	return rc == 1;
-}
+/* Transactions that fail, that are refused, that are short of disk, in each other's way. Those that are cut
+ * off are test_apply_cut.c's. */
 
 static void a_list_is_made_true_and_taken_back(void **state) {
 	struct changes l, dry = {0};
@@ -173,132 +45,6 @@ static void what_stands_already_is_not_ours_to_take_back(void **state) {
 	good(apply_changes(&with, &l, NULL, &e), &e);
 	good(apply_undo(&with, 0, NULL, &e), &e);
 	is("disk nvme , autoprobe 0, vfs 0, vf 1  none");
-	changes_free(&l);
-}
-
-/* A child is killed when `left` more callbacks came; `done_first`: it had done the step by then, but not
- * noted it. */
-struct killer {
-	int left;
-	bool done_first;
-};
-
-static void kill_at(void *ctx, unsigned i, const struct change *c, int status) {
-	struct killer *k = ctx;
-	struct host h;
-	struct err e;
-
-	if (k->left-- > 0)
-		return;
-	if (k->done_first && status == 1 && host_read(&h, &root, &e) == 0) {
-		const struct changes alone = {NULL, 0};
-
-		h.state = state_dir;
-		if ((c->attr == ATTR_OWNER ? owner_set(&h, c, &alone, &e) : attr_set(&h, c, &e)) <
-			0)
-			_exit(9);
-	}
-	kill(getpid(), SIGKILL);
-}
-
-enum deed { APPLY, UNDO, RESUME };
-
-static int do_it(enum deed d, const struct apply *a, const struct changes *l, struct err *e) {
-	if (d == APPLY)
-		return apply_changes(a, l, NULL, e);
-	return d == UNDO ? apply_undo(a, 0, NULL, e) : apply_resume(a, e);
-}
-
-/* Whether it was killed: false when it came to its end before. */
-static bool killed(enum deed d, const struct changes *l, int left, bool done_first) {
-	struct killer k = {left, done_first};
-	struct apply a = with;
-	int status;
-	pid_t child = fork();
-
-	if (child == 0) {
-		struct err e;
-
-		a.step = kill_at;
-		a.ctx = &k;
-		_exit(do_it(d, &a, l, &e) == 0 ? 0 : 1);
-	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	if (WIFSIGNALED(status))
-		return true;
-	assert_int_equal(WEXITSTATUS(status), 0);
-	return false;
-}
-
-static void cut_off_at_each_step(bool done_first) {
-	struct changes l;
-	int cuts = 0;
-	struct err e;
-
-	fill(&l);
-	for (int left = 0; killed(APPLY, &l, left, done_first); left++) {
-		cuts++;
-		assert_true(pending());
-		assert_int_equal(apply_changes(&with, &l, NULL, &e), -EBUSY);
-		says(&e, "(vf test) was cut off");
-		good(apply_undo(&with, 0, NULL, &e), &e);
-		is(BEFORE);
-		assert_true(killed(APPLY, &l, left, done_first));
-		good(apply_resume(&with, &e), &e);
-		is(BEHIND);
-		assert_false(pending());
-		good(apply_undo(&with, 0, NULL, &e), &e);
-		is(BEFORE);
-	}
-	assert_int_equal(cuts, 12); // begin and end of each
-	is(BEHIND);
-	changes_free(&l);
-}
-
-static void a_transaction_cut_off_anywhere_goes_on_or_back(void **state) {
-	cut_off_at_each_step(false);
-}
-
-static void a_step_that_was_done_but_not_noted_goes_on_or_back(void **state) {
-	cut_off_at_each_step(true);
-}
-
-static void an_undo_cut_off_anywhere_is_finished_by_the_next(void **state) {
-	struct changes l;
-	struct err e;
-	int cuts = 0;
-
-	fill(&l);
-	good(apply_changes(&with, &l, NULL, &e), &e);
-	for (int left = 0; killed(UNDO, &l, left, false); left++) {
-		assert_true(pending());
-		good(cuts++ % 2 == 0 ? apply_undo(&with, 0, NULL, &e) : apply_resume(&with, &e),
-			&e);
-		is(BEFORE);
-		good(apply_changes(&with, &l, NULL, &e), &e);
-	}
-	assert_true(cuts >= 10);
-	is(BEFORE);
-	changes_free(&l);
-}
-
-static void a_line_that_was_cut_off_counts_as_not_written(void **state) {
-	char path[256];
-	struct changes l;
-	struct err e;
-	int fd;
-
-	fill(&l);
-	assert_true(killed(APPLY, &l, 3, false));
-	snprintf(path, sizeof(path), "%s/journal/1.json", state_dir);
-	fd = open(path, O_WRONLY | O_APPEND);
-	assert_int_equal(write(fd, "{\"do", 4), 4);
-	close(fd);
-	assert_true(pending());
-	good(apply_resume(&with, &e), &e);
-	is(BEHIND);
-	good(apply_undo(&with, 1, NULL, &e), &e);
-	is(BEFORE);
 	changes_free(&l);
 }
 
@@ -520,21 +266,6 @@ static void a_write_that_hangs_is_given_up(void **state) {
 	changes_free(&l);
 }
 
-static void a_restart_of_the_host_ends_what_was_cut_off(void **state) {
-	struct changes l;
-	struct err e;
-
-	fill(&l);
-	assert_true(killed(APPLY, &l, 2, false));
-	bed_file("next-start\n", "proc/sys/kernel/random/boot_id");
-	assert_int_equal(apply_undo(&with, 1, NULL, &e), -ENOENT);
-	says(&e, "started anew");
-	assert_false(pending());
-	assert_int_equal(apply_undo(&with, 0, NULL, &e), -ENOENT);
-	says(&e, "nothing to undo");
-	changes_free(&l);
-}
-
 static void only_the_newest_journals_are_kept(void **state) {
 	char path[256];
 	struct changes l = {0};
@@ -606,10 +337,6 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		T(a_list_is_made_true_and_taken_back),
 		T(what_stands_already_is_not_ours_to_take_back),
-		T(a_transaction_cut_off_anywhere_goes_on_or_back),
-		T(a_step_that_was_done_but_not_noted_goes_on_or_back),
-		T(an_undo_cut_off_anywhere_is_finished_by_the_next),
-		T(a_line_that_was_cut_off_counts_as_not_written),
 		T(a_step_that_fails_takes_those_before_it_back),
 		T(what_the_kernel_takes_without_effect_is_noticed),
 		T(a_refusal_of_the_kernel_comes_with_its_remedy),
@@ -620,7 +347,6 @@ int main(void) {
 		T(an_undo_does_not_touch_what_others_changed_since),
 		T(a_device_pulled_out_in_the_middle_leaves_the_rest_as_it_was),
 		T(a_write_that_hangs_is_given_up),
-		T(a_restart_of_the_host_ends_what_was_cut_off),
 		T(only_the_newest_journals_are_kept),
 		T(nothing_is_taken_from_who_uses_it),
 		T(vfs_come_back_with_what_they_had),
