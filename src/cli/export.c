@@ -8,8 +8,8 @@
 #include "base/err.h"
 #include "cli/output.h"
 #include "cli/vf.h"
-#include "host/export.h"
-#include "host/want.h"
+#include "host/export/export.h"
+#include "host/want/want.h"
 
 #define EXPORT_HELP                                                             \
 	"  --file FILE    as FILE of 'weir host apply' has it: its names are\n" \

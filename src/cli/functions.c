@@ -8,7 +8,7 @@
 
 #include "base/err.h"
 #include "cli/vf.h"
-#include "host/native.h"
+#include "host/change/native.h"
 
 int functions_open(struct functions *f, const struct command *c, int *argc, char **argv,
 	bool changes, int min, int max) {

@@ -6,7 +6,7 @@
 #include "base/err.h"
 #include "cli/checks.h"
 #include "cli/output.h"
-#include "host/check.h"
+#include "host/check/check.h"
 
 const char host_check_help[] =
 	"\n"

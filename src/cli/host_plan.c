@@ -7,8 +7,8 @@
 #include "base/err.h"
 #include "cli/output.h"
 #include "cli/wants.h"
-#include "host/drift.h"
-#include "host/guard.h"
+#include "host/change/guard.h"
+#include "host/want/drift.h"
 
 void desired_command(char command[COMMAND_MAX], const char *file) {
 	char *full = realpath(file, NULL);

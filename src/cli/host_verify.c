@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "cli/output.h"
 #include "cli/wants.h"
-#include "host/drift.h"
+#include "host/want/drift.h"
 
 const char host_verify_help[] =
 	"\n"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
-#include "host/watch.h"
+#include "host/want/watch.h"
 
 #include "base/err.h"
 #include "base/units.h"

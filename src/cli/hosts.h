@@ -6,9 +6,9 @@
 #include <stdbool.h>
 
 #include "cli/cli.h"
-#include "host/apply.h"
+#include "host/change/apply.h"
+#include "host/change/store.h"
 #include "host/host.h"
-#include "host/store.h"
 
 /* What the commands that prepare the host (nic, vf, pci, host, export) have in common: their options, and
  * how changes are shown and made. */

@@ -7,7 +7,7 @@
 #include "base/units.h"
 #include "cli/checks.h"
 #include "cli/output.h"
-#include "host/device.h"
+#include "host/check/device.h"
 
 const char pci_check_help[] =
 	"\n"

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 #include "cli/hosts.h"
-#include "host/attr.h"
+#include "host/change/attr.h"
 
 /* What the subcommands of `weir vf` and `weir pci` that change something have in common: each makes a list
  * of changes of what was asked and of what is there, and hands it to host_args_change. */

@@ -7,8 +7,8 @@
 #include "base/mac.h"
 #include "cli/output.h"
 #include "cli/vf.h"
-#include "host/owner.h"
-#include "host/prove.h"
+#include "host/change/owner.h"
+#include "host/prove/prove.h"
 
 /* `weir vf list`: what the card, its driver, the kernel and weir's own records say of each VF. */
 

@@ -8,8 +8,8 @@
 
 #include "base/err.h"
 #include "cli/vf.h"
-#include "host/owner.h"
-#include "host/store.h"
+#include "host/change/owner.h"
+#include "host/change/store.h"
 
 /* `weir vf alloc` and `release`. */
 

@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "cli/output.h"
 #include "cli/vf.h"
-#include "host/prove.h"
+#include "host/prove/prove.h"
 
 /* weir vf prove */
 

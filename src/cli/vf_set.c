@@ -7,7 +7,7 @@
 
 #include "base/err.h"
 #include "cli/vf.h"
-#include "host/owner.h"
+#include "host/change/owner.h"
 
 enum want {
 	WANT_MAC,

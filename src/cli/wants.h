@@ -4,8 +4,8 @@
 #define WEIR_CLI_WANTS_H
 
 #include "cli/hosts.h"
-#include "host/journal.h"
-#include "host/plan.h"
+#include "host/change/journal.h"
+#include "host/want/plan.h"
 
 /* What the commands with a desired state have in common: `weir host plan|apply|verify|undo|watch FILE`. */
 

@@ -5,8 +5,8 @@
 
 #include <jansson.h>
 
-#include "host/devlink.h"
-#include "host/link.h"
+#include "host/netlink/devlink.h"
+#include "host/netlink/link.h"
 #include "host/pci.h"
 #include "host/root.h"
 

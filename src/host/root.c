@@ -14,7 +14,7 @@
 
 #include "base/err.h"
 #include "base/file.h"
-#include "host/child.h"
+#include "host/netlink/child.h"
 
 /* The path that printf text names under the root, into `path`. */
 #define UNDER(r, path, fmt)                                                      \

@@ -7,8 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "host/devlink.h"
-#include "host/link.h"
+#include "host/netlink/devlink.h"
+#include "host/netlink/link.h"
 #include "must.h"
 
 static void check_links(const struct links *l) {

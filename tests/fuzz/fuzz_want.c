@@ -6,7 +6,7 @@
 
 #include "base/err.h"
 #include "base/mac.h"
-#include "host/plan.h"
+#include "host/want/plan.h"
 #include "must.h"
 
 /* A desired state of arbitrary bytes, against a host of two PFs of igb (the first with four VFs), and a

@@ -3,7 +3,7 @@
 #ifndef WEIR_TESTS_APPLY_BED_H
 #define WEIR_TESTS_APPLY_BED_H
 
-#include "host/apply.h"
+#include "host/change/apply.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,9 +15,9 @@
 #include <errno.h>
 
 #include "base/err.h"
+#include "host/change/journal.h"
+#include "host/change/owner.h"
 #include "host/host.h"
-#include "host/journal.h"
-#include "host/owner.h"
 #include "host_bed.h"
 
 /* Transactions on a host in a folder, whose kernel is a thread. Who uses what is up to the test. */

@@ -6,7 +6,7 @@
 /* A host about which there is nothing to say (tests/host/trees/tidy.host), made once; each test changes what
  * was read of it, or puts files into it for its own time, and sees what the rules find. */
 
-#include "host/check.h"
+#include "host/check/check.h"
 #include "host_tree.h"
 
 #define PF0 \

@@ -8,9 +8,9 @@
  * lets it. Include it behind host_tree.h. */
 
 #include "base/mac.h"
-#include "host/attr.h"
-#include "host/change.h"
-#include "host/drivers.h"
+#include "host/change/attr.h"
+#include "host/change/change.h"
+#include "host/change/drivers.h"
 #include "host/host.h"
 
 static inline struct pci_function *pretend_at(struct host *h, const char *slot) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
-#include "host/backoff.h"
+#include "host/want/backoff.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
-#include "host/change.h"
+#include "host/change/change.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +12,7 @@
 #include <errno.h>
 
 #include "base/err.h"
-#include "host/attr.h"
+#include "host/change/attr.h"
 #include "host/host.h"
 #include "host_bed.h"
 

@@ -3,7 +3,7 @@
 #include <errno.h>
 
 #include "check_bed.h"
-#include "host/iommu.h"
+#include "host/check/iommu.h"
 
 /* Rules about the host, its physical functions and their places. */
 

@@ -12,9 +12,9 @@
 
 #include "base/err.h"
 #include "base/mac.h"
-#include "host/export.h"
-#include "host/store.h"
-#include "host/xml.h"
+#include "host/change/store.h"
+#include "host/export/export.h"
+#include "host/export/xml.h"
 
 /* A host made by hand: eth4 with four VFs and eth5 with two, interleaved in one slot; an NVMe alone in
  * its group; ens1 in switchdev mode. Owners are in a folder of the test. */

@@ -18,8 +18,8 @@
 
 #include "base/err.h"
 #include "base/mac.h"
-#include "host/devlink.h"
-#include "host/link.h"
+#include "host/netlink/devlink.h"
+#include "host/netlink/link.h"
 #include "host/root.h"
 #include "netbed.h"
 

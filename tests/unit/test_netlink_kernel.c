@@ -14,7 +14,7 @@
 
 #include "base/err.h"
 #include "base/mac.h"
-#include "host/link.h"
+#include "host/netlink/link.h"
 #include "host/root.h"
 #include "netbed.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
-#include "host/plan.h"
+#include "host/want/plan.h"
 
 #include <errno.h>
 

@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/prove.h"
-#include "host/prove_air.h"
-#include "host/prove_place.h"
+#include "host/prove/prove.h"
+#include "host/prove/prove_air.h"
+#include "host/prove/prove_place.h"
 #include "netbed.h"
 
 static void what_was_found_is_told_by_its_name_and_else_unknown(void **state) {

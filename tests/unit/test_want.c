@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
-#include "host/want.h"
+#include "host/want/want.h"
 
 #include "base/mac.h"
 #include "host_tree.h"
