@@ -247,6 +247,18 @@ static int wait_vfs(
 		driver != NULL ? driver : "");
 }
 
+/* An operator may want VFs without a driver of this host; who did not, should hear of it. */
+static void tell_driverless(const struct host *h, const struct pci_function *pf, unsigned n) {
+	const struct driver *d = driver_find(pf->driver);
+
+	if (d != NULL && pf->autoprobe &&
+		!root_has(&h->root, "/sys/bus/pci/drivers/%s", d->vf_driver))
+		log_warn("the %u VFs of %s have no driver, since %s is not loaded; 'modprobe %s' "
+			 "loads it, "
+			 "'weir vf bind' gives them another",
+			n, pf->slot, d->vf_driver, d->vf_driver);
+}
+
 int vfs_set(const struct host *h, const struct pci_function *pf, unsigned n, struct err *e) {
 	unsigned long end = now_ms() + limit(h, BIND_MS);
 	char value[16];
@@ -257,8 +269,10 @@ int vfs_set(const struct host *h, const struct pci_function *pf, unsigned n, str
 		"/sys/bus/pci/devices/%s/sriov_numvfs", pf->slot);
 	if (rc < 0)
 		return explain(h, ATTR_VFS, pf, -1, value, -rc, e);
-	if (n > 0)
+	if (n > 0) {
+		tell_driverless(h, pf, n);
 		return wait_vfs(h, pf, n, e);
+	}
 	while (root_has(&h->root, "/sys/bus/pci/devices/%s/virtfn0", pf->slot) && now_ms() < end)
 		usleep(POLL_US);
 	return 0;
