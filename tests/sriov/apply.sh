@@ -16,7 +16,7 @@ boot() { vm_wait sriov 120 && note "in $SECONDS s"; }
 vm_it "the guest boots" boot
 
 # Two cards as one pool.
-run 'cat >/root/pool.yaml <<END
+run 'cat >/tmp/pool.yaml <<END
 pfs:
   one: {match: 0000:01:00.0, vfs: 2, link: up}
   two: {match: 0000:02:00.0, vfs: 2, link: up}
@@ -26,7 +26,7 @@ END'
 
 pool() {
 	settings "$sriov_pfs" >"$T/original"
-	run 'weir host apply /root/pool.yaml && weir host verify /root/pool.yaml' || return 1
+	run 'weir host apply /tmp/pool.yaml && weir host verify /tmp/pool.yaml' || return 1
 	local pf
 	for pf in eth0 eth1; do
 		run "ip -d -j link show $pf" | jq -e '.[0].vfinfo_list | length == 2 and
@@ -39,9 +39,9 @@ flap() {
 	qmp set_link '{"name": "igb0", "up": false}' && sleep 1 && qmp set_link '{"name": "igb0", "up": true}'
 	until_ok 10 run 'ip link show eth0 | grep LOWER_UP'
 	run 'ip link set eth0 vf 1 max_tx_rate 10'
-	run 'weir host verify /root/pool.yaml' >"$T/drift" && return 1
+	run 'weir host verify /tmp/pool.yaml' >"$T/drift" && return 1
 	says '0000:01:00.0 vf 1 +rate' <"$T/drift"
-	run 'weir host apply /root/pool.yaml && weir host verify /root/pool.yaml'
+	run 'weir host apply /tmp/pool.yaml && weir host verify /tmp/pool.yaml'
 }
 it "what somebody else changed is told, and applied again" flap
 

@@ -69,7 +69,7 @@ qmp() {
 
 # settings PF...: what can be changed of these (see state), without the coming and going of links.
 settings() {
-	run "sh $sriov_here/state $*" | sed -E 's/^[0-9]+: (eth[0-9]+): <([^>]*)> mtu ([0-9]+).*/\1 \3 \2/; s/,?(NO-CARRIER|LOWER_UP)//g'
+	run "sh $sriov_here/state $*" | sed -E 's/^[0-9]+: (eth[0-9]+): <([^>]*)> mtu ([0-9]+).*/\1 \3 \2/; s/,?(NO-CARRIER|LOWER_UP)//g; s/ ,/ /'
 }
 
 sriov_pfs='' # the cards of a test
