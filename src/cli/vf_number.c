@@ -68,24 +68,21 @@ int vf_delete(const struct command *c, int argc, char **argv) {
 }
 
 int vf_bind(const struct command *c, int argc, char **argv) {
-	struct vfs_named *v = calloc(1, sizeof(*v));
+	struct vfs_named v = {.n = 0};
 	struct functions f;
 	struct err e;
 	int at = 1, status = functions_open(&f, c, &argc, argv, true, 2, 3), rc;
 
-	if (status < 0 && v == NULL)
-		status = cli_fail("no memory");
 	if (status < 0) {
-		rc = vfs_named(v, &f.host, argc - 1, argv, &at, &e);
+		rc = vfs_named(&v, &f.host, argc - 1, argv, &at, &e);
 		if (rc == 0 && at != argc - 1)
 			status = cli_usage(c, "'%s' is too much: %s", argv[at], c->args);
-		for (unsigned i = 0; rc == 0 && status < 0 && i < v->n; i++)
-			rc = functions_bind(&f, v->vf[i], argv[argc - 1], &e);
+		for (unsigned i = 0; rc == 0 && status < 0 && i < v.n; i++)
+			rc = functions_bind(&f, v.vf[i], argv[argc - 1], &e);
 		if (status < 0)
 			status = rc < 0 ? cli_fail("%s", e.text)
 					: host_args_change(&f.args, "vf bind", &f.l);
 	}
 	functions_close(&f);
-	free(v);
 	return status;
 }

@@ -218,20 +218,19 @@ static int release_all(
 }
 
 static int release(struct functions *f, const char *owner, int argc, char **argv, struct err *e) {
-	struct vfs_named *v = calloc(1, sizeof(*v));
+	struct vfs_named v = {.n = 0};
 	struct users *u = users_read(&f->host);
 	int at = 1, rc = 0;
 
-	if (v == NULL || u == NULL)
+	if (u == NULL)
 		rc = err_set(e, ENOMEM, "no memory");
 	while (rc == 0 && at < argc)
-		rc = vfs_named(v, &f->host, argc, argv, &at, e);
-	if (rc == 0 && argc == 1)
+		rc = vfs_named(&v, &f->host, argc, argv, &at, e);
+	if (rc == 0 && argc == 1 && owner != NULL)
 		rc = release_all(f, u, owner, e);
-	for (unsigned i = 0; rc == 0 && i < v->n; i++)
-		rc = release_one(f, u, v->vf[i], owner, e);
+	for (unsigned i = 0; rc == 0 && i < v.n; i++)
+		rc = release_one(f, u, v.vf[i], owner, e);
 	users_free(u);
-	free(v);
 	return rc;
 }
 

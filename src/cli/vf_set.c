@@ -161,16 +161,14 @@ static int add_all(
 }
 
 int vf_set(const struct command *c, int argc, char **argv) {
-	struct vfs_named *v = calloc(1, sizeof(*v));
+	struct vfs_named v = {.n = 0};
 	struct functions f;
 	struct wants w = {0};
 	struct err e;
 	int at = 1, status = functions_open(&f, c, &argc, argv, true, 2, 0), rc;
 
-	if (status < 0 && v == NULL)
-		status = cli_fail("no memory");
 	if (status < 0) {
-		rc = vfs_named(v, &f.host, argc, argv, &at, &e);
+		rc = vfs_named(&v, &f.host, argc, argv, &at, &e);
 		if (rc < 0)
 			status = cli_fail("%s", e.text);
 	}
@@ -180,9 +178,8 @@ int vf_set(const struct command *c, int argc, char **argv) {
 		if (wants_take(&w, argv[at], &e) < 0)
 			status = cli_usage(c, "%s", e.text);
 	if (status < 0)
-		status = add_all(&f, &w, v, &e) < 0 ? cli_fail("%s", e.text)
-						    : host_args_change(&f.args, "vf set", &f.l);
+		status = add_all(&f, &w, &v, &e) < 0 ? cli_fail("%s", e.text)
+						     : host_args_change(&f.args, "vf set", &f.l);
 	functions_close(&f);
-	free(v);
 	return status;
 }

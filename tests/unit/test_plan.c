@@ -44,6 +44,7 @@ static int down(void **state) {
 static int plan_now(struct plan *p, bool force) {
 	int rc;
 
+	aims_free(&aims);
 	if (want_resolve(&aims, want, &host, &why) < 0)
 		fail_msg("%s", why.text);
 	rc = plan_make(p, &aims, &host, &(struct plan_options){.force = force}, &why);

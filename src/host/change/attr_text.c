@@ -117,8 +117,8 @@ static int mbit_parse(const char *word, uint32_t *mbit, struct err *e) {
 				"'%.40s': VFs are limited in whole Mbit/s, this is between %llu "
 				"and "
 				"%llu",
-				word, (unsigned long long)(bits / 1000000),
-				(unsigned long long)(bits / 1000000 + 1));
+				word, (unsigned long long)bits / 1000000,
+				(unsigned long long)bits / 1000000 + 1);
 		if (bits / 1000000 > UINT32_MAX)
 			return err_set(
 				e, ERANGE, "'%.40s' is more than the kernel can be told", word);

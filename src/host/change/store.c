@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -50,14 +51,19 @@ static int make_folders(char *path) {
 }
 
 static int write_whole(const char *path, const json_t *v) {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644), rc = 0;
+	char *text = json_dumps(v, JSON_INDENT(2)); // jansson's own writer has a call for each word
+	size_t len = text != NULL ? strlen(text) : 0;
+	int fd, rc = 0;
 
-	if (fd < 0)
-		return -errno;
-	errno = 0;
-	if (json_dumpfd(v, fd, JSON_INDENT(2)) < 0 || fsync(fd) < 0)
-		rc = errno != 0 ? -errno : -ENOSPC;
-	close(fd);
+	if (text == NULL)
+		return -ENOMEM;
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	errno = fd < 0 ? errno : ENOSPC; // of half a write
+	if (fd < 0 || write(fd, text, len) != (ssize_t)len || fsync(fd) < 0)
+		rc = -errno;
+	free(text);
+	if (fd >= 0)
+		close(fd);
 	return rc;
 }
 

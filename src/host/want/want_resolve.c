@@ -343,7 +343,9 @@ int want_resolve(struct aims *a, const struct want *w, const struct host *h, str
 	int rc;
 
 	*a = (struct aims){.want = w};
-	rc = hit != NULL ? resolve_pfs(&r, hit) : value_no_memory(&r.s);
+	if (hit == NULL)
+		return value_no_memory(&r.s);
+	rc = resolve_pfs(&r, hit);
 	if (rc == 0)
 		rc = make_table(&r);
 	if (rc == 0)
