@@ -26,7 +26,8 @@ static const struct command *const commands[] = {
 enum { NCOMMANDS = sizeof(commands) / sizeof(commands[0]) };
 
 static void print_overview(FILE *f) {
-	fputs("weir: a software switch for virtual machines\n\n"
+	fputs("weir: carries and measures the traffic of virtual machines, and prepares their "
+	      "host\n\n"
 	      "usage: weir [--api PATH] COMMAND [ARGUMENTS]\n\n",
 		f);
 	for (int i = 0; i < NCOMMANDS; i++)

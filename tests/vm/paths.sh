@@ -3,7 +3,7 @@
 # Copyright (c) 2026, the weir authors
 #
 # `weir bench paths`: VMs made on the spot, on paths that are made and removed.
-# timeout: 180
+# timeout: 300
 # cpus: 2
 # load: 1.25
 # shellcheck source=SCRIPTDIR/lib.sh

@@ -197,8 +197,8 @@ vm_it "TCP flows both ways to it" tcp a/plain b/e1000
 vm_it "TCP flows both ways between the e1000 and a guest without offloads" tcp a/bare b/e1000
 
 hot() {
-	local before
-	before=$(lost)
+	local before own
+	before=$(lost) own=$(overflown)
 	vm_behind a hot 'ip netns exec plain iperf3 -J -c 10.0.0.11 -u -l 1400 -b 5M -w 1M -t 5' || return 1
 	cp "$T/weir.yaml" "$T/more.yaml"
 	printf '  new%d: {vhost-user: %s, network: lan}\n' 1 "$T/new1" 2 "$T/new2" >>"$T/more.yaml"
@@ -207,8 +207,14 @@ hot() {
 	for _ in 1 2 3 4; do
 		weir apply "$T/more.yaml" && sleep 0.3 && weir apply "$T/weir.yaml" && sleep 0.3 || return 1
 	done
-	vm_result a hot >"$T/hot.json" && jq -e '.end.sum | .packets > 1000 and .lost_packets == 0' "$T/hot.json" &&
+	vm_result a hot >"$T/hot.json" || return 1
+	own=$(($(overflown) - own))
+	note "$(jq -c '.end.sum | {packets, lost_packets}' "$T/hot.json"), $own of them by the guest's own socket"
+	jq -e --argjson own "$own" '.end.sum | .packets > 1000 and .lost_packets <= $own' "$T/hot.json" &&
 		[[ $(lost) = "$before" ]]
+}
+overflown() { # what the receiving guest's kernel had and its iperf3 was too slow to take
+	at b/plain 'cat /proc/net/snmp' | awk '/^Udp: [0-9]/ { print $6 }'
 }
 lost() { # by the ports of the two guests, for any reason
 	weir show drops -j | jq '[.[] | select(.port == "a-plain" or .port == "b-plain").frames] | add // 0'
