@@ -228,7 +228,7 @@ agents() { # NUMBER: so many clients has the server now
 many_at_once() {
 	local i pids=()
 	for i in 1 2 3 4; do
-		in_ns a "$WEIR" bench stream if:va 10.9.0.2 --repeat 1 --omit 0s --time 500ms --rate 20Mbit -j \
+		in_ns a "$WEIR" bench stream if:va 10.9.0.2 --repeat 1 --omit 0s --time 2s --rate 20Mbit -j \
 			>"$T/many.$i" &
 		pids+=($!)
 	done

@@ -129,7 +129,7 @@ switch_answers_or_ended() {
 # Ends it; 1 when that takes over 2 s or its exit status is not 0 (a sanitizer's find is one).
 switch_stop() {
 	kill -TERM "$switch_pid"
-	if ! until_ok 2 test -e "$T/weir.status"; then
+	if ! until_ok 2 test -s "$T/weir.status"; then
 		echo "still there after 2 s"
 		kill -KILL "$switch_pid"
 		return 1
