@@ -197,7 +197,7 @@ usurped() {
 	until_ok 5 weir show ports
 	refused weir switch -c "$T/other.yaml" | says "pid $other"
 	kill -TERM "$switch_pid"
-	until_ok 2 test -e "$T/weir.status"
+	until_ok 2 test -s "$T/weir.status"
 	[[ $(call version | jq .result.pid) = "$other" ]]
 	kill -TERM $other
 	wait $other

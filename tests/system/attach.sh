@@ -45,7 +45,7 @@ soon() { # SOCKET: within 200 ms in which weir had a CPU
 again() {
 	local asker
 	kill -KILL "$switch_pid"
-	until_ok 2 test -e "$T/weir.status"
+	until_ok 2 test -s "$T/weir.status"
 	ask "$T/first.sock" >"$T/ms" &
 	asker=$!
 	switch_start

@@ -166,7 +166,7 @@ server_is_killed() {
 	sleep 1
 	since=$(date +%s%N)
 	kill -KILL "$server"
-	until_ok 4 test -e "$T/status"
+	until_ok 4 test -s "$T/status"
 	holds "$(date +%s%N) - $since < 1500000000 * $patience"
 	[[ $(<"$T/status") = 1 ]]
 	jq -e '.complete == false' "$T/r.json"

@@ -68,7 +68,7 @@ killed() {
 	sleep 2
 	kill -9 "$switch_pid"
 	died=$(now)
-	until_ok 5 test -e "$T/weir.status" # on a busy machine it takes time to be gone
+	until_ok 5 test -s "$T/weir.status" # on a busy machine it takes time to be gone
 	sleep 0.5
 	switch_start
 	echo "$switch_pid" >"$T/switch_pid"

@@ -73,7 +73,7 @@ weir_back() {
 	tcp a/virtio host
 }
 kill -9 "$switch_pid"
-until_ok 2 test -e "$T/weir.status"
+until_ok 2 test -s "$T/weir.status"
 it "weir starts again after kill -9" switch_start
 switch_pid=$(<"$T/weir.pid")
 up
