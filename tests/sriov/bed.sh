@@ -3,7 +3,7 @@
 # Copyright (c) 2026, the weir authors
 # The bed itself, by plain tools: what QEMU's igb does with its virtual functions, which the other tests
 # here rely on.
-# timeout: 240
+# timeout: 600
 # cpus: 2
 # load: 1
 . "$(dirname "$0")/lib.sh"

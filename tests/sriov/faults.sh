@@ -3,7 +3,7 @@
 # Copyright (c) 2026, the weir authors
 # What weir does when it is killed, or when kernel, driver, disk and card fail it in the middle of a change of
 # real virtual functions. cut.c makes these happen.
-# timeout: 500
+# timeout: 1200
 # cpus: 2
 # load: 1
 . "$(dirname "$0")/lib.sh"

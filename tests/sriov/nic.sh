@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026, the weir authors
 # weir nic on real functions, QEMU's igb: what there is, and who uses it.
-# timeout: 240
+# timeout: 600
 # cpus: 2
 # load: 1
 . "$(dirname "$0")/lib.sh"
