@@ -149,12 +149,6 @@ static int bind_to(
 	return 0;
 }
 
-/* Drivers that give a function away, so that no interface follows. */
-static bool makes_interface(const char *driver) {
-	return strstr(driver, "vfio") == NULL && strstr(driver, "uio") == NULL &&
-	       strcmp(driver, "pci-stub") != 0;
-}
-
 static void wait_interface(const struct host *h, const char *slot) {
 	unsigned long end = now_ms() + limit(h, BIND_MS);
 
@@ -189,7 +183,7 @@ int driver_bind(
 		}
 		override_write(h, f->slot, before);
 	}
-	if (rc == 0 && !none && pci_is_network(f) && makes_interface(driver))
+	if (rc == 0 && !none && pci_is_network(f) && !driver_gives_away(driver))
 		wait_interface(h, f->slot);
 	return rc;
 }

@@ -57,3 +57,8 @@ const struct driver *driver_find(const char *name) {
 			return &drivers[i];
 	return NULL;
 }
+
+bool driver_gives_away(const char *name) {
+	return strstr(name, "vfio") != NULL || strstr(name, "uio") != NULL ||
+	       strcmp(name, "pci-stub") == 0;
+}

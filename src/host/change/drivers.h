@@ -27,6 +27,9 @@ struct driver {
 		rate_limits; /* what a max rate must keep to, for messages; NULL: nothing special */
 };
 
+/* It holds a function for somebody else (a guest, a program), so that the host itself does not use it. */
+bool driver_gives_away(const char *name);
+
 const struct driver *driver_find(const char *name); /* NULL: we know nothing of it */
 
 #endif

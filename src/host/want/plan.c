@@ -11,6 +11,7 @@
 #include "base/mac.h"
 #include "base/yaml.h"
 #include "host/change/drivers.h"
+#include "host/change/native.h"
 #include "host/want/plan_steps.h"
 #include "host/want/want_resolve.h"
 
@@ -168,9 +169,9 @@ int look_driver(
 		snprintf(want, ATTR_TEXT_MAX, "%s", t->want.driver);
 	else if (d != NULL && d->vf_driver != NULL)
 		snprintf(want, ATTR_TEXT_MAX, "%s", d->vf_driver);
-	else if (has != NULL && strcmp(has, "none") != 0 && strcmp(has, "vfio-pci") != 0)
+	else if (has != NULL && strcmp(has, "none") != 0 && !driver_gives_away(has))
 		snprintf(want, ATTR_TEXT_MAX, "%s", has);
-	else
+	else if (t->vf >= 0 || driver_native(k->h, t->fn, want, NULL) < 0)
 		return err_set(k->e, EINVAL,
 			"%s: driver is 'kernel', and weir does not know which that is for %s of "
 			"%s; "
