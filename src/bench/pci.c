@@ -8,10 +8,6 @@
 
 #include "base/err.h"
 
-static bool bound(const struct pci_function *f) {
-	return strcmp(f->driver, "vfio-pci") == 0;
-}
-
 static int judge_given(const char *address, const struct pci_function *f, bool vf, struct err *e) {
 	if (f == NULL || !pci_is_network(f))
 		return err_set(e, ENODEV, "--pci %s: there is no such network function", address);
@@ -23,7 +19,7 @@ static int judge_given(const char *address, const struct pci_function *f, bool v
 			"--pci %s is in no IOMMU group: is the IOMMU on (intel_iommu=on or "
 			"amd_iommu=on on the kernel's command line)?",
 			address);
-	if (!bound(f))
+	if (!pci_driver_is_vfio(f->driver))
 		return err_set(e, EBUSY,
 			"--pci %s is not bound to vfio-pci; `weir pci bind %s` takes it "
 			"from the host",
@@ -72,7 +68,7 @@ static void count(const struct pci *p, const struct pci_wish *w,
 			continue;
 		c->kind++;
 		c->grouped += f->group >= 0;
-		if (f->group >= 0 && bound(f) && c->usable++ < w->n)
+		if (f->group >= 0 && pci_driver_is_vfio(f->driver) && c->usable++ < w->n)
 			memcpy(found[c->usable - 1], f->slot, PCI_SLOT_MAX);
 	}
 }

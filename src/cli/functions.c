@@ -38,18 +38,6 @@ void functions_close(struct functions *f) {
 	host_free(&f->host);
 }
 
-int functions_add(struct functions *f, enum attr a, const char *slot, int vf, const char *from,
-	const char *to, struct err *e) {
-	struct change c = {.attr = a, .vf = vf};
-
-	if (strcmp(from, to) == 0)
-		return 0;
-	snprintf(c.slot, sizeof(c.slot), "%s", slot);
-	snprintf(c.from, sizeof(c.from), "%s", from);
-	snprintf(c.to, sizeof(c.to), "%s", to);
-	return changes_add(&f->l, &c, e);
-}
-
 int functions_bind(
 	struct functions *f, const struct pci_function *fn, const char *driver, struct err *e) {
 	const struct pci_function *pf = pci_is_vf(fn) ? &f->host.pci.fn[fn->pf] : fn;
@@ -63,9 +51,9 @@ int functions_bind(
 	rc = attr_parse(ATTR_DRIVER, own ? native : driver, to, e);
 	// Its own driver finds it without being named.
 	if (rc == 0)
-		rc = functions_add(f, ATTR_OVERRIDE, pf->slot, vf, was, own ? "none" : to, e);
+		rc = changes_put(&f->l, ATTR_OVERRIDE, pf->slot, vf, was, own ? "none" : to, e);
 	if (rc == 0)
-		rc = functions_add(f, ATTR_DRIVER, pf->slot, vf,
+		rc = changes_put(&f->l, ATTR_DRIVER, pf->slot, vf,
 			fn->driver[0] != '\0' ? fn->driver : "none", to, e);
 	return rc;
 }

@@ -23,9 +23,6 @@ int functions_open(struct functions *f, const struct command *c, int *argc, char
 	bool changes, int min, int max);
 void functions_close(struct functions *f);
 
-/* Adds a change unless it changes nothing. */
-int functions_add(struct functions *f, enum attr a, const char *slot, int vf, const char *from,
-	const char *to, struct err *e);
 /* To a driver ("vfio-pci", "kernel": its own, "none"), and driver_override with it. */
 int functions_bind(
 	struct functions *f, const struct pci_function *fn, const char *driver, struct err *e);

@@ -152,8 +152,8 @@ static int add_alloc(
 		rc = err_set(e, EINVAL, "'none' is nobody; give --owner a name");
 	// First, so that the record has the VF as it was.
 	if (rc == 0)
-		rc = functions_add(
-			f, ATTR_OWNER, f->host.pci.fn[vf->pf].slot, vf->vf, "none", owner, e);
+		rc = changes_put(
+			&f->l, ATTR_OWNER, f->host.pci.fn[vf->pf].slot, vf->vf, "none", owner, e);
 	if (rc == 0 && a->driver != NULL)
 		rc = functions_bind(f, vf, a->driver, e);
 	return rc == 0 ? wants_add(f, &a->wants, vf, owner, e) : rc;

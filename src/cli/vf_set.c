@@ -136,7 +136,7 @@ int wants_add(struct functions *f, const struct wants *w, const struct pci_funct
 		else
 			rc = attr_parse(makers[i].attr, said, to, e);
 		if (rc == 0)
-			rc = functions_add(f, makers[i].attr, pf, vf->vf, now, to, e);
+			rc = changes_put(&f->l, makers[i].attr, pf, vf->vf, now, to, e);
 		if (rc < 0)
 			return rc;
 	}

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* The PCI functions of a host as sysfs shows them at one moment: all of them (who shares an IOMMU group
  * need not be a network card), sorted by address. */
@@ -64,6 +65,16 @@ static inline bool pci_is_vf(const struct pci_function *f) {
 
 static inline bool pci_is_network(const struct pci_function *f) {
 	return f->class >> 16 == PCI_CLASS_NETWORK;
+}
+
+/* By names of drivers. vfio-pci, or a variant of it for one vendor's cards such as mlx5_vfio_pci. */
+static inline bool pci_driver_is_vfio(const char *driver) {
+	return strstr(driver, "vfio") != NULL;
+}
+
+/* Those through which a program has a device without an IOMMU: igb_uio, uio_pci_generic. */
+static inline bool pci_driver_is_uio(const char *driver) {
+	return strstr(driver, "uio") != NULL;
 }
 
 /* Vendor and device in words, from pci.ids by libpci; hexadecimal when it does not know them. The first

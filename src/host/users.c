@@ -37,13 +37,12 @@ void users_say(struct use *u, const char *fmt, ...) {
 	va_end(ap);
 }
 
-/* Variants for one vendor's cards have names such as mlx5_vfio_pci. */
 static bool by_vfio(const struct pci_function *f) {
-	return strstr(f->driver, "vfio") != NULL;
+	return pci_driver_is_vfio(f->driver);
 }
 
 static bool by_uio(const struct pci_function *f) {
-	return strstr(f->driver, "uio") != NULL;
+	return pci_driver_is_uio(f->driver);
 }
 
 /* Drivers beside which a process can have the queues, through verbs. */

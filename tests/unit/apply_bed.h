@@ -61,13 +61,9 @@ static inline int up(void **state) {
 
 static inline void add(struct changes *l, enum attr a, const char *slot, int vf, const char *from,
 	const char *to) {
-	struct change c = {.attr = a, .vf = vf};
 	struct err e;
 
-	snprintf(c.slot, sizeof(c.slot), "%s", slot);
-	snprintf(c.from, sizeof(c.from), "%s", from);
-	snprintf(c.to, sizeof(c.to), "%s", to);
-	assert_int_equal(changes_add(l, &c, &e), 0);
+	assert_int_equal(changes_put(l, a, slot, vf, from, to, &e), 0);
 }
 
 /* One of each kind that needs no netlink: a disk for a VM, three VFs, one of them with an owner. */

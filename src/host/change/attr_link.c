@@ -25,12 +25,11 @@ static const struct link *link_of(
 	const struct host *h, const struct pci_function *f, struct err *e) {
 	const struct link *l = host_link(h, f);
 
-	if (l == NULL && strcmp(f->driver, "vfio-pci") == 0)
+	if (l == NULL && driver_gives_away(f->driver))
 		err_set(e, EOPNOTSUPP,
-			"%s is bound to vfio-pci, so the kernel has no interface of it to change; "
-			"give "
+			"%s is bound to %s, so the kernel has no interface of it to change; give "
 			"it back to its own driver first",
-			f->slot);
+			f->slot, f->driver);
 	else if (l == NULL)
 		err_set(e, EOPNOTSUPP,
 			"%s (driver %s) has no interface in this network namespace; load its "

@@ -23,6 +23,18 @@ int changes_add(struct changes *l, const struct change *c, struct err *e) {
 	return 0;
 }
 
+int changes_put(struct changes *l, enum attr a, const char *slot, int vf, const char *from,
+	const char *to, struct err *e) {
+	struct change c = {.attr = a, .vf = vf};
+
+	if (strcmp(from, to) == 0)
+		return 0;
+	snprintf(c.slot, sizeof(c.slot), "%s", slot);
+	snprintf(c.from, sizeof(c.from), "%s", from);
+	snprintf(c.to, sizeof(c.to), "%s", to);
+	return changes_add(l, &c, e);
+}
+
 void changes_free(struct changes *l) {
 	free(l->c);
 	*l = (struct changes){0};

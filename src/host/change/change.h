@@ -65,6 +65,9 @@ struct changes {
 
 /* Appends a copy. -ENOMEM with its sentence. */
 int changes_add(struct changes *l, const struct change *c, struct err *e);
+/* Appends the change of one attribute; nothing when `from` is `to`. -ENOMEM with its sentence. */
+int changes_put(struct changes *l, enum attr a, const char *slot, int vf, const char *from,
+	const char *to, struct err *e);
 void changes_free(struct changes *l);
 /* The way back: reversed, from and to exchanged. */
 int changes_reverse(const struct changes *l, struct changes *back, struct err *e);

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "host/pci.h"
+
 #define UP_TO_LINK "it needs a link, and at most its speed"
 
 static const struct driver drivers[] = {
@@ -59,6 +61,5 @@ const struct driver *driver_find(const char *name) {
 }
 
 bool driver_gives_away(const char *name) {
-	return strstr(name, "vfio") != NULL || strstr(name, "uio") != NULL ||
-	       strcmp(name, "pci-stub") == 0;
+	return pci_driver_is_vfio(name) || pci_driver_is_uio(name) || strcmp(name, "pci-stub") == 0;
 }

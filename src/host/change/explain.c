@@ -177,7 +177,7 @@ int explain(const struct host *h, enum attr a, const struct pci_function *f, int
 		return explain_range(head, f, d, e);
 	if ((code == EINVAL || code == ERANGE) && a == ATTR_RATE)
 		return explain_rate(head, f, d, value, e);
-	if (code == EINVAL && a == ATTR_DRIVER && strstr(value, "vfio") != NULL && f->group < 0)
+	if (code == EINVAL && a == ATTR_DRIVER && pci_driver_is_vfio(value) && f->group < 0)
 		return err_set(e, code,
 			"%s: there is no IOMMU; enable VT-d or AMD-Vi in the BIOS and start the "
 			"kernel "

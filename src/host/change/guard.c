@@ -19,10 +19,6 @@ struct guard {
 	const struct users *users;
 };
 
-static bool is_vfio(const char *driver) {
-	return strstr(driver, "vfio") != NULL;
-}
-
 /* Whether somebody would miss the function; `harm`: what is about to happen to it. */
 static int check_use(
 	const struct guard *g, const struct pci_function *f, const char *harm, struct err *e) {
@@ -87,7 +83,8 @@ static int check_group(const struct guard *g, const struct pci_function *f, stru
 	for (unsigned i = 0; i < g->l->n; i++) {
 		const struct change *c = &g->l->c[i];
 
-		if (c->attr == ATTR_DRIVER && (is_vfio(c->to) || strcmp(c->to, "none") == 0))
+		if (c->attr == ATTR_DRIVER &&
+			(pci_driver_is_vfio(c->to) || strcmp(c->to, "none") == 0))
 			with[d.nwith] = attr_function(g->h, c->slot, c->vf, NULL);
 		if (with[d.nwith] != NULL)
 			d.nwith++;
@@ -107,7 +104,7 @@ static int check_driver(const struct guard *g, const struct change *c, struct er
 		rc = check_use(g, f, "would lose its driver", e);
 	if (rc == 0)
 		rc = check_vfs(g, f, "would go with its PF's driver", e);
-	return rc == 0 && is_vfio(c->to) ? check_group(g, f, e) : rc;
+	return rc == 0 && pci_driver_is_vfio(c->to) ? check_group(g, f, e) : rc;
 }
 
 /* Drivers that are bound anew for it. */

@@ -71,7 +71,7 @@ int driver_native(const struct host *h, const struct pci_function *f, char drive
 		resolve(alias, modules, sizeof(modules));
 		for (char *m = strtok_r(modules, "\n", &save); m != NULL;
 			m = strtok_r(NULL, "\n", &save))
-			if (strstr(m, "vfio") == NULL) {
+			if (!pci_driver_is_vfio(m)) {
 				driver_of_module(&h->root, m, driver);
 				return 0;
 			}

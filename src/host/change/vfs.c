@@ -11,16 +11,6 @@
 
 /* Lists of changes for the number of VFs and the eswitch. */
 
-static int add(struct changes *l, enum attr a, const char *slot, int vf, const char *from,
-	const char *to, struct err *e) {
-	struct change c = {.attr = a, .vf = vf};
-
-	snprintf(c.slot, sizeof(c.slot), "%s", slot);
-	snprintf(c.from, sizeof(c.from), "%s", from);
-	snprintf(c.to, sizeof(c.to), "%s", to);
-	return changes_add(l, &c, e);
-}
-
 /* What a VF loses with its life; what stays unknown cannot be put back and is left out. The owner goes
  * first and so comes back last, to a VF that has all that was its own. */
 static int add_losses(
@@ -70,7 +60,7 @@ static int add_vfs(struct changes *l, const char *slot, unsigned from, unsigned 
 
 	snprintf(a, sizeof(a), "%u", from);
 	snprintf(b, sizeof(b), "%u", to);
-	return from != to ? add(l, ATTR_VFS, slot, -1, a, b, e) : 0;
+	return changes_put(l, ATTR_VFS, slot, -1, a, b, e);
 }
 
 static int add_none(
@@ -97,16 +87,16 @@ static int eswitch_unbound(struct changes *l, const struct pci_function *pf, uns
 	int rc = 0;
 
 	if (pf->autoprobe)
-		rc = add(l, ATTR_AUTOPROBE, pf->slot, -1, "on", "off", e);
+		rc = changes_put(l, ATTR_AUTOPROBE, pf->slot, -1, "on", "off", e);
 	if (rc == 0)
 		rc = add_vfs(l, pf->slot, 0, n, e);
 	if (rc == 0)
-		rc = add(l, ATTR_ESWITCH, pf->slot, -1, was, mode, e);
+		rc = changes_put(l, ATTR_ESWITCH, pf->slot, -1, was, mode, e);
 	if (rc < 0 || !pf->autoprobe)
 		return rc;
-	rc = add(l, ATTR_AUTOPROBE, pf->slot, -1, "off", "on", e);
+	rc = changes_put(l, ATTR_AUTOPROBE, pf->slot, -1, "off", "on", e);
 	for (unsigned vf = 0; rc == 0 && vf < n; vf++)
-		rc = add(l, ATTR_DRIVER, pf->slot, (int)vf, "none", d->vf_driver, e);
+		rc = changes_put(l, ATTR_DRIVER, pf->slot, (int)vf, "none", d->vf_driver, e);
 	return rc;
 }
 
@@ -136,7 +126,7 @@ int changes_eswitch(struct changes *l, const struct host *h, const struct pci_fu
 	if (order == ORDER_AFTER_VFS)
 		rc = add_vfs(l, pf->slot, 0, n, e);
 	if (rc == 0)
-		rc = add(l, ATTR_ESWITCH, pf->slot, -1, was, mode, e);
+		rc = changes_put(l, ATTR_ESWITCH, pf->slot, -1, was, mode, e);
 	if (rc == 0 && order != ORDER_AFTER_VFS)
 		rc = add_vfs(l, pf->slot, 0, n, e);
 	return rc;

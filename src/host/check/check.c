@@ -146,10 +146,13 @@ static void look_at_vf(struct check *c, struct check_vf *v, const struct pci_fun
 	v->owner = owner_of(h, f, v->record);
 	if (c->users != NULL)
 		users_of(c->users, f, &v->use);
-	v->handed = v->owner[0] != '\0' || strstr(f->driver, "vfio") != NULL ||
-		    strstr(f->wanted, "vfio") != NULL || v->use.kind == USE_VM ||
+	v->handed = v->owner[0] != '\0' || check_for_vfio(f) || v->use.kind == USE_VM ||
 		    v->use.kind == USE_DPDK || v->use.kind == USE_NAMESPACE;
 	snprintf(v->name, sizeof(v->name), "%s vf %d", v->pf->slot, f->vf);
+}
+
+bool check_for_vfio(const struct pci_function *f) {
+	return pci_driver_is_vfio(f->driver) || pci_driver_is_vfio(f->wanted);
 }
 
 static void look_at_wanted(struct check *c) {
@@ -179,8 +182,7 @@ static int look(struct check *c) {
 
 		if (pci_is_vf(f))
 			look_at_vf(c, &c->vf[c->nvfs++], f);
-		c->intent |= f->vfs > 0 || strstr(f->driver, "vfio") != NULL ||
-			     strstr(f->wanted, "vfio") != NULL;
+		c->intent |= f->vfs > 0 || check_for_vfio(f);
 	}
 	return 0;
 }

@@ -88,7 +88,7 @@ static void look_at_group(const struct check *c, int group, struct members *m) {
 		text_add(m->text, sizeof(m->text), "%s%s (%s)", m->count++ > 0 ? ", " : "", f->slot,
 			f->driver[0] != '\0' ? f->driver : "no driver");
 		m->vfs += pci_is_vf(f);
-		m->at_vfio += strstr(f->driver, "vfio") != NULL;
+		m->at_vfio += pci_driver_is_vfio(f->driver);
 		m->in_the_way += !device_harmless(f);
 		m->networks += pci_is_network(f);
 	}

@@ -165,9 +165,7 @@ void rule_autoprobe(struct check *c) {
 		unsigned n = 0;
 
 		for (unsigned i = 0; i < c->nvfs; i++)
-			n += c->vf[i].pf == pf &&
-			     (strstr(c->vf[i].fn->driver, "vfio") != NULL ||
-				     strstr(c->vf[i].fn->wanted, "vfio") != NULL);
+			n += c->vf[i].pf == pf && check_for_vfio(c->vf[i].fn);
 		if (!pf->autoprobe || n == 0)
 			continue;
 		finding_advise(

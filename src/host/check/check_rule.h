@@ -54,6 +54,8 @@ struct finding *check_found(struct check *c, enum severity s, const char *subjec
 /* The same from a finding that was filled elsewhere, unless it is good. */
 void check_take(struct check *c, const struct finding *f);
 
+/* Whether vfio has it, or shall have it by its driver_override. */
+bool check_for_vfio(const struct pci_function *f);
 /* Physical functions that have VFs now. Begins with NULL, ends with it. */
 const struct pci_function *check_next_pf(const struct check *c, const struct pci_function *pf);
 

@@ -16,14 +16,8 @@
  * opened, long after the configuration was written, so it is said here. */
 
 bool device_harmless(const struct pci_function *m) {
-	static const char *const quiet[] = {"pcieport", "pci-stub", "pci_stub", "vfio"};
-
-	if (m->driver[0] == '\0')
-		return true;
-	for (size_t i = 0; i < sizeof(quiet) / sizeof(quiet[0]); i++)
-		if (strstr(m->driver, quiet[i]) != NULL)
-			return true;
-	return false;
+	return m->driver[0] == '\0' || pci_driver_is_vfio(m->driver) ||
+	       strcmp(m->driver, "pcieport") == 0 || strcmp(m->driver, "pci-stub") == 0;
 }
 
 static bool is_bridge(const struct pci_function *m) {

@@ -15,10 +15,10 @@
  * a priority or 802.1ad would be lost, and an eswitch in switchdev mode refuses. Those VFs, and whole
  * devices, become a <hostdev>, of which libvirt changes nothing.
  *
- * managed='yes': libvirt binds to vfio-pci and back. What is bound to vfio-pci already stays so. */
+ * managed='yes': libvirt binds to vfio-pci and back. What vfio has already stays so. */
 
 static const char *managed(const struct pci_function *fn) {
-	return strcmp(fn->driver, "vfio-pci") == 0 ? "no" : "yes";
+	return pci_driver_is_vfio(fn->driver) ? "no" : "yes";
 }
 
 static void put_address(struct xml *w, const struct pci_function *fn, const char *type) {

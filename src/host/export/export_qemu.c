@@ -17,7 +17,7 @@ static void device_id(const char *slot, char *buf, size_t size) {
 }
 
 static void note_driver(struct export *x, const struct export_function *f, const char *text) {
-	if (strcmp(f->fn->driver, "vfio-pci") == 0)
+	if (pci_driver_is_vfio(f->fn->driver))
 		return;
 	if (f->fn->driver[0] == '\0')
 		export_note(x, "%s has no driver; QEMU wants it bound to vfio-pci", text);

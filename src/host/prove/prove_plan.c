@@ -102,17 +102,13 @@ static void choose_vlans(struct prove *p) {
 }
 
 int prove_add(struct prove *p, unsigned i, enum attr a, const char *to, struct err *e) {
-	struct change c = {.attr = a, .vf = p->vf[i]->vf};
 	char *now = p->now[i][a];
 	int rc;
 
-	if (now[0] == '\0' || strcmp(now, to) == 0)
+	if (now[0] == '\0')
 		return 0; // what the driver does not tell cannot be brought back either
-	snprintf(c.slot, sizeof(c.slot), "%s", p->pf->slot);
-	memcpy(c.from, now, sizeof(c.from));
-	snprintf(c.to, sizeof(c.to), "%s", to);
-	rc = changes_add(&p->l, &c, e);
-	memcpy(now, c.to, sizeof(c.to));
+	rc = changes_put(&p->l, a, p->pf->slot, p->vf[i]->vf, now, to, e);
+	snprintf(now, ATTR_TEXT_MAX, "%s", to);
 	return rc;
 }
 

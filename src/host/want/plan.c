@@ -242,13 +242,12 @@ int look_fresh(struct changes *l, const struct look *k, const struct aim *t) {
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < sizeof(vf_attrs) / sizeof(vf_attrs[0]); i++) {
-		struct change c = {.attr = vf_attrs[i].attr, .vf = t->vf};
+		char to[ATTR_TEXT_MAX];
 
 		if ((t->want.stated & vf_attrs[i].keys) == 0)
 			continue;
-		memcpy(c.slot, t->fn->slot, sizeof(c.slot));
-		vf_text(&t->want, c.attr, c.to);
-		rc = changes_add(l, &c, k->e);
+		vf_text(&t->want, vf_attrs[i].attr, to);
+		rc = changes_put(l, vf_attrs[i].attr, t->fn->slot, t->vf, "", to, k->e);
 	}
 	return rc;
 }

@@ -29,14 +29,7 @@ struct steps {
 
 static int add(
 	struct steps *s, enum attr a, const char *slot, int vf, const char *from, const char *to) {
-	struct change c = {.attr = a, .vf = vf};
-
-	if (strcmp(from, to) == 0)
-		return 0;
-	snprintf(c.slot, sizeof(c.slot), "%s", slot);
-	snprintf(c.from, sizeof(c.from), "%s", from);
-	snprintf(c.to, sizeof(c.to), "%s", to);
-	return changes_add(&s->p->changes, &c, s->k->e);
+	return changes_put(&s->p->changes, a, slot, vf, from, to, s->k->e);
 }
 
 static const struct drift *drift_of(
