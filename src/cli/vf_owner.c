@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "cli/vf.h"
+#include "host/change/drivers.h"
 #include "host/change/owner.h"
 #include "host/change/store.h"
 
@@ -115,8 +116,18 @@ static bool is_free(const struct functions *f, const struct users *u, const stru
 	return true;
 }
 
+/* Nobody has set it up for a guest; an owner need not be on record for that. */
+static bool is_plain(const struct host *h, const struct pci_function *vf) {
+	const struct link_vf *set = host_vf(h, vf);
+
+	return vf->wanted[0] == '\0' && !driver_gives_away(vf->driver) &&
+	       (set == NULL || (set->vlan == 0 && set->min_rate == 0 && set->max_rate == 0));
+}
+
+/* The first free one that is plain, else the first free one. */
 static const struct pci_function *pick(const struct functions *f, const struct users *u, int argc,
 	char **argv, int node, struct err *e) {
+	const struct pci_function *second = NULL;
 	struct reasons r = {0};
 
 	for (int i = 1; i < argc; i++) {
@@ -131,10 +142,16 @@ static const struct pci_function *pick(const struct functions *f, const struct u
 		for (unsigned n = 0; n < pf->vfs; n++) {
 			const struct pci_function *vf = pci_vf(&f->host.pci, pf, (int)n);
 
-			if (vf != NULL && is_free(f, u, vf, node, &r))
+			if (vf == NULL || !is_free(f, u, vf, node, &r))
+				continue;
+			if (is_plain(&f->host, vf))
 				return vf;
+			if (second == NULL)
+				second = vf;
 		}
 	}
+	if (second != NULL)
+		return second;
 	err_set(e, EBUSY,
 		"no VF is free: of %u, %u have an owner, %u are in use, %u are on another NUMA "
 		"node than "

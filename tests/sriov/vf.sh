@@ -66,7 +66,10 @@ vm_it "what the kernel refuses is explained, and what was done before it taken b
 allocated() {
 	local before
 	before=$(run "weir vf list eth0 -j" | jq -S '.[3] | del(.mac, .interface)')
-	run "weir vf alloc eth0 --owner vm6 && weir vf release 01:10.0 --owner vm6"
+	# VF 0 has a VLAN by hand, VF 2 a rate.
+	run "weir vf alloc eth0 --owner vm5 -j" | jq -e '.function == "0000:01:10.2"'
+	run "weir vf alloc eth0 --owner vm6 -j" | jq -e '.function == "0000:01:10.6"'
+	run "weir vf release 01:10.6 --owner vm6 && weir vf release --owner vm5"
 	run "ip addr add 10.9.9.1/24 dev \$(ls $pci:01:10.0/net) && ip addr add 10.9.8.1/24 dev \$(ls $pci:01:10.2/net) &&
 		ip addr add 10.9.7.1/24 dev \$(ls $pci:01:10.4/net)"
 	run "weir vf alloc eth0 --owner vm7 --vlan 200 --max-rate 50Mbit --driver vfio-pci -j" |
