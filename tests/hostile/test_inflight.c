@@ -122,6 +122,9 @@ static void inflight_among_memory(struct front *f) {
 		for (unsigned i = 0; i < 4; i++)
 			front_set_inflight(f);
 		bed_mate_sends(1);
+		// No more of them under way than the library's socket has room for: that would shut the port.
+		if (round % 16 == 15)
+			front_ask(f, &(struct front_message){.request = FRONT_GET_FEATURES}, NULL);
 	}
 	f->region[0].size = size;
 }

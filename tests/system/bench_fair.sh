@@ -28,15 +28,6 @@ figure() { # NAME: its median
 	jq -e --arg n "$1" '.figures[] | select(.name == $n).median' "$T/r.json"
 }
 
-within() { # FRACTION A B
-	awk -v f="$1" -v a="$2" -v b="$3" 'BEGIN { d = a - b; exit !((d < 0 ? -d : d) <= f * b) }' ||
-		{ echo "$2 is not within $1 of $3"; return 1; }
-}
-
-holds() { # EXPRESSION of awk
-	awk "BEGIN { exit !($1) }" || { echo "not so: $1"; return 1; }
-}
-
 # known N SKEW CV JAIN TOTAL: what four rates of 40, 80, 120 and 160 Mbit/s have, or the first N of them.
 # Frames of 1514 bytes carry 1448.
 known() {

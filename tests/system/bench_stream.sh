@@ -27,16 +27,6 @@ figure() {
 		'.figures[] | select(.name == $n and .labels.direction == $d).median' "$T/r.json"
 }
 
-# within FRACTION A B: A is B, give or take
-within() {
-	awk -v f="$1" -v a="$2" -v b="$3" 'BEGIN { d = a - b; exit !((d < 0 ? -d : d) <= f * b) }' ||
-		{ echo "$2 is not within $1 of $3"; return 1; }
-}
-
-holds() { # EXPRESSION of awk
-	awk "BEGIN { exit !($1) }" || { echo "not so: $1"; return 1; }
-}
-
 counter() { # NS DEVICE NAME
 	in_ns "$1" cat "/sys/class/net/$2/statistics/$3"
 }

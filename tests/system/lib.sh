@@ -157,6 +157,19 @@ thrice() {
 	"$@" || "$@" || "$@"
 }
 
+# within FRACTION A B: A is that near to B. Figures are judged where a test has the machine for itself; a
+# sanitized one runs beside others for what the sanitizers find, so there A is only not twice as much.
+within() {
+	local fraction=$1
+	[[ -z ${WEIR_SANITIZED-} ]] || fraction=1
+	awk -v f="$fraction" -v a="$2" -v b="$3" 'BEGIN { d = a - b; exit !((d < 0 ? -d : d) <= f * b) }' ||
+		{ echo "$2 is not within $fraction of $3"; return 1; }
+}
+
+holds() { # EXPRESSION of awk
+	awk "BEGIN { exit !($1) }" || { echo "not so: $1"; return 1; }
+}
+
 weir() {
 	"$WEIR" "$@"
 }

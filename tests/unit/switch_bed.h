@@ -169,12 +169,20 @@ static inline bool arrives(struct bed *bed, int s, uint8_t mark, int ms) {
 	return false;
 }
 
+// A TAP that was just opened again has its carrier at once, but the kernel may take a second until it sends there.
+static inline void wait_running(int ns, const char *name) {
+	for (int i = 0; i < 500 && (netbed_flags(ns, name) & IFF_RUNNING) == 0; i++)
+		usleep(10000);
+}
+
 static inline bool carries_within(struct bed *bed, const char *from, const char *to, int ms) {
 	static uint8_t mark;
 	int a, b;
 	bool ok;
 
 	settle(bed);
+	wait_running(bed->ns, from);
+	wait_running(bed->ns, to);
 	a = netbed_raw(bed->ns, from);
 	b = netbed_raw(bed->ns, to);
 	transmit(a, 0x51, 0xff, ++mark);
