@@ -5,7 +5,7 @@
 # `weir bench fair`: against limiters of known rate, the kernel's counters, and what is left of its beds.
 # timeout: 150
 # cpus: 2
-# alone: measured
+# alone: cases
 # shellcheck disable=SC2317 # functions are called by `it`
 . "$(dirname "$0")/lib.sh"
 
@@ -48,10 +48,10 @@ rates=(40 80 120 160)
 for i in 0 1 2 3; do
 	in_ns "e$((i + 1))" tc qdisc replace dev eth0 root tbf rate "${rates[i]}mbit" burst 32kb latency 20ms
 done
-it "one endpoint behind a limiter of known rate is told as such" thrice known 1 0 0 1 40
-it "skew, CV and Jain's index of two are those of their limiters' rates" \
+alone it "one endpoint behind a limiter of known rate is told as such" thrice known 1 0 0 1 40
+alone it "skew, CV and Jain's index of two are those of their limiters' rates" \
 	thrice known 2 "40 / 60" "1 / 3" 0.9 120
-it "so they are of four" thrice known 4 1.2 "sqrt(0.2)" "100 / 120" 400
+alone it "so they are of four" thrice known 4 1.2 "sqrt(0.2)" "100 / 120" 400
 for ns in e1 e2 e3 e4; do
 	in_ns "$ns" tc qdisc del dev eth0 root
 done

@@ -3,7 +3,7 @@
 # Copyright (c) 2026, the weir authors
 # What `weir bench rfc2544` finds, against a token bucket of known rate.
 # timeout: 180
-# alone: measured
+# alone: cases
 . "$(dirname "$0")/lib.sh"
 
 # A path of two veths and a bridge, whose way out to `right` is the bucket: 16 Mbit/s of frames of 1000
@@ -85,7 +85,7 @@ bed
 # Half a percent and a queue of 5 ms are seen on CPUs of one's own only: a machine that takes them away now
 # and then does not do it each time, a search that is wrong is wrong each time. A sanitized build is too slow.
 [[ -n ${WEIR_SANITIZED-} ]] ||
-	it "throughput through a token bucket is found within 1 % of its rate" thrice finds_the_rate
+	alone it "throughput through a token bucket is found within 1 % of its rate" thrice finds_the_rate
 [[ -n ${WEIR_SANITIZED-} ]] ||
-	it "the time a path takes to recover from an overload is found to 10 ms" thrice finds_the_recovery
+	alone it "the time a path takes to recover from an overload is found to 10 ms" thrice finds_the_recovery
 it "presets, procedures and rates that are none are refused in one sentence" refusals

@@ -5,7 +5,7 @@
 # `weir bench rr`: against sockperf, the kernel's counters and a path of known faults.
 # timeout: 150
 # cpus: 2
-# alone: measured
+# alone: cases
 # shellcheck disable=SC2317 # functions are called by `it`
 . "$(dirname "$0")/lib.sh"
 
@@ -60,8 +60,8 @@ as_sockperf() { # --tcp or --udp
 }
 if [[ -z ${WEIR_SANITIZED-} ]]; then
 	exec 3>&1
-	it "a TCP round trip takes what sockperf's ping-pong finds, within 5 %" as_sockperf --tcp
-	it "a UDP round trip takes what sockperf's ping-pong finds, within 5 %" as_sockperf --udp
+	alone it "a TCP round trip takes what sockperf's ping-pong finds, within 5 %" as_sockperf --tcp
+	alone it "a UDP round trip takes what sockperf's ping-pong finds, within 5 %" as_sockperf --udp
 	exec 3>&-
 fi
 
@@ -98,9 +98,9 @@ rate_is_kept() {
 	rr --rate 2000 --time 500ms "$@" && within 0.01 "$(figure transactions)" 2000 &&
 		within 0.01 "$(figure offered)" 2000 && jq -e '.latencies[0].mode == "open"' "$T/r.json"
 }
-it "a rate of TCP transactions is kept within 1 %" thrice rate_is_kept --flows 8
-it "a rate of UDP transactions is kept within 1 %" thrice rate_is_kept --udp --flows 8
-it "a rate of connections is kept within 1 %" thrice rate_is_kept --connect --flows 32
+alone it "a rate of TCP transactions is kept within 1 %" thrice rate_is_kept --flows 8
+alone it "a rate of UDP transactions is kept within 1 %" thrice rate_is_kept --udp --flows 8
+alone it "a rate of connections is kept within 1 %" thrice rate_is_kept --connect --flows 32
 
 # A server that stands still for 0.3 s of 1 s: of the requests that fall due meanwhile, none is spared.
 # Closed loop, one request waits; open loop, three in ten wait 0.15 s on average.

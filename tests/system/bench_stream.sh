@@ -6,7 +6,7 @@
 # limiter of known rate and a path of known faults.
 # timeout: 150
 # cpus: 2
-# alone: measured
+# alone: cases
 # shellcheck disable=SC2317 # functions are called by `it`
 . "$(dirname "$0")/lib.sh"
 
@@ -48,7 +48,7 @@ starts_fast() {
 	to=$(date +%s%N)
 	holds "$to - $from < 1100000000 * $patience"
 }
-it "a measurement of 0.1 s is over within 1.1 s" starts_fast
+alone it "a measurement of 0.1 s is over within 1.1 s" starts_fast
 
 # More rounds when the machine is noisy; the ratio of neighbours, of which the median is taken, suffers
 # least from it. To be faster than iperf3 is no error as long as the bytes are there (next case).
@@ -70,7 +70,7 @@ as_fast_as_iperf() {
 }
 if [[ -z ${WEIR_SANITIZED-} ]]; then
 	exec 3>&1
-	it "one flow moves at least 0.97 of what iperf3 does" as_fast_as_iperf
+	alone it "one flow moves at least 0.97 of what iperf3 does" as_fast_as_iperf
 	exec 3>&-
 fi
 
@@ -109,9 +109,9 @@ rate_is_kept() {
 		within 0.01 $(((bytes - headers * frames) * 8 * 2)) "$1" &&
 		within 0.01 "$(figure throughput)" "$1"
 }
-it "a TCP rate is kept within 1 %, by the kernel's counters" \
+alone it "a TCP rate is kept within 1 %, by the kernel's counters" \
 	thrice rate_is_kept 200000000 --rate 200Mbit --flows 4
-it "a UDP rate is kept within 1 %, by the kernel's counters" \
+alone it "a UDP rate is kept within 1 %, by the kernel's counters" \
 	thrice rate_is_kept 80000000 --udp --rate 80Mbit --flows 2
 
 # limited RATE BURST LATENCY COMMAND...: with a limiter before what a sends
@@ -130,7 +130,7 @@ limiter_is_found() {
 		within 0.01 "$(figure throughput)" "$(awk 'BEGIN { print 200e6 * 1448 / 1514 }')" &&
 		within 0.03 "$(figure throughput)" "$(<"$T/i")"
 }
-it "a limiter of known rate is found within 1 %, and iperf3 finds the same within 3 %" \
+alone it "a limiter of known rate is found within 1 %, and iperf3 finds the same within 3 %" \
 	thrice limited 200mbit 32kb 20ms limiter_is_found
 
 overload_is_told() {
@@ -139,7 +139,7 @@ overload_is_told() {
 		within 0.03 "$(figure throughput)" "$(awk 'BEGIN { print 20e6 * 1448 / 1490 }')" &&
 		jq -e '.complete' "$T/r.json"
 }
-it "of a UDP stream twice as fast as its path, offered and received are told apart" \
+alone it "of a UDP stream twice as fast as its path, offered and received are told apart" \
 	thrice limited 20mbit 16kb 5ms overload_is_told
 
 reverse() {
@@ -147,7 +147,7 @@ reverse() {
 		within 0.02 "$(figure throughput "b to a")" 100000000 &&
 		not figure throughput "a to b"
 }
-it "a stream goes the other way" thrice reverse
+alone it "a stream goes the other way" thrice reverse
 
 # both_ways MBITS OPTIONS...
 both_ways() {
@@ -155,8 +155,8 @@ both_ways() {
 		within 0.02 "$(figure throughput "b to a")" "${1}e6" &&
 		within 0.02 "$(figure throughput "a to b")" "${1}e6"
 }
-it "a TCP stream goes both ways at once" thrice both_ways 100 --flows 2
-it "a UDP stream goes both ways at once" thrice both_ways 10 --udp
+alone it "a TCP stream goes both ways at once" thrice both_ways 100 --flows 2
+alone it "a UDP stream goes both ways at once" thrice both_ways 10 --udp
 
 mss_is_kept() {
 	local bytes frames
@@ -289,12 +289,13 @@ cable_is_cut() {
 }
 
 serve
-it "one server serves several clients at once" thrice many_at_once
+alone it "one server serves several clients at once" thrice many_at_once
 it "a hostile client gets a sentence, and does not make the server grow" hostile_client
 it "a client that vanishes takes its agent with it" client_vanishes
-it "a killed server is noticed within 1 s, and what was measured is kept and marked" server_is_killed
+alone it "a killed server is noticed within 1 s, and what was measured is kept and marked" server_is_killed
+kill "$server_pid" 2>/dev/null
 serve
-it "a cable that is cut is noticed within 1 s" cable_is_cut
+alone it "a cable that is cut is noticed within 1 s" cable_is_cut
 kill "$server_pid"
 ip -n b link set vb up
 

@@ -3,7 +3,7 @@
 # Copyright (c) 2026, the weir authors
 # Starting, reloading, idling, ending: what a service manager and an operator see.
 # timeout: 90
-# alone: measured
+# alone: cases
 . "$(dirname "$0")/lib.sh"
 
 endpoint a b
@@ -40,7 +40,7 @@ starts_fast() {
 	echo "median $middle ms"
 	[[ $middle -lt $((300 * patience)) ]]
 }
-it "it is ready, and tells systemd so, within 300 ms" starts_fast
+alone it "it is ready, and tells systemd so, within 300 ms" starts_fast
 
 left() {
 	[[ ! -e $T/api.sock && ! -e $T/v.sock ]] || { ls -la "$T"; return 1; }
@@ -131,7 +131,7 @@ idle() {
 	echo "$((after - before)) hundredths of a second in 5 s"
 	[[ $((after - before)) -lt $((5 * patience)) ]]
 }
-it "when nothing moves, adaptive idling costs under 1 % of a CPU" idle
+alone it "when nothing moves, adaptive idling costs under 1 % of a CPU" idle
 
 wakes() {
 	local before machine middle sleeps n=40
@@ -148,7 +148,7 @@ wakes() {
 slept() {
 	weir show workers -j | jq '[.[].sleeps] | add'
 }
-it "a sleeping worker wakes with the first frame" wakes
+alone it "a sleeping worker wakes with the first frame" wakes
 
 reload() {
 	sed -i 's/blue: {}/blue: {}, red: {}/; s/b: {tap: eth0, netns: b, network: blue}/b: {tap: eth0, netns: b, network: red}/' "$T/weir.yaml"

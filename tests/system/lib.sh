@@ -10,6 +10,7 @@
 #
 #   T           folder for files of this test            WEIR     the executable under test
 #   WEIR_CPUS   CPUs its workers should use              WEIR_SANITIZED  1: ASan and UBSan build
+#   WEIR_CASES  alone: run only the cases that want the machine for themselves; beside: the others
 set -uo pipefail
 
 TESTS=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -54,6 +55,7 @@ trap 'exit 1' TERM INT HUP
 # succeeds. What it printed is shown when it does not.
 it() {
 	local sentence=$1 status
+	[[ ${WEIR_CASES-} != alone ]] || return 0
 	shift
 	(
 		set -eE
@@ -70,6 +72,12 @@ it() {
 		sed 's/^/# /' "$T/case.out"
 		[[ ! -s $T/weir.log ]] || { echo "# weir's log:"; tail -n 30 "$T/weir.log" | sed 's/^/#   /'; }
 	fi
+}
+
+# alone it SENTENCE COMMAND...: a case whose figures another load would spoil. It does not build upon others,
+# and the test says `# alone: cases` in its head.
+alone() {
+	[[ ${WEIR_CASES-} = beside ]] || WEIR_CASES='' "$@"
 }
 
 skip() { # SENTENCE REASON
@@ -152,9 +160,10 @@ not() {
 }
 
 # thrice COMMAND...: one success in three tries; what a busy machine did to a measurement it does not do
-# each time, what weir does wrong it does. The command's steps hang together by &&: here -e is off.
+# each time, what weir does wrong it does. Virtual machines that were busy just now are given less for some
+# seconds, hence the pauses. The command's steps hang together by &&: here -e is off.
 thrice() {
-	"$@" || "$@" || "$@"
+	"$@" || { sleep 2 && "$@"; } || { sleep 5 && "$@"; }
 }
 
 # within FRACTION A B: A is that near to B. Figures are judged where a test has the machine for itself; a
