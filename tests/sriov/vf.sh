@@ -109,6 +109,9 @@ whole() {
 	run "test -c /dev/vfio/\$(basename \$(readlink $pci:06:00.0/iommu_group))"
 	run "weir pci unbind 06:00.0"
 	driver 06:00.0 nvme
+	run "weir pci bind 06:00.0 && echo 'devices: {disk: {match: 0000:06:00.0, driver: kernel}}' >/tmp/disk.yaml"
+	run "weir host apply /tmp/disk.yaml" | says '^0000:06:00.0 +driver +vfio-pci -> nvme'
+	driver 06:00.0 nvme
 	run "cat $pci:06:00.0/driver_override" | grep -qx '(null)'
 }
 vm_it "a disk goes to vfio-pci and back to its driver" whole
@@ -120,3 +123,4 @@ full() {
 	vf '.[5].vlan_list[0].vlan == null and (.[5].trust | not)'
 }
 vm_it "a full disk for the journal leaves everything as it was" full
+it "neither the guest's kernel nor a sanitizer complained of anything" content

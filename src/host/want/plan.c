@@ -189,11 +189,15 @@ static int look_owner(struct plan *p, const struct look *k, const struct aim *t)
 
 static int look_bound(struct plan *p, const struct look *k, const struct aim *t) {
 	char has[ATTR_TEXT_MAX], want[ATTR_TEXT_MAX];
-	int rc;
+	int rc = 0;
 
 	if ((t->want.stated & WANT_DRIVER) == 0)
 		return 0;
-	rc = attr_get(k->h, ATTR_DRIVER, t->fn->slot, t->vf, has, k->e);
+	// What a bind by hand left there would be the kernel's choice at the next probe.
+	if (strcmp(t->want.driver, "kernel") == 0)
+		rc = look_at(p, k, t, t->fn->slot, t->vf, ATTR_OVERRIDE, "none");
+	if (rc == 0)
+		rc = attr_get(k->h, ATTR_DRIVER, t->fn->slot, t->vf, has, k->e);
 	if (rc == 0)
 		rc = look_driver(k, t, has, want);
 	return rc == 0 ? look_at(p, k, t, t->fn->slot, t->vf, ATTR_DRIVER, want) : rc;
