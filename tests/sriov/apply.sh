@@ -52,4 +52,4 @@ undone() {
 }
 it "undone, all is as it was" undone
 
-it "the guest's kernel complained of nothing" vm_content sriov
+it "neither the guest's kernel nor a sanitizer complained of anything" content

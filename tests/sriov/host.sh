@@ -83,14 +83,14 @@ rates() {
 	until_ok 10 run "ip link show eth0 | grep NO-CARRIER"
 	qmp set_link '{"name": "igb0", "up": true}'
 	until_ok 10 run "ip link show eth0 | grep LOWER_UP"
-	run "weir host verify /tmp/host.yaml -j" >"$T/out" || :
-	jq . "$T/out"
-	# Whether the driver drops them with the link is its affair; if it does, verify says why.
-	jq -e '.drift | all(.attribute == "rate" and (.why | test("^the link flapped")))' "$T/out"
+	# igb itself drops them when the link comes back at another speed, which QEMU has not.
+	run "ip link set eth0 vf 0 max_tx_rate 0; ip link set eth1 vf 0 max_tx_rate 0"
+	verify 1 '[.drift[] | [.function, .vf, .attribute, (.why // "none" | test("^the link flapped"))]] ==
+		[["0000:01:00.0", 0, "rate", true], ["0000:02:00.0", 0, "rate", false]]'
 	run "weir host apply /tmp/host.yaml"
 	as_wanted
 }
-vm_it "rates that go with the link are found, and why" rates
+vm_it "rates that went with the link are found, and why" rates
 
 undone() {
 	wanted
@@ -150,4 +150,4 @@ reloads() {
 	as_wanted
 }
 vm_it "it reads the file again, keeps to the old one when it is wrong, and leaves the host as it is" reloads
-vm_it "the guest's kernel complained of nothing" vm_content sriov
+it "neither the guest's kernel nor a sanitizer complained of anything" content

@@ -36,7 +36,8 @@ sriov_start() {
 	mkfs.ext4 -q -O ^has_journal "$dir/disk" || return 1
 	vm_program[sriov]=$sriov_qemu vm_memory[sriov]=2048 vm_machine[sriov]=kernel-irqchip=split
 	# shellcheck disable=SC2034 # by vm_start
-	vm_nics_sriov=("weir.root=$sriov_here/init" "weir.top=$top" "weir.weir=$WEIR" intel_iommu=on iommu=pt pci=realloc no_timer_check "$@")
+	vm_nics_sriov=("weir.root=$sriov_here/init" "weir.top=$top" "weir.weir=$WEIR" "weir.sanitized=${WEIR_SANITIZED-}"
+		intel_iommu=on iommu=pt pci=realloc no_timer_check "$@")
 	vm_start sriov -device intel-iommu,intremap=on,caching-mode=on -qmp "unix:$dir/qmp,server=on,wait=off" \
 		-fsdev local,id=root,path=/,security_model=none,readonly=on,multidevs=remap \
 		-device virtio-9p-pci,fsdev=root,mount_tag=root,bus=pcie.0,addr=0x1e \
@@ -60,6 +61,12 @@ sriov_start() {
 # run COMMAND: with sh in the guest, see vm_run.
 run() {
 	vm_run sriov "$1"
+}
+
+# At the end of a test: neither its kernel nor a sanitized weir has anything to report.
+content() {
+	vm_content sriov && run "cat /tmp/reports/* 2>/dev/null || :" >"$T/reports"
+	[[ ! -s $T/reports ]] || { cat "$T/reports"; return 1; }
 }
 
 # qmp COMMAND [JSON]: a command of QEMU's monitor with its arguments, what it returns on stdout.

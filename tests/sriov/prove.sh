@@ -96,4 +96,4 @@ owned() {
 		says 'of the 3 VFs of 0000:01:00.0 1 is free.*weir vf list'
 }
 vm_it "it is refused when somebody owns all VFs but one" owned
-vm_it "the guest's kernel complained of nothing" vm_content sriov
+it "neither the guest's kernel nor a sanitizer complained of anything" content

@@ -59,4 +59,4 @@ pulled() {
 	not run 'weir vf create 02:00.0 1' 2>&1 | says '0000:02:00.0'
 }
 it "a card that was pulled out is gone for weir, too" pulled
-it "the guest's kernel complained of nothing" vm_content sriov
+it "neither the guest's kernel nor a sanitizer complained of anything" content
