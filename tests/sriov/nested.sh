@@ -7,6 +7,7 @@
 # timeout: 900
 # cpus: 2
 # load: 1
+# shellcheck disable=SC2016 # of the guest
 . "$(dirname "$0")/lib.sh"
 
 # Nothing but a shell and the VF's driver. What it says goes to its console: who it is, and of each host it is
