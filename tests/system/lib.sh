@@ -160,10 +160,22 @@ not() {
 }
 
 # thrice COMMAND...: one success in three tries; what a busy machine did to a measurement it does not do
-# each time, what weir does wrong it does. Virtual machines that were busy just now are given less for some
-# seconds, hence the pauses. The command's steps hang together by &&: here -e is off.
+# each time, what weir does wrong it does. The command's steps hang together by &&: here -e is off.
 thrice() {
-	"$@" || { sleep 2 && "$@"; } || { sleep 5 && "$@"; }
+	"$@" || { calm && "$@"; } || { calm && "$@"; }
+}
+
+# calm: waits until this machine, where it is a virtual one, was given its CPUs for a second: under 5 % of
+# them stolen. 30 s at most.
+calm() {
+	local end=$((SECONDS + 30)) before
+	until before=$(stolen) && sleep 1 && [[ $(($(stolen) - before)) -lt $((5 * $(nproc --all))) ]]; do
+		[[ $SECONDS -lt $end ]] || break
+	done
+}
+
+stolen() { # hundredths of a second, of all CPUs
+	awk '/^cpu / { print $9 }' /proc/stat
 }
 
 # within FRACTION A B: A is that near to B. Figures are judged where a test has the machine for itself; a
