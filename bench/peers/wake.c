@@ -13,9 +13,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { FRAME = 64, GAP_US = 3000, JITTER_US = 1000 };
-
-#define LOST_NS 5000000000u // a virtual machine may stand still for a second
+enum { FRAME = 64, GAP_US = 3000, JITTER_US = 1000, LOST_NS = 1000000000 };
 
 static uint64_t nanoseconds(void) {
 	struct timespec t;

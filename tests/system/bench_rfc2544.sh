@@ -3,7 +3,7 @@
 # Copyright (c) 2026, the weir authors
 # What `weir bench rfc2544` finds, against a token bucket of known rate.
 # timeout: 180
-# alone: cases
+# alone: plain
 . "$(dirname "$0")/lib.sh"
 
 # A path of two veths and a bridge, whose way out to `right` is the bucket: 16 Mbit/s of frames of 1000

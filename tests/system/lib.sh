@@ -75,7 +75,7 @@ it() {
 }
 
 # alone it SENTENCE COMMAND...: a case whose figures another load would spoil. It does not build upon others,
-# and the test says `# alone: cases` in its head.
+# and the test says so in its head (tests/run).
 alone() {
 	[[ ${WEIR_CASES-} = beside ]] || WEIR_CASES='' "$@"
 }
@@ -178,13 +178,9 @@ stolen() { # hundredths of a second, of all CPUs
 	awk '/^cpu / { print $9 }' /proc/stat
 }
 
-# within FRACTION A B: A is that near to B. Figures are judged where a test has the machine for itself; a
-# sanitized one runs beside others for what the sanitizers find, so there A is only not twice as much.
-within() {
-	local fraction=$1
-	[[ -z ${WEIR_SANITIZED-} ]] || fraction=1
-	awk -v f="$fraction" -v a="$2" -v b="$3" 'BEGIN { d = a - b; exit !((d < 0 ? -d : d) <= f * b) }' ||
-		{ echo "$2 is not within $fraction of $3"; return 1; }
+within() { # FRACTION A B: A is that near to B
+	awk -v f="$1" -v a="$2" -v b="$3" 'BEGIN { d = a - b; exit !((d < 0 ? -d : d) <= f * b) }' ||
+		{ echo "$2 is not within $1 of $3"; return 1; }
 }
 
 holds() { # EXPRESSION of awk

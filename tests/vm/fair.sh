@@ -23,8 +23,7 @@ measured() {
 	jq -e '[.endpoints[] | select(.name == "throughput" or .name == "transactions") |
 		(.labels.noise == "64b") as $noisy | .values |
 		[.["vm:vm1"], .["vm:vm2"]] | all(. > 10 or ($noisy and . >= 0))] | length == 8 and all' "$T/fair.json"
-	jq -e --argjson least $((100 / patience ** 3)) \
-		'[.figures[] | select(.name == "noise received").median] | length == 4 and all(. > $least)' "$T/fair.json"
+	jq -e '[.figures[] | select(.name == "noise received").median] | length == 4 and all(. > 100)' "$T/fair.json"
 	jq -e '.cpu | all(any(.threads[]; .role == "vm" and .busy > 0))' "$T/fair.json"
 }
 vm_it "two VMs share a bridge, and weir over vhost-user, with and without noise" measured
