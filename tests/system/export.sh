@@ -306,3 +306,13 @@ as_json() {
 	export_of nova eth5 -j | jq -e '.sections[0].options[0].value.vendor_id == "8086"'
 }
 it "-j has the same with keys" as_json
+
+# What vfio has through a driver of one vendor's own is bound as QEMU and libvirt want it, too.
+variant() {
+	echo 'fn 0000:07:00.0 15b3:101d driver=mlx5_vfio_pci group=7' | "$TESTS/host/tree" - "$T/variant"
+	weir export qemu 07:00.0 --whole --sysfs "$T/variant" >"$T/out"
+	grep -q -e '-device vfio-pci,host=0000:07:00.0' "$T/out"
+	not grep 'wants it bound' "$T/out"
+	weir export libvirt 07:00.0 --whole --sysfs "$T/variant" | says "managed='no'"
+}
+it "a vendor's own vfio driver needs no other for QEMU and libvirt" variant
