@@ -34,6 +34,22 @@ static bool size_holds(
 	return false;
 }
 
+/* With the ring at `index`, are all rings of the port together small enough? The memory for them is the
+ * switch's, and shared by all ports. */
+static bool sizes_hold(const struct session *s, unsigned index, char *why, size_t size) {
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < 2 * QUEUES_MAX; i++)
+		sum += s->ring[i].size;
+	if (sum <= SESSION_DESCRIPTORS_MAX)
+		return true;
+	snprintf(why, size,
+		"queue %u: with its %u descriptors all rings of the port have %llu; at most %d, "
+		"which is 16 queue pairs of 4096: take smaller rings or fewer queues",
+		index, s->ring[index].size, (unsigned long long)sum, SESSION_DESCRIPTORS_MAX);
+	return false;
+}
+
 /* Are `len` bytes there in one region? */
 static bool in_memory(const struct session *s, uint64_t at, uint64_t len) {
 	for (unsigned i = 0; i < s->nregions; i++) {
@@ -150,7 +166,7 @@ bool session_admit(struct session *s, const struct message *m, char *why, size_t
 	switch (request) {
 	case MESSAGE_SET_VRING_NUM:
 		r->size = message_u32(p + 4);
-		if (!size_holds(s, index, r->size, why, size))
+		if (!size_holds(s, index, r->size, why, size) || !sizes_hold(s, index, why, size))
 			return false;
 		break;
 	case MESSAGE_SET_VRING_ADDR:

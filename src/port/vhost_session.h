@@ -15,6 +15,8 @@
  * right by itself and wrong behind another. librte_vhost answers some of those with a refusal that
  * few front ends show anybody, and to others just never starts the ring. */
 
+enum { SESSION_DESCRIPTORS_MAX = 2 * QUEUES_MAX * 4096 }; /* in all rings of a port */
+
 struct session_ring {
 	uint32_t size; /* descriptors, 0: not told */
 	uint64_t area[3]; /* descriptors, driver's, device's; addresses in the front end */
@@ -37,7 +39,8 @@ void session_begin(struct session *s, uint64_t offered);
 /* May the message, which message_admit let pass, follow what was said before? Remembers it; false, with a
  * sentence in `why`, and the session is over. Refused are: features that are not offered, or that
  * change under a ring that runs (VHOST_F_LOG_ALL may); rings of no descriptors, of more than 32768, or
- * split ones whose number is no power of two (virtio 1.2, 2.7); rings that would run outside of the
+ * split ones whose number is no power of two (virtio 1.2, 2.7), or of more than SESSION_DESCRIPTORS_MAX
+ * together; rings that would run outside of the
  * memory table. Addresses are not looked at before the ring runs (vhost-user.rst, SET_VRING_ADDR). */
 bool session_admit(struct session *s, const struct message *m, char *why, size_t size);
 

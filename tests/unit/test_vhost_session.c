@@ -174,6 +174,20 @@ static void a_ring_has_1_to_32768_descriptors(void **unused) {
 	}
 }
 
+static void all_rings_of_a_port_have_131072_descriptors_at_most(void **unused) {
+	session_begin(&s, UINT64_MAX);
+	for (unsigned i = 0; i < 2 * QUEUES_MAX; i++)
+		assert_true(state(MESSAGE_SET_VRING_NUM, i, 4096));
+	assert_false(state(MESSAGE_SET_VRING_NUM, 0, 8192));
+	refused("with its 8192 descriptors all rings of the port have 135168; at most 131072");
+	session_begin(&s, UINT64_MAX);
+	for (unsigned i = 0; i < 4; i++)
+		assert_true(state(MESSAGE_SET_VRING_NUM, i, 32768));
+	assert_true(state(MESSAGE_SET_VRING_NUM, 3, 16384)); // told again, it counts once
+	assert_true(state(MESSAGE_SET_VRING_NUM, 4, 16384));
+	assert_false(state(MESSAGE_SET_VRING_NUM, 5, 1));
+}
+
 static void a_packed_ring_that_becomes_split_is_looked_at_again(void **unused) {
 	start(BIT(PROTOCOL) | BIT(VIRTIO_F_RING_PACKED));
 	assert_true(state(MESSAGE_SET_VRING_NUM, 1, 100));
@@ -201,6 +215,7 @@ int main(void) {
 		cmocka_unit_test(addresses_count_when_the_ring_runs),
 		cmocka_unit_test(a_ring_may_end_with_its_region_and_not_behind_it),
 		cmocka_unit_test(a_ring_has_1_to_32768_descriptors),
+		cmocka_unit_test(all_rings_of_a_port_have_131072_descriptors_at_most),
 		cmocka_unit_test(a_packed_ring_that_becomes_split_is_looked_at_again),
 		cmocka_unit_test(nothing_is_judged_without_memory),
 	};
