@@ -156,10 +156,12 @@ static int client_write(struct api_client *c) {
 	return 0;
 }
 
-/* Takes over `text`. */
-static int client_say(struct api_client *c, char *text, size_t len) {
+/* Takes over `text`, unless `ret` says that there is none. */
+static int client_say(struct api_client *c, int ret, char *text, size_t len) {
 	char *out;
 
+	if (ret < 0)
+		return ret;
 	if (text == NULL || c->out == NULL) {
 		if (text != NULL) {
 			c->out = text;
@@ -203,8 +205,8 @@ static int client_answer(struct api_client *c) {
 			break;
 		if (n < 0 || n > RPC_LINE_MAX) {
 			c->closing = true; // where the next line begins is anyone's guess
-			text = rpc_error(RPC_INVALID, "the line is longer than 1 MiB", &len);
-			ret = client_say(c, text, len);
+			ret = rpc_error(RPC_INVALID, "the line is longer than 1 MiB", &text, &len);
+			ret = client_say(c, ret, text, len);
 			break;
 		}
 		used = (size_t)n + 1;
@@ -213,8 +215,8 @@ static int client_answer(struct api_client *c) {
 		if (n > 0) { // empty lines are passed over
 			struct api_call call = {c->api->arg, c};
 
-			text = rpc_answer(c->api->methods, &call, c->in, (size_t)n, &len);
-			ret = client_say(c, text, len);
+			ret = rpc_answer(c->api->methods, &call, c->in, (size_t)n, &text, &len);
+			ret = client_say(c, ret, text, len);
 		}
 		memmove(c->in, c->in + used, c->in_len - used);
 		c->in_len -= used;
@@ -313,10 +315,10 @@ static void on_connect(int conn, void *arg) {
 
 	if (!make_room(a)) {
 		size_t len;
-		char *text =
-			rpc_error(RPC_REFUSED, "all 64 places for API clients are taken", &len);
+		char *text;
 
-		if (text != NULL)
+		if (rpc_error(RPC_REFUSED, "all 64 places for API clients are taken", &text,
+			    &len) == 0)
 			(void)!send(conn, text, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 		free(text);
 		close(conn);

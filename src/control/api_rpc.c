@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_memory.h"
+
 /* A reply under construction; batches are put together from their parts, so that one array never
  * stands in memory as a tree and as text at once. */
 struct reply {
@@ -36,16 +38,21 @@ static int put(const char *bytes, size_t n, void *arg) {
 	return 0;
 }
 
-static char *finish(struct reply *r, size_t *out_len) {
-	if (r->failed || r->len == 0) {
+/* Ends the line: 0, with *text NULL when there is nothing to say, or -ENOMEM when it is not whole. */
+static int finish(struct reply *r, char **text, size_t *len) {
+	*text = NULL;
+	*len = 0;
+	if (r->failed || json_memory_lost()) {
 		free(r->text);
-		*out_len = 0;
-		return NULL;
+		return -ENOMEM;
 	}
+	if (r->len == 0)
+		return 0;
 	r->text[r->len++] = '\n';
 	r->text[r->len] = '\0';
-	*out_len = r->len;
-	return r->text;
+	*text = r->text;
+	*len = r->len;
+	return 0;
 }
 
 /* Takes over `body`; `id` is borrowed and may be NULL, which is sent as null. */
@@ -171,12 +178,28 @@ static void answer_batch(
 		put("]", 1, r);
 }
 
-char *rpc_answer(const struct rpc_method *methods, void *ctx, const char *line, size_t len,
-	size_t *out_len) {
+/* In place of an answer that did not become whole. What was asked for is done or not done, but nobody can be
+ * told which. */
+static int answer_no_memory(json_t *id, char **out, size_t *out_len) {
+	struct reply r = {0};
+
+	json_memory_begin();
+	put_error(&r, id, RPC_INTERNAL,
+		"out of memory; a change that was asked for may have been made: see weir show "
+		"config",
+		ENOMEM);
+	return finish(&r, out, out_len);
+}
+
+int rpc_answer(const struct rpc_method *methods, void *ctx, const char *line, size_t len,
+	char **out, size_t *out_len) {
 	struct reply r = {0};
 	json_error_t je;
-	json_t *req = json_loadb(line, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &je);
+	json_t *req;
+	int ret;
 
+	json_memory_begin();
+	req = json_loadb(line, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &je);
 	if (req == NULL) {
 		struct err e;
 
@@ -187,15 +210,19 @@ char *rpc_answer(const struct rpc_method *methods, void *ctx, const char *line, 
 	} else {
 		answer(&r, methods, ctx, req);
 	}
+	ret = finish(&r, out, out_len);
+	if (ret != 0)
+		ret = answer_no_memory(json_object_get(req, "id"), out, out_len);
 	json_decref(req);
-	return finish(&r, out_len);
+	return ret;
 }
 
-char *rpc_error(enum rpc_code code, const char *text, size_t *out_len) {
+int rpc_error(enum rpc_code code, const char *text, char **out, size_t *out_len) {
 	struct reply r = {0};
 
+	json_memory_begin();
 	put_error(&r, NULL, code, text, 0);
-	return finish(&r, out_len);
+	return finish(&r, out, out_len);
 }
 
 const char *rpc_string(const json_t *params, const char *name, int *code, struct err *e) {

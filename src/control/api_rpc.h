@@ -36,14 +36,15 @@ struct rpc_method {
 	rpc_fn *fn;
 };
 
-/* Answers one line. `methods` ends with a NULL name. Returns the reply (malloc'd, NUL-terminated,
- * newline at its end, *out_len bytes without the NUL), or NULL when there is nothing to say
- * (notifications) or no memory. */
-char *rpc_answer(
-	const struct rpc_method *methods, void *ctx, const char *line, size_t len, size_t *out_len);
+/* Answers one line. `methods` ends with a NULL name. *out gets the reply (malloc'd, NUL-terminated, newline
+ * at its end, *out_len bytes without the NUL), or NULL when there is nothing to say (notifications).
+ * Returns: 0, or -ENOMEM when not even an error could be put together: the connection is to end. */
+int rpc_answer(const struct rpc_method *methods, void *ctx, const char *line, size_t len,
+	char **out, size_t *out_len);
 
-/* A reply that is an error with a null id, for lines that were never read to their end. */
-char *rpc_error(enum rpc_code code, const char *text, size_t *out_len);
+/* A reply that is an error with a null id, for lines that were never read to their end.
+ * Returns: as rpc_answer. */
+int rpc_error(enum rpc_code code, const char *text, char **out, size_t *out_len);
 
 /* Params: a missing member or one of the wrong type is a sentence that names it. The returned
  * string or tree belongs to params. */

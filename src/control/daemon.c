@@ -18,6 +18,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "base/err.h"
+#include "base/json_memory.h"
 #include "base/log.h"
 #include "control/api.h"
 #include "control/capture.h"
@@ -187,6 +188,7 @@ static void reload(struct daemon *d) {
 		log_warn("SIGHUP: nothing to reload, the switch was started without a file");
 		return;
 	}
+	json_memory_begin();
 	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)now_us());
 	ret = load(d, &want, &e);
 	if (ret == 0) {
@@ -325,6 +327,7 @@ int daemon_run(const struct daemon_options *o, struct err *e) {
 	char kept[96];
 	int ret;
 
+	json_memory_watch();
 	if (o->verbose)
 		log_set_level(LOG_L_DEBUG);
 	ret = load(&d, &c, e);

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/err.h"
+#include "base/json_memory.h"
 #include "base/log.h"
 #include "control/config_schema.h"
 #include "control/switch_state.h"
@@ -158,6 +159,11 @@ int sw_apply(struct sw *s, const struct config *want, bool dry_run, json_t **dif
 	if (next == NULL)
 		return -ENOSPC;
 	steps = config_diff(s->now->config, want);
+	if (json_memory_lost()) { // of the wish, or of the steps
+		json_decref(steps);
+		state_free(next);
+		return err_set(e, ENOMEM, "no memory for the new configuration; the old one stays");
+	}
 	rc = switch_apply(s, next, steps, dry_run, e);
 	if (rc == 0)
 		*diff = steps;

@@ -223,6 +223,7 @@ json_t *sw_show_networks(struct sw *s) {
 struct macs {
 	struct fdb_entry *entry;
 	size_t n, room;
+	bool no_memory;
 };
 
 static bool collect(const struct fdb_entry *entry, void *arg) {
@@ -232,6 +233,7 @@ static bool collect(const struct fdb_entry *entry, void *arg) {
 		size_t room = m->room != 0 ? 2 * m->room : 256;
 		struct fdb_entry *more = realloc(m->entry, room * sizeof(*more));
 
+		m->no_memory = more == NULL;
 		if (more == NULL)
 			return false;
 		m->entry = more;
@@ -253,15 +255,20 @@ static int by_net_and_mac(const void *a, const void *b) {
 json_t *sw_show_macs(struct sw *s) {
 	const struct config *c = s->now->config;
 	const char *net_name[NETS_MAX] = {NULL}, *port_name[PORTS_MAX] = {NULL};
-	json_t *list = json_array();
 	struct macs m = {NULL};
 	char text[MAC_TEXT_MAX];
+	json_t *list;
 
 	for (unsigned i = 0; i < c->nnets; i++)
 		net_name[s->now->net_id[i]] = c->nets[i].name;
 	for (unsigned i = 0; i < c->nports; i++)
 		port_name[s->now->port_id[i]] = c->ports[i].spec.name;
 	fdb_walk(s->fdb, switch_now_s(), collect, &m);
+	if (m.no_memory) {
+		free(m.entry);
+		return NULL;
+	}
+	list = json_array();
 	if (m.n > 0)
 		qsort(m.entry, m.n, sizeof(*m.entry), by_net_and_mac);
 	for (size_t i = 0; i < m.n; i++) {

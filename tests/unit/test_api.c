@@ -69,10 +69,11 @@ static const struct rpc_method methods[] = {
 
 /* Answers a line and parses what comes back; NULL: nothing came. */
 static json_t *ask(const char *line) {
-	size_t len;
-	char *text = rpc_answer(methods, NULL, line, strlen(line), &len);
 	json_t *reply;
+	size_t len;
+	char *text;
 
+	assert_int_equal(rpc_answer(methods, NULL, line, strlen(line), &text, &len), 0);
 	if (text == NULL)
 		return NULL;
 	assert_int_equal(strlen(text), len);
@@ -155,12 +156,12 @@ static void nesting_a_million_deep_is_a_parse_error(void **state) {
 	size_t len;
 
 	memset(line, '[', RPC_LINE_MAX);
-	text = rpc_answer(methods, NULL, line, RPC_LINE_MAX, &len);
+	assert_int_equal(rpc_answer(methods, NULL, line, RPC_LINE_MAX, &text, &len), 0);
 	assert_non_null(strstr(text, "-32700"));
 	free(text);
 	for (size_t i = 0; i + 5 <= RPC_LINE_MAX; i += 5)
 		memcpy(line + i, "{\"a\":", 5);
-	text = rpc_answer(methods, NULL, line, RPC_LINE_MAX, &len);
+	assert_int_equal(rpc_answer(methods, NULL, line, RPC_LINE_MAX, &text, &len), 0);
 	assert_non_null(strstr(text, "-32700"));
 	free(text);
 	free(line);
