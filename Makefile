@@ -4,13 +4,14 @@
 #   make            build/weir                        make test     all tests  (tests/run)
 #   make run        the demo, from a fresh clone on   make lint     layout, warnings, analysers
 #   make install    weir, man pages, completion, unit make bench    against testpmd and OVS-DPDK
+#   make soak       what takes hours, before a release
 #
 # Set-up installs missing Debian packages, through sudo when not root. NO_INSTALL=1 leaves it out.
 BUILD ?= build
 ARGS ?=
 setup = $(if $(NO_INSTALL),@:,@scripts/install-packages)
 
-.PHONY: all run test unit lint bench install clean
+.PHONY: all run test soak unit lint bench install clean
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
 
@@ -25,6 +26,10 @@ run:
 test:
 	$(setup) build run test
 	@tests/run $(ARGS)
+
+soak:
+	$(setup) build run test
+	@tests/run --times 10 unit hostile system vm sriov soak $(ARGS)
 
 unit:
 	@tests/run unit $(ARGS)
@@ -42,4 +47,4 @@ install: all
 	@meson install -C $(BUILD)
 
 clean:
-	rm -rf build build-asan build-clang build-fuzz build-lint
+	rm -rf build build-asan build-clang build-lint

@@ -5,6 +5,7 @@
 # qemu prints, and the Linux inside has the VF, with the MAC and in the VLAN that weir gave it. It is emulated
 # twice, so that kernel gets no more to do than it must.
 # timeout: 900
+# soak: yes
 # cpus: 2
 # load: 1
 # shellcheck disable=SC2016 # of the guest
