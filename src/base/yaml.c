@@ -20,7 +20,10 @@
  * Of YAML's ways to write a scalar only those are taken for more than text whose text can be had back
  * from the value: true and false, whole numbers without leading zeros, and null. So a network may be
  * called 100, and `mac: 52:54:00:00:00:02` needs no quotes. What else YAML offers (aliases, tags, merge
- * keys) a configuration of this size does not need, and it is where the bombs are. */
+ * keys) a configuration of this size does not need, and it is where the bombs are.
+ *
+ * The encoding is left to libyaml, which looks for a byte-order mark (YAML 1.2, 5.2): what editors of
+ * other systems save is UTF-8 or UTF-16 with one. Without a mark it is UTF-8; the trees always are. */
 
 struct level {
 	json_t *value, *mark; // borrowed: their parents own them
@@ -313,7 +316,6 @@ int yaml_read(json_t **tree, json_t **marks, const char *text, size_t len, const
 			YAML_BYTES_MAX);
 	if (!yaml_parser_initialize(&p))
 		return err_set(e, ENOMEM, "%s: no memory to read it", file);
-	yaml_parser_set_encoding(&p, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&p, (const unsigned char *)text, len);
 	rc = read_events(&r, &p);
 	yaml_parser_delete(&p);

@@ -30,9 +30,16 @@ SEEDS = {
     "block-text": "idle: |\n  busy\napi: >-\n  /tmp/\n  a\n",
     "escapes": 'api: "/\\x41\\u00e9\\0"\n"\\e[31m": 1\n',
     "explicit": "? ports\n: ? a\n  : tap: a\n",
+    "mark": "\ufeffidle: busy\nports: {a: {tap: a}}\n",
+    "mark-twice": "\ufeff\ufeffidle: busy\n",
+    "mark-inside": "idle: \ufeffbusy\n",
+    "utf16le": "\ufeffidle: busy\napi: /tmp/\u00e9\U0001f600\n".encode("utf-16-le"),
+    "utf16be": "\ufeffidle: busy\nports: {a: {tap: a}}\n".encode("utf-16-be"),
+    "utf16-half": "\ufeffidle: busy\n".encode("utf-16-le")[:-1],
+    "utf16-surrogate": "\ufeffidle: ".encode("utf-16-le") + b"\x00\xdc",
     "long": "ports: {a: {vhost-user: /" + "x" * 107 + "}}\n",
 }
 
 OUT.mkdir(parents=True, exist_ok=True)
 for name, text in SEEDS.items():
-    (OUT / name).write_text(text)
+    (OUT / name).write_bytes(text if isinstance(text, bytes) else text.encode())

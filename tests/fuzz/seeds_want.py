@@ -27,9 +27,11 @@ SEEDS = {
     "vf-as-pf": "pfs: {a: {match: '0000:01:10.0'}}\n",
     "twice": "pfs: {eth0: {}, a: {match: 0000:01:00.0}}\n",
     "range": PFS + "pools: {a: {pfs: eth0, vfs: 3-1}}\n",
+    "mark": "\ufeffpfs: {eth0: {vfs: 4}}\n",
+    "utf16": ("\ufeff" + PFS).encode("utf-16-le"),
     "multicast": PFS + "pools: {a: {pfs: eth0, mac-prefix: 01:00:5e}}\n",
 }
 
 OUT.mkdir(parents=True, exist_ok=True)
 for name, text in SEEDS.items():
-    (OUT / name).write_text(text)
+    (OUT / name).write_bytes(text if isinstance(text, bytes) else text.encode())

@@ -39,6 +39,13 @@ json() {
 }
 it "-j prints one document, as the schema says" json
 
+marked() { # an editor elsewhere put a byte-order mark in front of it
+	mkdir "$T/marked"
+	{ printf '\357\273\277' && cat "$T/b/result.json"; } >"$T/marked/result.json"
+	cmp <(weir bench compare "$T/a" "$T/marked" -j | jq .figures) <(weir bench compare "$T/a" "$T/b" -j | jq .figures)
+}
+it "a byte-order mark in front of a result is passed over" marked
+
 differing() {
 	jq '.conditions.kernel = "7.1" | .conditions.versions.weir = "9" | .command += ["--flows", "9", "-o", "x"] |
 		.complete = false | .why_incomplete = "interrupted" | .figures[0].labels.flows = "9" |

@@ -58,6 +58,30 @@ static void an_empty_file_is_the_default_configuration(void **state) {
 	}
 }
 
+static void a_byte_order_mark_says_which_encoding_it_is(void **state) {
+#define MARKED         \
+	"\xef\xbb\xbf" \
+	"api: /tmp/\xc3\xa9\n"
+	static const char le[] = "\xff\xfe"
+				 "a\0p\0i\0:\0 \0/\0t\0m\0p\0/\0\xe9\0\n";
+	static const char be[] = "\xfe\xff"
+				 "\0a\0p\0i\0:\0 \0/\0t\0m\0p\0/\0\xe9\0\n";
+	static const struct {
+		const char *text;
+		size_t len;
+	} files[] = {{MARKED, sizeof(MARKED) - 1}, {le, sizeof(le)}, {be, sizeof(be) - 1}};
+
+	for (unsigned i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		struct err e = {.text = ""};
+		struct config *c;
+
+		if (config_parse(&c, files[i].text, files[i].len, "f", &e) != 0)
+			fail_msg("file %u is refused: %s", i, e.text);
+		assert_string_equal(c->api, "/tmp/\xc3\xa9");
+		config_free(c);
+	}
+}
+
 static void a_port_needs_no_more_than_its_kind(void **state) {
 	struct config *c = parse("ports:\n  vm1: {vhost-user: /run/weir/vm1.sock}\n");
 	const struct config_port *p = c->ports;
@@ -317,6 +341,7 @@ static void a_change_shows_only_the_keys_that_differ(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_empty_file_is_the_default_configuration),
+		cmocka_unit_test(a_byte_order_mark_says_which_encoding_it_is),
 		cmocka_unit_test(a_port_needs_no_more_than_its_kind),
 		cmocka_unit_test(every_key_arrives),
 		cmocka_unit_test(what_is_dumped_is_read_again_to_the_same),

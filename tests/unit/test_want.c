@@ -56,6 +56,15 @@ static void a_file_that_is_no_desired_state_is_refused_with_its_line(void **stat
 			"max-rate, spoofchk, trust, link-state, rss-query"});
 }
 
+static void a_byte_order_mark_is_passed_over(void **state) {
+	struct err e = {.text = ""};
+	struct want *w;
+
+	if (want_parse(&w, "\xef\xbb\xbfpfs: {}\n", 12, "f", &e) != 0)
+		fail_msg("refused: %s", e.text);
+	want_free(w);
+}
+
 static void a_wrong_value_of_a_vf_is_refused_with_what_it_may_be(void **state) {
 #define POOL(x) "pfs: {a: {}}\npools:\n  p:\n    pfs: a\n    " x
 	REFUSES({POOL("vlan: 4095"),
@@ -329,6 +338,7 @@ static void a_prefix_of_five_octets_is_used_up_to_its_last_address(void **state)
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_file_that_is_no_desired_state_is_refused_with_its_line),
+		cmocka_unit_test(a_byte_order_mark_is_passed_over),
 		cmocka_unit_test(a_wrong_value_of_a_vf_is_refused_with_what_it_may_be),
 		cmocka_unit_test(what_the_host_cannot_have_is_refused),
 		cmocka_unit_test(pools_that_overlap_or_go_beyond_are_refused),

@@ -164,6 +164,15 @@ static int check(const json_t *doc, const char *path, struct err *e) {
 	return 0;
 }
 
+/* A byte-order mark is no part of JSON, but who reads may pass over one (RFC 8259, 8.1). 0xef begins no
+ * JSON text: when it is put back, the parser refuses it. */
+static void skip_mark(FILE *f) {
+	int c = getc(f);
+
+	if (c != EOF && (c != 0xef || getc(f) != 0xbb || getc(f) != 0xbf))
+		ungetc(c, f);
+}
+
 int report_load(const char *path, json_t **doc, struct err *e) {
 	char inside[PATH_MAX];
 	json_error_t why;
@@ -180,6 +189,7 @@ int report_load(const char *path, json_t **doc, struct err *e) {
 	f = fopen(path, "re");
 	if (f == NULL)
 		return err_set(e, errno, "%s: %m", path);
+	skip_mark(f);
 	*doc = json_loadf(f, JSON_REJECT_DUPLICATES, &why);
 	fclose(f);
 	if (*doc == NULL)
