@@ -9,7 +9,8 @@
 struct err;
 
 /* The options an instrument takes beside those of struct bench, as a table. `--NAME VALUE` and
- * `--NAME=VALUE` both work; nothing after "--" is an option. */
+ * `--NAME=VALUE` both work; of an option that is given several times the last value counts; nothing after
+ * "--" is an option. */
 enum option_kind {
 	OPTION_FLAG, /* no value; bool */
 	OPTION_COUNT, /* a number; uint64_t */

@@ -62,33 +62,39 @@ static int find_option(int argc, char **argv, const char *name, bool with_value)
 	return -1;
 }
 
-const char *cli_option(int *argc, char **argv, const char *name, int *bad) {
-	int at = find_option(*argc, argv, name, true);
-	const char *value;
+/* Takes the option at `at` out of argv; its value, NULL: it has none. */
+static const char *take_option(int *argc, char **argv, int at) {
+	const char *value = strncmp(argv[at], "--", 2) == 0 ? strchr(argv[at], '=') : NULL;
 
-	if (at < 0)
-		return NULL;
-	value = strncmp(argv[at], "--", 2) == 0 ? strchr(argv[at], '=') : NULL;
 	if (value != NULL) {
 		take_out(argc, argv, at, 1);
 		return value + 1;
 	}
-	if (at + 1 >= *argc) {
-		*bad = 1;
-		return NULL;
+	value = argv[at + 1]; // argv ends with NULL
+	take_out(argc, argv, at, value != NULL ? 2 : 1);
+	return value;
+}
+
+const char *cli_option(int *argc, char **argv, const char *name, int *bad) {
+	const char *value = NULL;
+	int at;
+
+	while ((at = find_option(*argc, argv, name, true)) >= 0) {
+		value = take_option(argc, argv, at);
+		if (value == NULL)
+			*bad = 1;
 	}
-	value = argv[at + 1];
-	take_out(argc, argv, at, 2);
 	return value;
 }
 
 int cli_flag(int *argc, char **argv, const char *name) {
-	int at = find_option(*argc, argv, name, false);
+	int at, found = 0;
 
-	if (at < 0)
-		return 0;
-	take_out(argc, argv, at, 1);
-	return 1;
+	while ((at = find_option(*argc, argv, name, false)) >= 0) {
+		take_out(argc, argv, at, 1);
+		found = 1;
+	}
+	return found;
 }
 
 const char *cli_stray(int argc, char **argv) {

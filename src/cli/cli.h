@@ -37,8 +37,8 @@ int cli_usage(const struct command *c, const char *fmt, ...) __attribute__((form
 void cli_help(const struct command *c);
 
 /* Takes `--NAME VALUE`, `--NAME=VALUE` (name without dashes; `-X` when it has one letter) out of argv
- * and returns the value, NULL when it is not there. cli_flag: without a value. Both set *bad when the
- * value is missing. What stays and looks like an option is the caller's to refuse: cli_stray. */
+ * and returns the value, NULL when it is not there. cli_flag: without a value. Given several times an
+ * option means its last value, here as in bench/options.h. *bad is set when a value is missing. What stays and looks like an option is the caller's to refuse: cli_stray. */
 const char *cli_option(int *argc, char **argv, const char *name, int *bad);
 int cli_flag(int *argc, char **argv, const char *name);
 /* The first argument that begins with '-' (and is not "-"), NULL: none. */

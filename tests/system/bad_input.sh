@@ -162,3 +162,54 @@ usage() {
 	done
 }
 it "wrong usage ends with status 2 and says what is right" usage
+
+# What the help of a command lists first in a line: PATTERN of sed.
+listed() { # PATTERN COMMAND...
+	weir "${@:2}" --help | sed -nE "s/^  $1( .*)?\$/\1/p"
+}
+
+# A command a line, those with subcommands by each of them.
+commands() {
+	local c
+	for c in switch apply port network show top trace capture; do
+		echo "$c"
+	done
+	for c in bench nic vf pci host export; do
+		listed '([a-z][a-z0-9-]*)' "$c" | sed "s/^/$c /"
+	done
+}
+
+# All options, with a right value where they want one.
+options_of() { # COMMAND...
+	local option value
+	while read -r option value; do
+		[[ -z $value ]] || case $option in
+		--sysfs | --state | -o) value=$T/bare ;;
+		--time | --omit | --wait | --late | --every | --timeout | --interval) value=1s ;;
+		--until) value=2% ;;
+		--rate) [[ $* = "bench frames" || $* = "bench rr" ]] && value=1000 || value=1Gbit ;;
+		--cpus | --sink-cpus) value=${WEIR_CPUS%%,*} ;;
+		--size | --length | --mss) value=100 ;;
+		--spoofchk | --trust | --rss-query) value=on ;;
+		*) value=2 ;;
+		esac
+		echo "$option" $value
+	done < <(listed '(--?[a-z-]+( ([A-Z0-9]|on\|)[^ ]*)?)' "$@")
+}
+
+# With one more that there is not, so that nothing is done.
+twice() {
+	local command options once again all=0
+	mkdir -p "$T/bare/sys/bus/pci/devices"
+	while read -r -a command <&3; do
+		read -r -d '' -a options < <(options_of "${command[@]}") || true
+		once=$(weir "${command[@]}" "${options[@]}" --zz 2>&1 || true)
+		again=$(weir "${command[@]}" "${options[@]}" "${options[@]}" --zz 2>&1 || true)
+		says "'?--zz'?|takes no FILE" <<<"$once" # of host apply --resume
+		diff <(echo "${command[*]}: $once") <(echo "${command[*]}: $again")
+		all=$((all + $(grep -c '^-' <(options_of "${command[@]}") || true)))
+	done 3< <(commands)
+	echo "$all options"
+	[[ $all -gt 150 ]]
+}
+it "each option of each command may be given twice" twice

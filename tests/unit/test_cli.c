@@ -257,6 +257,25 @@ static void options_are_found_anywhere_and_taken_out(void **state) {
 	assert_int_equal(bad, 1);
 }
 
+static void of_an_option_that_is_given_again_the_last_value_counts(void **state) {
+	char *argv[] = {"bench", "--time", "1s", "-j", "x", "--time=2s", "-o", "a", "-j", "-o", "b",
+		"--quiet", "--quiet", NULL};
+	int argc = 13, bad = 0;
+
+	assert_string_equal(cli_option(&argc, argv, "time", &bad), "2s");
+	assert_string_equal(cli_option(&argc, argv, "o", &bad), "b");
+	assert_int_equal(cli_flag(&argc, argv, "j"), 1);
+	assert_int_equal(cli_flag(&argc, argv, "quiet"), 1);
+	assert_int_equal(bad, 0);
+	assert_int_equal(argc, 2);
+	assert_null(argv[2]);
+
+	char *last[] = {"show", "--api", "/a", "--api", NULL};
+	argc = 4;
+	assert_null(cli_option(&argc, last, "api", &bad));
+	assert_int_equal(bad, 1);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(columns_are_aligned_and_empty_ones_left_out),
@@ -270,6 +289,7 @@ int main(void) {
 		cmocka_unit_test(a_udp_datagram_in_words_has_right_lengths_and_checksums),
 		cmocka_unit_test(wrong_words_for_a_frame_are_named),
 		cmocka_unit_test(options_are_found_anywhere_and_taken_out),
+		cmocka_unit_test(of_an_option_that_is_given_again_the_last_value_counts),
 	};
 
 	return cmocka_run_group_tests_name("cli", tests, NULL, NULL);
