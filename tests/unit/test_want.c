@@ -57,10 +57,11 @@ static void a_file_that_is_no_desired_state_is_refused_with_its_line(void **stat
 }
 
 static void a_byte_order_mark_is_passed_over(void **state) {
+	static const char text[] = "\xef\xbb\xbfpfs: {}\n";
 	struct err e = {.text = ""};
 	struct want *w;
 
-	if (want_parse(&w, "\xef\xbb\xbfpfs: {}\n", 12, "f", &e) != 0)
+	if (want_parse(&w, text, strlen(text), "f", &e) != 0)
 		fail_msg("refused: %s", e.text);
 	want_free(w);
 }
