@@ -3,12 +3,12 @@
 #include "bench/endpoint.h"
 
 #include <errno.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "host/netlink/link.h"
 
 static const struct {
 	const char *prefix;
@@ -77,11 +77,11 @@ static int check_name(const struct endpoint *ep, struct err *e) {
 	if (n[0] == '\0')
 		return err_set(e, EINVAL, "endpoint '%s' has no name; there are: " ENDPOINT_KINDS,
 			ep->text);
-	if (ep->kind == ENDPOINT_IF && (strlen(n) >= IFNAMSIZ || strpbrk(n, "/ :") != NULL))
+	if (ep->kind == ENDPOINT_IF && (strlen(n) >= LINK_NAME_MAX || strpbrk(n, "/ :") != NULL))
 		return err_set(e, EINVAL,
 			"endpoint '%s': an interface's name has at most %d characters, no slash, "
 			"colon or blank",
-			ep->text, IFNAMSIZ - 1);
+			ep->text, LINK_NAME_MAX - 1);
 	if (ep->kind == ENDPOINT_NS &&
 		(strchr(n, '/') != NULL || strcmp(n, ".") == 0 || strcmp(n, "..") == 0))
 		return err_set(e, EINVAL,

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,17 +166,8 @@ static const struct pci_function *by_ids(
 	return n == 1 ? first : NULL;
 }
 
-/* The kernel knows further names of an interface (`ip link property`), too. */
-static const struct link *by_name(const struct host *h, const char *word) {
-	const struct link *l = links_name(&h->links, word);
-
-	if (l == NULL && !h->root.recorded && if_nametoindex(word) > 0)
-		l = links_index(&h->links, (int)if_nametoindex(word));
-	return l;
-}
-
 const struct pci_function *host_find(const struct host *h, const char *word, struct err *e) {
-	const struct link *l = by_name(h, word);
+	const struct link *l = links_name(&h->links, word);
 	const struct pci_function *f;
 	char slot[PCI_SLOT_MAX];
 	unsigned vendor, device;

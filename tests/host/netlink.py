@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 NEWLINK, DONE, MULTI = 16, 3, 2
+NESTED = 0x8000
 
 
 def attr(kind, payload=b""):
@@ -68,7 +69,7 @@ def pf(index, name, slot, vfs):
     return link(
         index, name,
         attr(1, bytes([2, 1, 0, 0, 0, index])), u32(4, 1500), u32(50, 68), u32(51, 9216), attr(16, b"\x06"),
-        u32(31, 64), u32(32, 32), u32(35, 3), attr(36, bytes.fromhex("0123456789abcdef")), text(38, "p0"),
+        attr(52 | NESTED, text(53, name + "-alt") + text(53, name + "-x" * 60)), u32(31, 64), u32(32, 32), u32(35, 3), attr(36, bytes.fromhex("0123456789abcdef")), text(38, "p0"),
         u32(21, vfs), attr(22, b"".join(vf(n) for n in range(vfs))),
         attr(54, bytes([2, 2, 0, 0, 0, index])), text(56, slot), text(57, "pci"))
 

@@ -69,6 +69,20 @@ over_xdp() {
 	refused weir bench frames xdp:left/va if:right/vb --size 1515 | says 'MTU of 1500'
 }
 
+by_another_name() {
+	local name=the-interface-that-leads-to-the-other-namespace-of-this-test tap=tap-with-a-long-name
+	ip -n left link property add dev va altname "$name"
+	for name in "if:left/$name" "xdp:left/$name"; do
+		frames "$name" if:right/vb --rate 1000 --time 50ms --omit 0s --repeat 1 --quiet -j
+		[[ $(figure 'frames received' "$name to if:right/vb") -gt 0 ]]
+	done
+	ip -n left tuntap add weir9 mode tap
+	ip -n left link property add dev weir9 altname "$tap"
+	frames "tap:left/$tap" if:left/weir9 --rate 1000 --time 50ms --omit 0s --repeat 1 --quiet -j
+	[[ $(figure 'frames received' "tap:left/$tap to if:left/weir9") -gt 0 ]]
+	ip -n left link del weir9
+}
+
 # Of each generator, in each direction: frames of its own flows, numbered by itself.
 over_several_cpus() {
 	exact_over_veth if --size 60 --flows 5 --cpus "$(two_cpus)"
@@ -297,6 +311,7 @@ veth
 it "frames sent and received over a veth are exactly those that the kernel counted" \
 	exact_over_veth if --size imix --flows 7 --macs 3
 it "so they are by AF_XDP, on all queues, and the veth is afterwards as before" over_xdp
+it "an interface goes by each of its names" by_another_name
 it "so they are from several generator CPUs, none doubled nor out of order" over_several_cpus
 it "a rate that the generator says it held is held to 0.1 %, by the kernel's counter, from one CPU and from two" \
 	held_by_one_and_two_cpus

@@ -316,6 +316,17 @@ offloads() {
 }
 it "what the interface at each end takes over is among the conditions" offloads
 
+by_another_name() {
+	local name=the-interface-that-leads-to-the-other-namespace-of-this-test
+	ip -n a link property add dev va altname "$name" altname va-short
+	for name in "$name" va-short; do
+		in_ns a "$WEIR" bench stream "if:$name" ns:b --time 50ms --omit 0s --repeat 1 --quiet -j >"$T/r.json"
+		jq -e --arg name "if:$name" '.conditions.interfaces[$name].device == "va" and
+			any(.figures[]; .name == "throughput" and .values[0] > 0)' "$T/r.json"
+	done
+}
+it "an interface goes by each of its names" by_another_name
+
 refusals() {
 	refused weir bench stream ns:a ns:nosuch | says "no such namespace; there are: .*b"
 	refused weir bench stream ns:a vhost-user:/x | says "vhost-user:/x carries frames alone"

@@ -14,7 +14,7 @@ fn 0000:01:00.1 8086:10fb driver=ixgbe numa=1 group=3 total=63 vfdev=10ed offset
 fn 0000:05:00.0 144d:a808 class=010802 driver=nvme group=4
 fn 0000:06:00.0 10de:1db6 class=030200 driver=vfio-pci group=5
 fn 0000:81:00.0 15b3:101d driver=mlx5_core group=6 total=8 vfdev=101e offset=2 stride=1 vfs=2 vfdriver=mlx5_core vfgroup=40+
-if eth4 at=0000:01:00.0 up mac=a0:36:9f:00:00:04
+if eth4 at=0000:01:00.0 alt=port-of-the-storage-network up mac=a0:36:9f:00:00:04
 if eth5 at=0000:01:00.1 up mac=a0:36:9f:00:00:05
 if ens1 at=0000:81:00.0 up mac=b8:ce:f6:00:00:00 port=p0 switch=00000000f6ceb8
 if ens1_1 at=0000:81:00.0 up mac=b8:ce:f6:00:00:01 port=pf0vf1 switch=00000000f6ceb8
@@ -298,6 +298,7 @@ in_use() {
 it "what stands in the way of a VM is said" in_use
 
 as_json() {
+	cmp <(export_of libvirt eth4) <(export_of libvirt port-of-the-storage-network)
 	export_of libvirt vm7 -j | jq -e '.for == "libvirt" and .functions[0].owner == "vm7" and
 		.functions[0].mac == "52:54:00:00:04:00" and .functions[0].vlan == 100 and (.xml | length > 100)'
 	export_of qemu vm7 -j | jq -e '.arguments == ["-device", "vfio-pci,host=0000:01:10.0,id=pci-0000-01-10.0"]'

@@ -97,7 +97,7 @@ it "lines are cut to the terminal's width" lines_fit_a_terminal
 
 a_page_tells_all_of_one() {
 	local word
-	for word in eno1 0000:04:00.0 04:00.0; do
+	for word in eno1 0000:04:00.0 04:00.0 enp4s0f0 enp4s0f0-of-the-first-card-in-the-third-slot-which-leads-to-the-storage-network-of-building-seven; do
 		nic ixgbe show "$word" >"$T/page" && says '^0000:04:00\.0  eno1$' '^Intel Corporation 82599ES' \
 			'^  use +192\.0\.2\.10/24, default route; without it this host cannot be reached$' \
 			'^  driver +ixgbe$' '^  link +10G, MTU 1500, 90:e2:ba:40:10:00$' '^  queues +16 receive, 16 transmit$' \

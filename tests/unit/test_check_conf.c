@@ -81,6 +81,23 @@ static void networkd_that_configures_vfs_is_a_warning(void **state) {
 	silent(); // matched by what is not looked at
 }
 
+static void networkd_knows_interfaces_by_all_their_names(void **state) {
+	struct link *l = link_of("eth0v2");
+
+	put("/run/systemd/netif/state", "");
+	put("/etc/systemd/network/10-all.network", "[Match]\nName=uplink*\n[Network]\nDHCP=yes\n");
+	silent();
+	l->altname = calloc(1, sizeof(*l->altname));
+	assert_non_null(l->altname);
+	l->naltnames = 1;
+	strcpy(*l->altname, "uplink-of-vm7");
+	fires("networkd", SEVERITY_WARNING, PF0, "(eth0v2) by /etc/systemd/network/10-all.network",
+		"Unmanaged=yes");
+	unlink(bed.put[bed.puts - 1]);
+	put("/etc/systemd/network/10-up.link", "[Match]\nOriginalName=uplink*\n[Link]\nName=x\n");
+	silent();
+}
+
 static void networkds_own_word_comes_first(void **state) {
 	char path[64];
 
@@ -183,6 +200,7 @@ int main(void) {
 		BED_TEST(what_networkmanager_leaves_alone_is_no_finding),
 		BED_TEST(what_a_running_manager_says_comes_before_its_files),
 		BED_TEST(networkd_that_configures_vfs_is_a_warning),
+		BED_TEST(networkd_knows_interfaces_by_all_their_names),
 		BED_TEST(networkds_own_word_comes_first),
 		BED_TEST(a_link_file_that_names_all_vfs_alike_is_a_warning),
 		BED_TEST(interfaces_that_bring_up_a_guests_vf_are_a_warning),

@@ -252,6 +252,9 @@ static void hundreds_of_vfs_are_read_also_where_their_list_outgrows_its_length(v
 	assert_string_equal(links_index(&l, 1)->name, "lo");
 	assert_null(links_index(&l, 4));
 	assert_null(links_name(&l, "pf"));
+	assert_int_equal(links_index(&l, 3)->naltnames, 2);
+	assert_ptr_equal(links_name(&l, "pf300-alt"), links_index(&l, 3));
+	assert_int_equal(strlen(links_index(&l, 3)->altname[1]), 5 + 120);
 	links_free(&l);
 	free(b.at);
 }

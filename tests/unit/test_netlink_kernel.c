@@ -87,6 +87,38 @@ static void links_of_the_running_kernel_are_read_and_changed(void **state) {
 	netbed_back(back);
 }
 
+static void an_interface_is_found_by_each_of_its_names(void **state) {
+#define LONG          "a-name-of-127-characters-"
+#define FIVE_TIMES(x) x x x x x
+	static const char longest[] = FIVE_TIMES(LONG) "xx";
+	int ns = *(int *)netbed_need(state), back = netbed_enter(ns), b = netbed_index(-1, "vb");
+	char own[IFNAMSIZ], command[512], beyond[LINK_NAME_MAX + 1];
+	struct links l;
+
+	_Static_assert(sizeof(longest) == LINK_NAME_MAX, "as long as the kernel takes");
+	snprintf(command, sizeof(command),
+		"ip link property add dev vb altname vb-short altname %s", longest);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(link_find("vb", own), b);
+	assert_string_equal(own, "vb");
+	assert_int_equal(link_find("vb-short", own), b);
+	assert_string_equal(own, "vb");
+	assert_int_equal(link_find(longest, own), b);
+	assert_string_equal(own, "vb");
+	snprintf(beyond, sizeof(beyond), "%sx", longest);
+	assert_int_equal(link_find(beyond, own), -ENODEV);
+	assert_int_equal(link_find("", own), -ENODEV);
+	assert_int_equal(link_find("vb-none", own), -ENODEV);
+	assert_int_equal(link_find("a-name-that-nobody-has", own), -ENODEV);
+	l = read_links();
+	assert_int_equal(links_name(&l, "vb-short")->index, b);
+	assert_int_equal(links_name(&l, longest)->index, b);
+	assert_string_equal(links_name(&l, longest)->name, "vb");
+	assert_null(links_name(&l, beyond));
+	links_free(&l);
+	netbed_back(back);
+}
+
 static const struct link_route *route(const struct links *l, int index, int family, int prefix) {
 	for (unsigned i = 0; i < l->nroutes; i++)
 		if (l->route[i].index == index && l->route[i].family == family &&
@@ -191,6 +223,7 @@ static void events_that_were_lost_are_told_as_such(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(links_of_the_running_kernel_are_read_and_changed),
+		cmocka_unit_test(an_interface_is_found_by_each_of_its_names),
 		cmocka_unit_test(addresses_and_routes_are_told_by_the_link_they_are_on),
 		cmocka_unit_test(changes_and_the_end_of_a_link_are_heard_of),
 		cmocka_unit_test(events_that_were_lost_are_told_as_such),

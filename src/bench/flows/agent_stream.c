@@ -22,6 +22,7 @@
 #include "base/sock.h"
 #include "bench/agent.h"
 #include "bench/paths/guest.h"
+#include "host/netlink/link.h"
 
 enum { CONNECT_MS = 3000 };
 
@@ -65,7 +66,7 @@ static int no_if(const struct endpoint *ep, struct err *e) {
 }
 
 /* The child's life; does not return. Ctrl-C is for the coordinator, who then ends its agents. */
-static void child(int fd, int ns, const struct endpoint *ep, pid_t parent) {
+static void child(int fd, int ns, const char *device, pid_t parent) {
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_DFL);
 	signal(SIGPIPE, SIG_IGN);
@@ -78,11 +79,11 @@ static void child(int fd, int ns, const struct endpoint *ep, pid_t parent) {
 	}
 	fd = dup2(fd, 3);
 	close_range(4, ~0U, 0); // other agents' streams among them
-	_exit(agent_run(fd, ep->kind == ENDPOINT_IF ? ep->name : NULL) < 0);
+	_exit(agent_run(fd, device) < 0);
 }
 
 static int open_child(struct agent_stream *s, const struct endpoint *ep, struct err *e) {
-	char path[ENDPOINT_NAME_MAX + 16];
+	char path[ENDPOINT_NAME_MAX + 16], device[IFNAMSIZ];
 	int pair[2], ns = -1;
 	pid_t self = getpid();
 
@@ -93,7 +94,7 @@ static int open_child(struct agent_stream *s, const struct endpoint *ep, struct 
 		return errno == ENOENT ? no_ns(ep, e)
 				       : err_set(e, errno, "endpoint %s: %s: %s", ep->text, path,
 						 strerror(errno));
-	if (ep->kind == ENDPOINT_IF && if_nametoindex(ep->name) == 0)
+	if (ep->kind == ENDPOINT_IF && link_find(ep->name, device) < 0)
 		return no_if(ep, e);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
 		close(ns);
@@ -101,7 +102,7 @@ static int open_child(struct agent_stream *s, const struct endpoint *ep, struct 
 	}
 	s->child = fork();
 	if (s->child == 0)
-		child(pair[1], ns, ep, self);
+		child(pair[1], ns, ep->kind == ENDPOINT_IF ? device : NULL, self);
 	close(pair[1]);
 	if (ns >= 0)
 		close(ns);

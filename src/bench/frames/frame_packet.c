@@ -27,6 +27,7 @@
 #include "base/err.h"
 #include "base/netns.h"
 #include "bench/frames/frame_port.h"
+#include "host/netlink/link.h"
 
 enum {
 	RING_BYTES = 32 << 20,
@@ -118,15 +119,14 @@ static int open_ring(struct packet *k, int ifindex, unsigned frame_max, struct e
 	return 0;
 }
 
-int frame_check_interface(const char *name, unsigned frame_max, struct err *e) {
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), rc = 0;
+int frame_find_interface(const char *name, unsigned frame_max, char own[IFNAMSIZ], struct err *e) {
+	int index = link_find(name, own), fd, rc = 0;
 	struct ifreq ifr = {0};
 
-	if (strlen(name) >= IFNAMSIZ || if_nametoindex(name) == 0) {
-		close(fd);
-		return err_set(e, ENODEV, "there is no interface '%s'", name);
-	}
-	strcpy(ifr.ifr_name, name);
+	if (index < 0)
+		return err_set(e, -index, "there is no interface '%s'", name);
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	memcpy(ifr.ifr_name, own, IFNAMSIZ);
 	if (ioctl(fd, SIOCGIFFLAGS, &ifr) == 0 && !(ifr.ifr_flags & IFF_UP))
 		rc = err_set(e, ENETDOWN, "the interface is down; `ip link set %s up`", name);
 	else if (ioctl(fd, SIOCGIFMTU, &ifr) == 0 && frame_max > (unsigned)ifr.ifr_mtu + ETH_HLEN)
@@ -134,15 +134,16 @@ int frame_check_interface(const char *name, unsigned frame_max, struct err *e) {
 			"its MTU of %d carries frames up to %d bytes, %u are wanted", ifr.ifr_mtu,
 			ifr.ifr_mtu + ETH_HLEN, frame_max);
 	close(fd);
-	return rc;
+	return rc < 0 ? rc : index;
 }
 
 static int open_inside(
 	struct packet *k, const struct frame_port_want *w, const char *name, struct err *e) {
-	int rc = frame_check_interface(name, w->frame_max, e), ifindex = (int)if_nametoindex(name);
+	char own[IFNAMSIZ];
+	int ifindex = frame_find_interface(name, w->frame_max, own, e), rc;
 
-	if (rc < 0)
-		return rc;
+	if (ifindex < 0)
+		return ifindex;
 	k->rx = open_socket(ifindex, ETH_P_ALL, e);
 	if (k->rx < 0)
 		return k->rx;

@@ -3,6 +3,7 @@
 #ifndef WEIR_BENCH_FRAME_PORT_H
 #define WEIR_BENCH_FRAME_PORT_H
 
+#include <net/if.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -103,8 +104,8 @@ const char *frame_eal_memory(void);
 /* "NS/NAME" or "NAME": the part before the last slash (NULL: none; the caller frees) and the name. */
 int frame_split_ns(const char *rest, char **ns, const char **name, struct err *e);
 
-/* Is there such an interface, is it up, and are its frames long enough? 0 or a negative errno with a
- * sentence. */
-int frame_check_interface(const char *name, unsigned frame_max, struct err *e);
+/* The interface of this name, whichever of its names that is: its index, and in `own` the one that ioctls
+ * know. A negative errno with a sentence: there is none, it is down, or its frames are not long enough. */
+int frame_find_interface(const char *name, unsigned frame_max, char own[IFNAMSIZ], struct err *e);
 
 #endif

@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/netns.h"
 #include "bench/frames/frame_port.h"
+#include "host/netlink/link.h"
 #include "port/tap.h"
 
 enum { RX_ROOM = 2048 }; /* the rest of a longer frame is not looked at */
@@ -37,14 +39,31 @@ static void tap_end_close(struct frame_port *p) {
 	free(k);
 }
 
+/* One that is there may have several names; one that is made gets the one that it is given. */
+static int name_device(struct tap_end *k, const char *name, struct err *e) {
+	int back, rc = netns_enter(k->tap.netns, &back, e);
+
+	if (rc < 0)
+		return rc;
+	rc = link_find(name, k->tap.ifname);
+	netns_leave(back);
+	if (rc > 0)
+		return 0;
+	if (strlen(name) >= sizeof(k->tap.ifname))
+		return err_set(e, EINVAL,
+			"there is no interface '%s', and one that is made has a name of at most "
+			"%zu characters",
+			name, sizeof(k->tap.ifname) - 1);
+	strcpy(k->tap.ifname, name);
+	return 0;
+}
+
 static int open_device(struct tap_end *k, const char *name, unsigned frame_max, struct err *e) {
 	struct tap_dev_state st;
-	int rc;
+	int rc = name_device(k, name, e);
 
-	if (strlen(name) >= sizeof(k->tap.ifname))
-		return err_set(e, EINVAL, "interface name '%s' is longer than %zu characters", name,
-			sizeof(k->tap.ifname) - 1);
-	strcpy(k->tap.ifname, name);
+	if (rc < 0)
+		return rc;
 	k->tap.q[0] = &k->q;
 	k->tap.queues = 1;
 	rc = tap_dev_open(&k->tap, false, e);

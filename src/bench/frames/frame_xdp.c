@@ -227,11 +227,12 @@ static int count_queues(
 
 static int open_inside(
 	struct xdp *x, const struct frame_port_want *w, const char *name, struct err *e) {
-	int rc = frame_check_interface(name, w->frame_max, e), ifindex = (int)if_nametoindex(name);
+	char own[IFNAMSIZ];
+	int ifindex = frame_find_interface(name, w->frame_max, own, e), rc;
 	struct packet_mreq mreq = {.mr_ifindex = ifindex, .mr_type = PACKET_MR_PROMISC};
 
-	if (rc < 0)
-		return rc;
+	if (ifindex < 0)
+		return ifindex;
 	x->chunk = w->frame_max > CHUNK - CHUNK_HEAD ? CHUNK_LONG : CHUNK;
 	if (w->frame_max > CHUNK_LONG - CHUNK_HEAD)
 		return err_set(e, EMSGSIZE, "AF_XDP carries frames up to %d bytes, %u are wanted",
@@ -241,7 +242,7 @@ static int open_inside(
 	if (x->promiscuous < 0)
 		return err_set(e, errno, "cannot make a packet socket: %s", strerror(errno));
 	setsockopt(x->promiscuous, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &mreq, sizeof(mreq));
-	rc = count_queues(x, x->promiscuous, name, w, e);
+	rc = count_queues(x, x->promiscuous, own, w, e);
 	for (unsigned i = 0; i < x->queues && rc == 0; i++)
 		rc = open_queue(x, i, ifindex, e);
 	return rc == 0 ? attach(x, ifindex, e) : rc;

@@ -150,7 +150,7 @@ void rule_networkmanager(struct check *c) {
 struct unit {
 	char file[128];
 	char names[256], drivers[128], rename[64];
-	bool matches, other, unmanaged;
+	bool matches, original, other, unmanaged; /* original: names are of OriginalName= */
 };
 
 static void unit_line(void *ctx, const char *section, const char *key, const char *value) {
@@ -160,6 +160,7 @@ static void unit_line(void *ctx, const char *section, const char *key, const cha
 		return;
 	if (strcmp(section, "Match") == 0) {
 		u->matches = true;
+		u->original |= strcmp(key, "OriginalName") == 0;
 		if (strcmp(key, "Name") == 0 || strcmp(key, "OriginalName") == 0)
 			text_add(u->names, sizeof(u->names), " %s", value);
 		else if (strcmp(key, "Driver") == 0)
@@ -197,8 +198,18 @@ static void read_units(const struct check *c, const char *end, struct units *all
 	conf_each(c->root, "/run/systemd/network", end, unit_file, all);
 }
 
+/* A .network file's Name= means any name of an interface; a .link file's OriginalName= is the kernel's, when
+ * there are no others yet. */
+static bool name_matches(const struct unit *u, const struct link *l) {
+	bool so = u->names[0] == '\0' || conf_matches(u->names, " ", l->name);
+
+	for (unsigned i = 0; i < l->naltnames && !so; i++)
+		so = !u->original && conf_matches(u->names, " ", l->altname[i]);
+	return so;
+}
+
 static bool unit_matches(const struct unit *u, const struct check_vf *v) {
-	return (u->names[0] == '\0' || conf_matches(u->names, " ", v->own->name)) &&
+	return name_matches(u, v->own) &&
 	       (u->drivers[0] == '\0' || conf_matches(u->drivers, " ", v->fn->driver));
 }
 

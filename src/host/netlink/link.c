@@ -85,8 +85,10 @@ int links_read(const struct root *r, struct links *l, struct err *e) {
 }
 
 void links_free(struct links *l) {
-	for (unsigned i = 0; i < l->nlinks; i++)
+	for (unsigned i = 0; i < l->nlinks; i++) {
 		free(l->link[i].vf);
+		free(l->link[i].altname);
+	}
 	free(l->link);
 	free(l->address);
 	free(l->route);
@@ -100,11 +102,44 @@ const struct link *links_index(const struct links *l, int index) {
 	return NULL;
 }
 
+static bool is_called(const struct link *l, const char *name) {
+	bool so = strcmp(l->name, name) == 0;
+
+	for (unsigned i = 0; i < l->naltnames && !so; i++)
+		so = strcmp(l->altname[i], name) == 0;
+	return so;
+}
+
 const struct link *links_name(const struct links *l, const char *name) {
 	for (unsigned i = 0; i < l->nlinks; i++)
-		if (strcmp(l->link[i].name, name) == 0)
+		if (is_called(&l->link[i], name))
 			return &l->link[i];
 	return NULL;
+}
+
+/* The kernel looks among all names for either attribute, but IFLA_IFNAME has no room for long ones, and
+ * before Linux 5.5 there was no other. */
+int link_find(const char *name, char own[IFNAMSIZ]) {
+	struct nl_request r;
+	struct nlmsghdr *h = nl_begin(&r, RTM_GETLINK, NLM_F_ACK);
+	struct links l = {0};
+	size_t n = strlen(name);
+	int rc;
+
+	own[0] = '\0';
+	if (n == 0 || n >= LINK_NAME_MAX)
+		return -ENODEV;
+	mnl_nlmsg_put_extra_header(h, sizeof(struct ifinfomsg));
+	mnl_attr_put_strz(h, n < IFNAMSIZ ? IFLA_IFNAME : IFLA_ALT_IFNAME, name);
+	rc = nl_ask(NETLINK_ROUTE, h, take, &l);
+	if (rc == 0 && l.nlinks != 1)
+		rc = -ENODEV;
+	if (rc == 0) {
+		rc = l.link[0].index;
+		memcpy(own, l.link[0].name, IFNAMSIZ);
+	}
+	links_free(&l);
+	return rc;
 }
 
 int link_events_open(void) {

@@ -41,9 +41,13 @@ struct link_vf {
 		multicast;
 };
 
+enum { LINK_NAME_MAX = 128 }; /* the kernel's ALTIFNAMSIZ, which not all headers have */
+
 struct link {
 	int index;
 	char name[IFNAMSIZ];
+	unsigned naltnames; /* what it is called besides (`ip link property add ... altname`) */
+	char (*altname)[LINK_NAME_MAX];
 	char kind[16]; /* "bridge", "vlan", "macvtap" ...; "": hardware or lo */
 	char parent[24]; /* bus address of the device it belongs to, "": not told */
 	char port_name[32]; /* "p0", "pf0vf3": of switchdev ports and representors */
@@ -85,7 +89,12 @@ int links_read(const struct root *r, struct links *l, struct err *e);
 void links_free(struct links *l);
 
 const struct link *links_index(const struct links *l, int index); /* NULL: none */
-const struct link *links_name(const struct links *l, const char *name); /* NULL: none */
+/* By any of its names; NULL: none. */
+const struct link *links_name(const struct links *l, const char *name);
+
+/* The interface of this namespace that has this name, whichever of its names that is: its index, and in
+ * `own` the name that ioctls and sysfs know it by. -ENODEV: there is none; or another negative errno. */
+int link_find(const char *name, char own[IFNAMSIZ]);
 
 /* Takes in one stream of messages ("link.nl" and its like), as a dump brings them. Public for tests and
  * the event socket. -EBADMSG when a message is cut or a length wrong. */

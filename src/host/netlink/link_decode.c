@@ -262,12 +262,31 @@ static bool decode_info(struct link *l, const struct nlattr *info) {
 	return at == len;
 }
 
+static bool decode_names(struct link *l, const struct nlattr *list) {
+	size_t len = mnl_attr_get_payload_len(list), at = 0;
+	const struct nlattr *a;
+
+	while ((a = nl_attr_next(mnl_attr_get_payload(list), len, &at)) != NULL) {
+		char *name;
+
+		if (mnl_attr_get_type(a) != IFLA_ALT_IFNAME)
+			continue;
+		name = one_more(&l->altname, &l->naltnames, LINK_NAME_MAX);
+		if (name == NULL)
+			return false;
+		nl_text(name, LINK_NAME_MAX, a);
+	}
+	return at == len;
+}
+
 /* Attributes of a link that are a text or a nest. */
 static bool decode_link_text(struct link *l, const struct nlattr *a) {
 	switch (mnl_attr_get_type(a)) {
 	case IFLA_IFNAME:
 		nl_text(l->name, sizeof(l->name), a);
 		return true;
+	case IFLA_PROP_LIST:
+		return decode_names(l, a);
 	case IFLA_PARENT_DEV_NAME:
 		nl_text(l->parent, sizeof(l->parent), a);
 		return true;

@@ -148,7 +148,7 @@ static const char *const state_words[] = {"auto", "enable", "disable", NULL};
 	{ "alias", &want_label, AT(type, alias), .must = "a PCI alias of Nova of " LABEL_MUST }
 #define MATCH_ROW(type)                                                                            \
 	{                                                                                          \
-		"match", &want_words, AT(type, match), COUNT(type, nmatch),                        \
+		"match", &want_matches, AT(type, match), COUNT(type, nmatch),                      \
 			.min = 1, .max = WANT_PFS_MAX,                                             \
 			.must = "an address such as 0000:01:00.0, an interface such as enp1s0f0, " \
 				"vendor:device such as "                                           \

@@ -10,9 +10,9 @@
 extern const struct field want_fields[], want_pf_fields[], want_pool_fields[], want_single_fields[],
 	want_device_fields[], want_defaults_fields[]; /* end with key NULL */
 
-/* on, off, true, false; a rate with its unit in Mbit/s; "0-3,5" or all; a word or a list of them; three
- * to five octets; the name of something that others name (what fits into WANT_NAME_MAX). */
-extern const struct value_type want_switch, want_rate, want_range, want_words, want_prefix,
-	want_label, want_proto;
+/* on, off, true, false; a rate with its unit in Mbit/s; "0-3,5" or all; a word or a list of them; words that
+ * a match is made of, which may be as long as names of interfaces; three to five octets; the name of something that others name (what fits into WANT_NAME_MAX). */
+extern const struct value_type want_switch, want_rate, want_range, want_words, want_matches,
+	want_prefix, want_label, want_proto;
 
 #endif

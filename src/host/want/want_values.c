@@ -8,6 +8,7 @@
 
 #include "base/units.h"
 #include "base/yaml.h"
+#include "host/netlink/link.h"
 #include "host/want/want.h"
 #include "host/want/want_table.h"
 
@@ -71,13 +72,22 @@ static int take_range(
 	return text != NULL ? 0 : value_wrong(s, f, v, mark);
 }
 
-/* What an owner, a network or an alias may be called: also UUIDs and addresses. */
-static bool label_ok(const char *text) {
+static bool plain(const char *text, size_t room) {
 	size_t n = 0;
 
 	while (isalnum((unsigned char)text[n]) || (text[n] != '\0' && strchr("-_.:@/", text[n])))
 		n++;
-	return text[n] == '\0' && n > 0 && n < WANT_NAME_MAX && isalnum((unsigned char)text[0]);
+	return text[n] == '\0' && n > 0 && n < room && isalnum((unsigned char)text[0]);
+}
+
+/* What an owner, a network or an alias may be called: also UUIDs and addresses. */
+static bool label_ok(const char *text) {
+	return plain(text, WANT_NAME_MAX);
+}
+
+/* Alternative names of interfaces are longer. */
+static bool match_ok(const char *text) {
+	return plain(text, LINK_NAME_MAX);
 }
 
 static int take_label(
@@ -91,14 +101,16 @@ static int take_label(
 	return 0;
 }
 
+typedef bool word_ok(const char *text);
+
 static int take_word(struct schema *s, const struct field *f, const json_t *v, const json_t *mark,
-	void *obj, bool element) {
+	void *obj, word_ok *ok, bool element) {
 	char **words = *(char ***)value_member(f, obj);
 	unsigned *n = value_count(f, obj);
 	char buf[VALUE_TEXT_MAX];
 	const char *text = value_text(v, buf, sizeof(buf));
 
-	if (text == NULL || !label_ok(text))
+	if (text == NULL || !ok(text))
 		return element ? value_wrong_element(s, f, v, mark) : value_wrong(s, f, v, mark);
 	for (unsigned i = 0; i < *n; i++)
 		if (strcmp(words[i], text) == 0)
@@ -108,19 +120,30 @@ static int take_word(struct schema *s, const struct field *f, const json_t *v, c
 	return words[(*n)++] != NULL ? 0 : value_no_memory(s);
 }
 
-static int take_words(
-	struct schema *s, const struct field *f, const json_t *v, const json_t *mark, void *obj) {
+/* One word, or a list of them. */
+static int take_list(struct schema *s, const struct field *f, const json_t *v, const json_t *mark,
+	void *obj, word_ok *ok) {
 	json_t *one = json_is_array(v) ? NULL : json_pack("[O]", v);
 	int rc = one == NULL && !json_is_array(v) ? value_no_memory(s) : 0;
 
 	if (rc == 0)
 		rc = value_list_room(s, f, one != NULL ? one : v, mark, obj, sizeof(char *));
 	if (one != NULL && rc == 0)
-		rc = take_word(s, f, v, mark, obj, false);
+		rc = take_word(s, f, v, mark, obj, ok, false);
 	for (size_t i = 0; one == NULL && rc == 0 && i < json_array_size(v); i++)
-		rc = take_word(s, f, json_array_get(v, i), yaml_element(mark, i), obj, true);
+		rc = take_word(s, f, json_array_get(v, i), yaml_element(mark, i), obj, ok, true);
 	json_decref(one);
 	return rc;
+}
+
+static int take_words(
+	struct schema *s, const struct field *f, const json_t *v, const json_t *mark, void *obj) {
+	return take_list(s, f, v, mark, obj, label_ok);
+}
+
+static int take_matches(
+	struct schema *s, const struct field *f, const json_t *v, const json_t *mark, void *obj) {
+	return take_list(s, f, v, mark, obj, match_ok);
 }
 
 static int take_prefix(
@@ -158,6 +181,7 @@ const struct value_type want_switch = {take_switch, NULL};
 const struct value_type want_rate = {take_rate, NULL};
 const struct value_type want_range = {take_range, NULL};
 const struct value_type want_words = {take_words, NULL};
+const struct value_type want_matches = {take_matches, NULL};
 const struct value_type want_prefix = {take_prefix, NULL};
 const struct value_type want_label = {take_label, NULL};
 const struct value_type want_proto = {take_proto, NULL};
