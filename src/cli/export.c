@@ -87,10 +87,11 @@ static int take_options(struct export *x, const char **state, const char **file,
 		*to = cli_option(argc, argv, options[i].name, &bad);
 		if (bad)
 			return cli_usage(c, "--%s wants a value", options[i].name);
-		if (*to != NULL && strcmp(options[i].name, "vlans") != 0 && !export_plain(*to))
-			return cli_fail("--%s '%s': a name begins with a letter or digit, and has "
-					"letters, digits and ._- only",
-				options[i].name, *to);
+		if (*to != NULL && strcmp(options[i].name, "vlans") != 0 &&
+			(!export_plain(*to) || strlen(*to) > EXPORT_NAME_MAX))
+			return cli_fail("--%s '%.80s': a name begins with a letter or digit, and "
+					"has up to %d letters, digits and ._- only",
+				options[i].name, *to, EXPORT_NAME_MAX);
 	}
 	x->whole = cli_flag(argc, argv, "whole");
 	if (strcmp(argv[0], "nova") == 0) {

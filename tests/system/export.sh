@@ -171,6 +171,7 @@ write_all() {
 	export_of nova 81:00.0 --whole --name card | grep '^device_spec\|^alias' >"$T/card"
 	sed -i "/^\[pci\]/r $T/card" "$T/nova/devices.conf"
 	wrong nova/devices bad-type 's/type-PF/type-PCI/'
+	wrong nova/devices bad-domain s/0000:05:00.0/10000:05:00.0/
 	wrong nova/devices bad-word 's/type-PF/PF/'
 	export_of nova eth5 --physnet null --old >"$T/nova/old.conf"
 	not grep '^device_spec' "$T/nova/old.conf"
@@ -215,6 +216,7 @@ nova_bad() {
 	nova_is bad-vendor '.error | test("PciConfigInvalidSpec.*8O86")'
 	nova_is bad-filter '.error | test("PciPassthruFilter")'
 	nova_is bad-product '.spec == {}'
+	nova_is bad-domain '.error | test("10000.*greater than the maximum")'
 	nova_is bad-word '.error | test("PciInvalidAlias.*PF")'
 	nova_is bad-type '.alias.card == []'
 }
@@ -267,7 +269,37 @@ agree() {
 }
 it "Nova's VFs and those that the agent leaves alone are all there are" agree
 
+# Behind Intel's VMD: domains of more than 16 bits. Each reader gets what it takes, or a sentence.
+far_domain() {
+	local H=$T/vmd
+	"$TESTS/host/tree" - "$H" <<-'HOST'
+		fn 10000:01:00.0 144d:a808 class=010802 driver=vfio-pci group=4
+		fn ffff:02:00.0 144d:a808 class=010802 driver=vfio-pci group=5
+	HOST
+	export_of qemu 10000:01:00.0 >"$T/far"
+	has -e "vfio-pci,sysfsdev=/sys/bus/pci/devices/10000:01:00.0,id=" <"$T/far"
+	qemu_says "10000:01:00.0: .*No such file or directory" <"$T/far"
+	sed 's|sysfsdev=/sys/bus/pci/devices/|host=|' "$T/far" | qemu_says "doesn't take value '10000:01:00.0'"
+	export_of qemu ffff:02:00.0 | qemu_says "host=ffff:02:00.0,.*No such file or directory"
+	export_of libvirt 10000:01:00.0 ffff:02:00.0 >"$T/far"
+	has "domain='0x10000'" <"$T/far"
+	sed 's/^# *//' "$T/far" | tr '\n' ' ' | has "10000:01:00.0 is in a PCI domain above ffff: libvirt takes that"
+	not has "ffff:02:00.0 is in a PCI domain" <"$T/far"
+	grep -v '^#' "$T/far" | domain | valid domain
+	refuses "10000:01:00.0 is in a PCI domain above ffff, and Nova refuses" nova 10000:01:00.0
+	export_of nova ffff:02:00.0 | has '"address": "ffff:02:00.0"'
+}
+it "a PCI domain above ffff is told to each reader in words that it takes, or refused" far_domain
+
 sentences() {
+	local long
+	printf -v long 'n%.0s' {1..65}
+	refuses "up to 64 letters" nova eth4 --physnet "$long"
+	refuses "up to 64 letters" libvirt-network eth5 --name "$long"
+	refuses "up to 15 characters" teaming vm7 --bridge "bridge-of-tenants"
+	sed 's/physnet: physnet2/physnet: "physnet:2"/; s/alias: disk/alias: "disk:1"/' "$T/host.yaml" >"$T/colons.yaml"
+	refuses "'physnet:2' has a colon" neutron --file "$T/colons.yaml"
+	refuses "'disk:1' has a colon" nova --file "$T/colons.yaml"
 	refuses "no VF 9; it has 4" libvirt eth4 9
 	refuses "'vm9'" libvirt vm9
 	refuses "PCI bridge" qemu 00:01.0

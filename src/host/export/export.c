@@ -31,6 +31,10 @@ bool export_plain(const char *name) {
 		       '\0';
 }
 
+bool export_far_domain(const struct export_function *f) {
+	return f->fn->address >> 32 != 0;
+}
+
 char *export_text(const struct export_function *f, char buf[EXPORT_TEXT_MAX]) {
 	const char *name = f->link != NULL ? f->link->name : f->pf != NULL ? f->pf->slot : "";
 

@@ -28,7 +28,10 @@
 struct aims;
 struct err;
 
-enum { EXPORT_OWNER_MAX = ATTR_TEXT_MAX };
+enum {
+	EXPORT_OWNER_MAX = ATTR_TEXT_MAX,
+	EXPORT_NAME_MAX = 64, /* bytes that Neutron has for a physical network; others have more */
+};
 
 struct export_function {
 	const struct pci_function *fn;
@@ -105,6 +108,9 @@ char *export_text(const struct export_function *f, char buf[EXPORT_TEXT_MAX]);
 bool export_switchdev(const struct export *x, const struct export_function *f);
 /* Letters, digits and "._-", begins with a letter or digit: safe in each of the languages. */
 bool export_plain(const char *name);
+/* Whether the function is in a PCI domain of more than 16 bits, as those behind Intel's VMD are, which begin
+ * at 10000: QEMU's host= and Nova know none of them. */
+bool export_far_domain(const struct export_function *f);
 /* How many of a PF's VFs are here. */
 unsigned export_of_pf(const struct export *x, const struct pci_function *pf);
 /* -EINVAL with a sentence when one is a whole device. */

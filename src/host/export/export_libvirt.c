@@ -55,6 +55,17 @@ static void put_teaming(struct xml *w, const char *persistent) {
 		xml_empty(w, "teaming", "type", "transient", "persistent", persistent);
 }
 
+/* libvirt's own domains have 32 bits; it hands them to QEMU as host=. */
+static void note_domain(struct export *x, const struct export_function *f) {
+	char text[EXPORT_TEXT_MAX];
+
+	if (export_far_domain(f))
+		export_note(x,
+			"%s is in a PCI domain above ffff: libvirt takes that, and QEMU (7.2, for "
+			"one) then refuses to start; 'weir export qemu' has what it takes",
+			export_text(f, text));
+}
+
 /* What libvirt's way with a VF does to this one, NULL: no harm. */
 static const char *beyond_libvirt(const struct export *x, const struct export_function *f) {
 	if (export_switchdev(x, f))
@@ -81,6 +92,7 @@ static void put_function(
 	char text[EXPORT_TEXT_MAX];
 
 	export_note_vm(x, f);
+	note_domain(x, f);
 	export_text(f, text);
 	if (beyond != NULL)
 		export_note(x,
@@ -187,6 +199,7 @@ int export_to_libvirt_network(struct export *x, json_t *doc, struct err *e) {
 	if (pf != NULL)
 		snprintf(name, sizeof(name), "vf-%s", pf->name);
 	for (unsigned i = 0; i < x->n; i++) {
+		note_domain(x, &x->fn[i]);
 		if (strcmp(managed(x->fn[i].fn), "yes") == 0)
 			bound = "yes";
 		if (beyond_libvirt(x, &x->fn[i]) != NULL)
@@ -221,6 +234,11 @@ static int check_pair(const struct export *x, struct err *e) {
 		return err_set(e, EINVAL,
 			"what takes over while the VM migrates? say either --bridge NAME or "
 			"--network NAME (of libvirt)");
+	if (x->bridge != NULL && strlen(x->bridge) >= IFNAMSIZ)
+		return err_set(e, EINVAL,
+			"--bridge '%.40s' is too long: libvirt knows a bridge by its own name of "
+			"up to %d characters, not by an alternative one",
+			x->bridge, IFNAMSIZ - 1);
 	if (export_only_vfs(x, "a failover pair", e) < 0)
 		return -EINVAL;
 	for (unsigned i = 0; i < x->n; i++)

@@ -23,6 +23,11 @@ static int check(const struct export *x, struct err *e) {
 				"which physical network is %s plugged into? say --physnet NAME, as "
 				"Neutron's networks have it",
 				f->link != NULL ? f->link->name : f->pf->slot);
+		if (strchr(f->physnet, ':') != NULL)
+			return err_set(e, EINVAL,
+				"the physical network '%s' has a colon in it, behind which "
+				"Neutron's settings say more; name it without one, in Neutron too",
+				f->physnet);
 		if (export_switchdev(x, f))
 			return err_set(e, EINVAL,
 				"%s is in switchdev mode: its VFs are Open vSwitch's with hardware "
@@ -159,6 +164,11 @@ static void add_notes(struct export *x) {
 	for (unsigned i = 0; i < x->n; i++) {
 		const struct export_function *f = &x->fn[i];
 
+		if (export_far_domain(f))
+			export_note(x,
+				"VFs of %s are in a PCI domain above ffff: Nova gives them to no "
+				"VM",
+				f->pf->slot);
 		if (f->link != NULL && !(f->link->flags & IFF_UP))
 			export_note(x, "%s is down, and its VFs have no link", f->link->name);
 		if (f->vf.vlan != 0 || f->vf.max_rate != 0 || f->vf.min_rate != 0)

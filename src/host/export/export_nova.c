@@ -165,6 +165,28 @@ static void notes_of(struct export *x, const struct export_function *f) {
 			export_of_pf(x, f->pf), f->pf->vfs, f->pf->slot);
 }
 
+/* What nova.conf has no way to say. A flavor asks for NAME:1, NAME:2,...: in an alias, colons part. */
+static int check(const struct export *x, struct err *e) {
+	char text[EXPORT_TEXT_MAX];
+
+	for (unsigned i = 0; i < x->n; i++) {
+		const struct export_function *f = &x->fn[i];
+
+		if (export_far_domain(f))
+			return err_set(e, EINVAL,
+				"%s is in a PCI domain above ffff, and Nova refuses those; 'weir "
+				"export qemu' gives it to a VM, and without VMD in the firmware it "
+				"is in domain 0000",
+				export_text(f, text));
+		if (f->physnet == NULL && f->name != NULL && strchr(f->name, ':') != NULL)
+			return err_set(e, EINVAL,
+				"the alias '%s' has a colon in it, behind which flavors say how "
+				"many; name it without one",
+				f->name);
+	}
+	return 0;
+}
+
 static int add_specs(struct export *x, json_t *pci, struct err *e) {
 	json_t *aliases = json_array(), *names = json_object();
 	int rc = 0;
@@ -198,9 +220,14 @@ int export_to_nova(struct export *x, json_t *doc, struct err *e) {
 	static const char filters[] =
 		"ComputeFilter,ComputeCapabilitiesFilter,ImagePropertiesFilter,"
 		"ServerGroupAntiAffinityFilter,ServerGroupAffinityFilter,PciPassthroughFilter";
-	json_t *pci = json_array(), *scheduler = json_array();
-	int rc = add_specs(x, pci, e);
+	json_t *pci, *scheduler;
+	int rc = check(x, e);
 
+	if (rc < 0)
+		return rc;
+	pci = json_array();
+	scheduler = json_array();
+	rc = add_specs(x, pci, e);
 	export_option(scheduler, "enabled_filters", json_string(filters));
 	export_section(doc, "nova.conf of nova-compute on this host", "pci", pci);
 	export_section(doc, "nova.conf of nova-scheduler: Nova's default and PciPassthroughFilter",

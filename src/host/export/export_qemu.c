@@ -6,7 +6,10 @@
 #include "host/export/export.h"
 
 /* QEMU opens the device itself: it has to be bound to vfio-pci before. MAC, VLAN and rates are the PF's
- * and need no argument. */
+ * and need no argument.
+ *
+ * host= has 16 bits for the domain (hw/core/qdev-properties-system.c); the folder of the device has no
+ * such bound. */
 
 /* "pci-0000-01-10.6": an id of QEMU has no colon. */
 static void device_id(const char *slot, char *buf, size_t size) {
@@ -37,8 +40,10 @@ int export_to_qemu(struct export *x, json_t *doc, struct err *e) {
 		note_driver(x, f, export_text(f, text));
 		export_note_vm(x, f);
 		json_array_append_new(arguments, json_string("-device"));
-		json_array_append_new(
-			arguments, json_sprintf("vfio-pci,host=%s,id=%s", f->fn->slot, id));
+		json_array_append_new(arguments,
+			json_sprintf("vfio-pci,%s%s,id=%s",
+				export_far_domain(f) ? "sysfsdev=/sys/bus/pci/devices/" : "host=",
+				f->fn->slot, id));
 	}
 	export_note(x, "all memory of the guest is locked while it has a device: 'ulimit -l' of "
 		       "QEMU's user has to be that much and some 100 MiB more");
