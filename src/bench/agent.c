@@ -25,6 +25,7 @@
 #include "bench/flows/agent_stream.h"
 #include "bench/lines.h"
 #include "bench/proc.h"
+#include "bench/zone.h"
 
 enum {
 	ANSWER_MAX = 16 << 20, // bytes of a line: a histogram takes some 200 KiB
@@ -289,6 +290,25 @@ static bool peer_address(const struct agent *a, char *text, size_t size) {
 		       NI_NUMERICHOST) == 0;
 }
 
+/* What `from` has to know of it: a zone is one of this process's, so of an agent that is in its namespace. */
+static void for_agent(const struct agent *from, char *address) {
+	if (from->ep.kind != ENDPOINT_IF)
+		zone_strip(address);
+}
+
+/* Our own address on the way to a server; "" when there is none. */
+static void our_address(const struct agent *a, char *text, size_t size) {
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof(sa);
+
+	if (a->ep.kind != ENDPOINT_HOST ||
+		getsockname(a->lines.fd, (struct sockaddr *)&sa, &len) < 0 ||
+		getnameinfo((struct sockaddr *)&sa, len, text, (socklen_t)size, NULL, 0,
+			NI_NUMERICHOST) != 0)
+		text[0] = '\0';
+	zone_strip(text);
+}
+
 static bool is_loopback(const char *address) {
 	return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
 }
@@ -326,7 +346,7 @@ static const char *choose(const json_t *from, const json_t *to) {
 
 int agents_address(struct agent *from, struct agent *to, const char *given, char *address,
 	size_t size, struct err *e) {
-	char peer[INET6_ADDRSTRLEN + 20];
+	char peer[ZONED_MAX], ours_there[ZONED_MAX];
 	json_t *ours, *theirs;
 	const char *best;
 	int ret = 0;
@@ -342,11 +362,18 @@ int agents_address(struct agent *from, struct agent *to, const char *given, char
 			from->ep.text, to->ep.text, to->ep.name);
 	if (peer_address(to, address, size) &&
 		(!is_loopback(address) ||
-			(peer_address(from, peer, sizeof(peer)) && is_loopback(peer))))
+			(peer_address(from, peer, sizeof(peer)) && is_loopback(peer)))) {
+		for_agent(from, address);
 		return 0;
+	}
 	ours = agent_ask(from, "addresses", NULL, e);
 	theirs = ours != NULL ? agent_ask(to, "addresses", NULL, e) : NULL;
 	best = theirs != NULL ? choose(ours, theirs) : NULL;
+	// Link-local addresses are not told: they would be everybody's. One that leads there is as good.
+	if (best != NULL && best[0] == '\0' && to->ep.kind == ENDPOINT_IF) {
+		our_address(from, ours_there, sizeof(ours_there));
+		best = is_loopback(ours_there) ? "" : ours_there;
+	}
 	if (best == NULL)
 		ret = -EPIPE;
 	else if (best[0] == '\0')

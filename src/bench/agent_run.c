@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <ifaddrs.h>
 #include <net/if.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -25,6 +24,7 @@
 #include "base/err.h"
 #include "bench/clock.h"
 #include "bench/lines.h"
+#include "bench/zone.h"
 #include "host/nic.h"
 
 enum {
@@ -43,6 +43,8 @@ enum { NKINDS = sizeof(kinds) / sizeof(kinds[0]) };
 struct run {
 	struct lines lines;
 	const char *device;
+	unsigned
+		zone; /* of the device, or of the stream: link-local addresses are most likely there */
 	bool greeted, started;
 	int failed; // writing, or -EPROTO
 	const struct job_kind *kind; // NULL: no job
@@ -174,26 +176,23 @@ static bool device_of(const struct sockaddr *sa, char name[IFNAMSIZ]) {
 /* The kernel says by which address of ours it would go there; nothing is sent for that. */
 static json_t *do_interface(struct run *r, const json_t *msg, struct err *e) {
 	const char *to = json_string_value(json_object_get(msg, "address"));
-	struct addrinfo hints = {.ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_DGRAM}, *a = NULL;
-	struct sockaddr_storage own = {0};
-	socklen_t len = sizeof(own);
+	struct sockaddr_storage own = {0}, there = {0};
+	socklen_t len = sizeof(own), there_len = 0;
 	char name[IFNAMSIZ] = "";
 	json_t *nic = NULL;
 	int fd = -1;
 
 	if (r->device != NULL) {
 		nic = nic_json(r->device);
-	} else if (to != NULL && getaddrinfo(to, "9", &hints, &a) == 0) {
-		fd = socket(a->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-		if (fd >= 0 && connect(fd, a->ai_addr, a->ai_addrlen) == 0 &&
+	} else if (to != NULL && zone_resolve(to, 9, r->zone, &there, &there_len, NULL) == 0) {
+		fd = socket(there.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		if (fd >= 0 && connect(fd, (struct sockaddr *)&there, there_len) == 0 &&
 			getsockname(fd, (struct sockaddr *)&own, &len) == 0 &&
 			device_of((struct sockaddr *)&own, name))
 			nic = nic_json(name);
 	}
 	if (fd >= 0)
 		close(fd);
-	if (a != NULL)
-		freeaddrinfo(a);
 	return nic != NULL ? nic : json_null();
 }
 
@@ -202,6 +201,8 @@ static json_t *do_prepare(struct run *r, const json_t *msg, struct err *e) {
 	json_t *answer = NULL;
 
 	drop(r);
+	json_object_set_new((json_t *)msg, "zone",
+		json_integer((json_int_t)r->zone)); // ours, whatever they say
 	for (int i = 0; i < NKINDS; i++) {
 		if (name == NULL || strcmp(kinds[i]->name, name) != 0)
 			continue;
@@ -337,7 +338,8 @@ static void broken(struct run *r, int ret) {
 }
 
 int agent_run(int fd, const char *device) {
-	struct run r = {.device = device};
+	struct run r = {
+		.device = device, .zone = device != NULL ? if_nametoindex(device) : zone_of(fd)};
 	int ret = lines_init(&r.lines, fd, REQUEST_MAX);
 	struct stat st;
 	// A client says hello at once; behind a serial port a coordinator may come any time.

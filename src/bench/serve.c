@@ -21,6 +21,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "bench/agent.h"
+#include "bench/zone.h"
 
 enum { SOCKS_MAX = 8, BACKLOG = 64 };
 
@@ -74,11 +75,11 @@ static void announce(int fd) {
 static int listen_all(const char *address, uint16_t port, struct pollfd *socks, struct err *e) {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
 	const char *name = address != NULL ? address : "localhost";
-	char service[8];
+	char service[8], plain[NI_MAXHOST];
 	int n = 0, rc;
 
 	snprintf(service, sizeof(service), "%u", port);
-	rc = getaddrinfo(name, service, &hints, &found);
+	rc = getaddrinfo(zone_name(name, plain, sizeof(plain)), service, &hints, &found);
 	if (rc != 0)
 		return err_set(e, ENOENT, "--listen %s: %s", name, gai_strerror(rc));
 	rc = -ENOENT;

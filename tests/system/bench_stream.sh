@@ -327,6 +327,61 @@ by_another_name() {
 }
 it "an interface goes by each of its names" by_another_name
 
+# Each end has the same address on two links, so that only the zone says which is meant; of the server its
+# agent knows by the connection that it is told by.
+link_local() {
+	local ns dev
+	ip link add va2 netns a type veth peer name vb2 netns b
+	for ns in a b; do
+		for dev in "v$ns" "v${ns}2"; do
+			in_ns "$ns" sysctl -qw "net.ipv6.conf.$dev.disable_ipv6=0"
+			ip -n "$ns" link set "$dev" up
+			ip -n "$ns" addr flush dev "$dev" scope link
+			ip -n "$ns" addr add "fe80::$ns/64" dev "$dev" nodad
+		done
+	done
+	ip -n b link property add dev vb altname the-link-of-the-server
+	(exec ip netns exec b "$WEIR" bench serve --listen fe80::b%the-link-of-the-server --port 9480 >"$T/serve6") &
+	serve6=$!
+	until_ok 5 grep -q 'fe80::b%vb port 9480' "$T/serve6"
+}
+between() { # ARGUMENT...: some bytes and transactions come across, and the devices are va and vb
+	local options=(--time 50ms --omit 0s --repeat 1 --quiet -j)
+	in_ns a "$WEIR" bench stream "$@" "${options[@]}" >"$T/r.json" || return 1
+	holds "$(figure "bytes received") > 0"
+	jq -e '[.conditions.interfaces[].device] | sort == ["va", "vb"]' "$T/r.json"
+	in_ns a "$WEIR" bench stream "$@" --udp --rate 1Mbit "${options[@]}" >"$T/r.json"
+	in_ns a "$WEIR" bench rr "$@" "${options[@]}" >"$T/r.json"
+}
+zones() {
+	local serve6 status=0
+	link_local
+	between if:va '[fe80::b%va]:9480' &&
+		ip -n b addr del fe80::b/64 dev vb2 &&
+		ip -n b addr add fe80::b2/64 dev vb2 nodad &&
+		between ns:a ns:b --to fe80::b%va &&
+		ends_of_their_own || status=1
+	kill "$serve6"
+	wait "$serve6" || true
+	ip -n a link del va2
+	for ns in a b; do in_ns "$ns" sysctl -qw "net.ipv6.conf.v$ns.disable_ipv6=1"; done
+	return $status
+}
+ends_of_their_own() {
+	# Behind which of its two links that address is, only the namespace itself could know.
+	refused in_ns a "$WEIR" bench stream ns:a '[fe80::b%va]:9480' | says 'fe80::b may be behind any of 2 interfaces' '--to fe80::b%eth0'
+	between ns:a '[fe80::b%va]:9480' --to fe80::b%va
+	refused weir bench stream ns:a ns:b --to fe80::b%nosuch | says 'or its zone no interface here'
+	ip -n a addr flush dev va2
+	between ns:a '[fe80::b%va]:9480'
+	ip -n a addr add fe80::a/64 dev va2 nodad
+	# From a server elsewhere to an interface here that has no other address.
+	ip -n a addr del 10.9.0.1/24 dev va
+	between '[fe80::b%va]:9480' if:va || { ip -n a addr add 10.9.0.1/24 dev va; return 1; }
+	ip -n a addr add 10.9.0.1/24 dev va
+}
+it "a zone of a link-local address stays at the end where it means something" zones
+
 refusals() {
 	refused weir bench stream ns:a ns:nosuch | says "no such namespace; there are: .*b"
 	refused weir bench stream ns:a vhost-user:/x | says "vhost-user:/x carries frames alone"

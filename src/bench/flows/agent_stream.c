@@ -22,6 +22,7 @@
 #include "base/sock.h"
 #include "bench/agent.h"
 #include "bench/paths/guest.h"
+#include "bench/zone.h"
 #include "host/netlink/link.h"
 
 enum { CONNECT_MS = 3000 };
@@ -133,10 +134,10 @@ static int connect_in_time(int fd, const struct addrinfo *to) {
 static int open_host(const struct endpoint *ep, struct err *e) {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
 	int fd = -1, rc, one = 1;
-	char port[8];
+	char port[8], name[ENDPOINT_NAME_MAX];
 
 	snprintf(port, sizeof(port), "%u", ep->port);
-	rc = getaddrinfo(ep->name, port, &hints, &found);
+	rc = getaddrinfo(zone_name(ep->name, name, sizeof(name)), port, &hints, &found);
 	if (rc != 0)
 		return err_set(e, ENOENT,
 			"endpoint '%s': no host of that name (%s); there are: " ENDPOINT_KINDS,

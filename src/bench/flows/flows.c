@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/tcp.h>
-#include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -52,11 +51,11 @@ struct flows_listener {
 
 int flows_spec_read(struct flows_spec *s, const json_t *args, struct err *e) {
 	const char *address = NULL, *cookie = NULL;
-	int udp = 0, flows = 0, mss = 0;
+	int udp = 0, flows = 0, mss = 0, zone = 0;
 
 	memset(s, 0, sizeof(*s));
-	if (json_unpack((json_t *)args, "{s:b, s:i, s:s, s:s, s?i}", "udp", &udp, "flows", &flows,
-		    "address", &address, "cookie", &cookie, "mss", &mss) < 0)
+	if (json_unpack((json_t *)args, "{s:b, s:i, s:s, s:s, s?i, s?i}", "udp", &udp, "flows",
+		    &flows, "address", &address, "cookie", &cookie, "mss", &mss, "zone", &zone) < 0)
 		return err_set(e, EINVAL,
 			"a request wants udp, flows, address and cookie, and perhaps mss");
 	if (flows < 1 || flows > FLOWS_MAX)
@@ -69,22 +68,9 @@ int flows_spec_read(struct flows_spec *s, const json_t *args, struct err *e) {
 	s->udp = udp;
 	s->n = (unsigned)flows;
 	s->mss = (unsigned)mss;
+	s->zone = (unsigned)zone;
 	memcpy(s->cookie, cookie, sizeof(s->cookie));
 	memcpy(s->address, address, strlen(address));
-	return 0;
-}
-
-static int resolve(const char *address, unsigned port, struct sockaddr_storage *sa, socklen_t *len,
-	struct err *e) {
-	struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV}, *found;
-	char service[8];
-
-	snprintf(service, sizeof(service), "%u", port);
-	if (getaddrinfo(address, service, &hints, &found) != 0)
-		return err_set(e, EINVAL, "'%.60s' is no IP address", address);
-	memcpy(sa, found->ai_addr, found->ai_addrlen);
-	*len = found->ai_addrlen;
-	freeaddrinfo(found);
 	return 0;
 }
 
@@ -141,7 +127,7 @@ void flows_patience(int fd, int ms) {
 static int bind_one(const struct flows_spec *s, int *fd, unsigned *port, struct err *e) {
 	struct sockaddr_storage sa = {0};
 	socklen_t len = 0;
-	int ret = resolve(s->address, 0, &sa, &len, e), sock;
+	int ret = zone_resolve(s->address, 0, s->zone, &sa, &len, e), sock;
 
 	if (ret < 0)
 		return ret;
@@ -312,7 +298,7 @@ void flows_close(struct flows_listener *l) {
 int flows_dial(const struct flows_spec *s, unsigned port, bool wait, struct err *e) {
 	struct sockaddr_storage sa = {0};
 	socklen_t len = 0;
-	int ret = resolve(s->address, port, &sa, &len, e), fd;
+	int ret = zone_resolve(s->address, port, s->zone, &sa, &len, e), fd;
 
 	if (ret < 0)
 		return ret;

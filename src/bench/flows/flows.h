@@ -9,6 +9,8 @@
 
 #include <jansson.h>
 
+#include "bench/zone.h"
+
 /* The sockets that measured data rides on. One agent listens, the other connects; before any data
  * both sides show the measurement's cookie, so that a stray connection is not counted, and an agent
  * sends bulk only to somebody who waits for it. UDP flows are connected sockets too, one a flow, on a
@@ -21,13 +23,15 @@ enum { FLOWS_MAX = 1024, FLOWS_COOKIE = 16, FLOWS_UDP_MAX = 65507 };
 struct flows_spec {
 	bool udp;
 	unsigned n; /* 1..FLOWS_MAX */
-	char address[INET6_ADDRSTRLEN + 20]; /* of the listener, numeric */
+	char address[ZONED_MAX]; /* of the listener, numeric */
 	char device[16]; /* bind to this interface; empty: do not */
+	unsigned
+		zone; /* where a link-local address without one is looked for first, 0: nowhere (zone.h) */
 	unsigned mss; /* TCP_MAXSEG, 0: as it comes */
 	char cookie[2 * FLOWS_COOKIE + 1]; /* hex */
 };
 
-/* Reads "udp", "flows", "address", "mss", "cookie" of an agent's request. -EINVAL with a sentence. */
+/* Reads "udp", "flows", "address", "mss", "zone", "cookie" of an agent's request. -EINVAL with a sentence. */
 int flows_spec_read(struct flows_spec *s, const json_t *args, struct err *e);
 
 struct flows_listener;

@@ -63,6 +63,16 @@ static int make_cookie(char *text, struct err *e) {
 	return 0;
 }
 
+/* The address as end `i` is told it: B is at home there and has no use for A's zone. */
+static json_t *address_for(const struct pair *p, int i) {
+	char address[ZONED_MAX];
+
+	memcpy(address, p->address, sizeof(address));
+	if (i == 1)
+		zone_strip(address);
+	return json_string(address);
+}
+
 static json_t *request(const json_t *common, const json_t *own, const char *role) {
 	json_t *v = json_copy((json_t *)common);
 
@@ -77,7 +87,8 @@ int pair_prepare(struct pair *p, json_t *common, json_t *own_a, json_t *own_b, s
 	int ret = make_cookie(cookie, e);
 
 	if (ret == 0) {
-		json_object_set_new(common, "address", json_string(p->address));
+		json_object_set_new(own_a, "address", address_for(p, 0));
+		json_object_set_new(own_b, "address", address_for(p, 1));
 		json_object_set_new(common, "cookie", json_string(cookie));
 		answer = agent_ask(p->agent[1], "prepare", request(common, own_b, "listen"), e);
 		ret = answer != NULL ? 0 : -EPROTO;
@@ -221,8 +232,8 @@ static void tell_interfaces(struct pair *p, json_t *doc) {
 	struct err e;
 
 	for (int i = 0; i < 2 && !p->told; i++) {
-		json_t *nic = agent_ask(
-			p->agent[i], "interface", json_pack("{s:s}", "address", p->address), &e);
+		json_t *nic = agent_ask(p->agent[i], "interface",
+			json_pack("{s:o}", "address", address_for(p, i)), &e);
 
 		if (json_is_object(nic))
 			result_interface(doc, p->name[i], json_incref(nic));

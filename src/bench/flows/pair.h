@@ -5,6 +5,7 @@
 
 #include "bench/agent.h"
 #include "bench/bench.h"
+#include "bench/zone.h"
 
 /* A measurement between two endpoints: its agents, how the one reaches the other, one repeat after the
  * other. A connects, B listens, whichever way the data goes. */
@@ -12,7 +13,7 @@
 struct pair {
 	struct agent *agent[2]; /* of A and B */
 	const char *name[2]; /* as they were written */
-	char address[64]; /* B's, as A sees it */
+	char address[ZONED_MAX]; /* B's, as A sees it: a zone in it is one of A's */
 	bool told; /* which interfaces */
 	uint64_t late[2]; /* ns by which counting may have begun later than was planned */
 	/* Of VMs: their host, while it is counted at the ends, and what came of it. */
