@@ -12,7 +12,7 @@ if ! command -v chromium >/dev/null; then
 	exit
 fi
 
-all="plots: cpu 1, endpoints 4, figures 2, intervals 1, latencies 1, over 1, searches 2"
+all="plots: cpu 1, endpoints 4, figures 2, intervals 1, latencies 1, over 1, repeats 1, searches 2"
 everything() {
 	mkdir "$T/all"
 	"$page" make "$T/all/result.json"
@@ -47,11 +47,11 @@ numbers() { # those of the result are not what the page was made of
 	mkdir -p "$T/bad"
 	cp "$T/all/index.html" "$T/bad"
 	jq '(.figures[7].median, .figures[8].median, .latencies[2].max, .endpoints[5].values.vm7, .cpu[1].parts.softirq,
-		.intervals[0].values[9], .searches[1].trials[3].rate) *= 1.001' \
+		.intervals[0].values[0], .intervals[6].values[9], .searches[1].trials[3].rate) *= 1.001' \
 		"$T/all/result.json" >"$T/bad/result.json"
 	finds '^figures: the page has' '^lines over endpoints: the page has' '^path.e1000: ends: the page has' '^endpoints: the page has' \
-		'^cpu softirq: the page has' '^intervals: the page has' '^search: fail: the page has'
-	[[ $(wc -l <"$T/said") = 10 ]] # three on the figure, one each on the others, and the count of plots
+		'^cpu softirq: the page has' '^intervals: the page has' '^repeats: the page has' '^search: fail: the page has'
+	[[ $(wc -l <"$T/said") = 11 ]] # three on the figure, one each on the others, and the count of plots
 }
 it "one number that differs is found in every kind of plot" numbers
 

@@ -83,6 +83,13 @@ def make():
         doc["cpu"].append({"labels": labels, "seconds": 10.0, "cpus": 8, "busy": sum(parts.values()),
                            "parts": parts, "busiest": {"cpu": 1, "busy": 0.9}, "threads": [],
                            "per_gbit": 0.2})
+        for repeat in range(1, 6):  # one value each: told by repeat, not by a time that is the same
+            doc["intervals"].append({"name": "transactions", "unit": "1/s",
+                                     "labels": {**labels, "repeat": str(repeat)},
+                                     "times": [1.0 + repeat / 10000],
+                                     "values": [dice.uniform(3e4, 4e4)]})
+        doc["intervals"].append({"name": "alone", "unit": "1/s", "labels": labels,
+                                 "times": [1.0], "values": [dice.uniform(3e4, 4e4)]})
         doc["intervals"].append({"name": "throughput", "unit": "bit/s", "labels": labels,
                                  "times": [n + 1.0 for n in range(10)],
                                  "values": [dice.uniform(8e9, 9e9) for _ in range(10)]})
@@ -215,10 +222,22 @@ class Check:
             self.same(f"cpu {part}", bars.get(part, [0] * len(want)), want)
 
     def intervals(self):
-        lines = [[(q["x"], q["y"]) for q in d["data"]]
-                 for p in self.plots("intervals") for d in p["datasets"]]
-        self.same("intervals", sorted(lines),
-                  sorted(list(zip(s["times"], s["values"])) for s in self.doc["intervals"]))
+        """Over time what has several values; what has one a repeat by the number of the repeat."""
+        series = collections.defaultdict(list)
+        for s in self.doc["intervals"]:
+            series[s["name"], s["unit"]].append(s)
+        over, single = [], collections.defaultdict(list)
+        for g in series.values():
+            if any(len(s["values"]) > 1 for s in g):
+                over += [list(zip(s["times"], s["values"])) for s in g]
+                continue
+            for s in g:
+                others = [(k, v) for k, v in s["labels"].items() if k != "repeat"]
+                if "repeat" in s["labels"] and len({t["labels"].get("repeat") for t in g}) > 1:
+                    single[str([s["name"], others])].append((int(s["labels"]["repeat"]), s["values"][0]))
+        for kind, want in [("intervals", over), ("repeats", single.values())]:
+            lines = [[(q["x"], q["y"]) for q in d["data"]] for p in self.plots(kind) for d in p["datasets"]]
+            self.same(kind, sorted(lines), sorted(sorted(line) for line in want))
 
     def searches(self):
         plots = self.plots("searches")

@@ -243,15 +243,17 @@ function latencies(doc) {
 	], all)));
 }
 
+const repeatOf = e => Number((e.labels || {}).repeat);
+const butRepeat = e => ({...e, labels: Object.fromEntries(Object.entries(e.labels || {}).filter(([k]) => k !== 'repeat'))});
+
 function endpoints(doc) {
 	const all = list(doc.endpoints);
 	if (all.length === 0)
 		return;
-	const but = e => ({...e, labels: Object.fromEntries(Object.entries(e.labels || {}).filter(([k]) => k !== 'repeat'))});
 	const shared = all.filter(e => Object.keys(e.values || {}).length > 1); // one alone has none beside it
-	const of = labelsApart(all), plotOf = labelsApart(all.map(but));
+	const of = labelsApart(all), plotOf = labelsApart(all.map(butRepeat));
 	page.append(el('h2', {}, 'Endpoints beside each other'), commonNote(all) || '', el('section', {className: 'grid'},
-		...groups(shared, e => JSON.stringify([e.name, but(e).labels])).map(g => {
+		...groups(shared, e => JSON.stringify([e.name, butRepeat(e).labels])).map(g => {
 			const middle = key => median(g.map(e => e[key]).filter(isNumber));
 			return figure('endpoints', joined(g[0].name, plotOf(g[0])),
 				joined('skew ' + percent(middle('skew')) + ', variation ' + percent(middle('cv')) + ', Jain ' +
@@ -268,14 +270,23 @@ function endpoints(doc) {
 			['Jain', e => isNumber(e.jain) ? e.jain.toFixed(4) : '–', true]], all)));
 }
 
+/* One value a repeat is no course of time: it is told by the number of the repeat, and where that is not
+ * known, or is one, by the figures alone. */
 function intervals(doc) {
-	const all = list(doc.intervals);
-	if (all.length === 0)
-		return;
-	page.append(el('h2', {}, 'Over time'), el('section', {className: 'grid'},
-		...groups(all, s => s.name + '\n' + s.unit).map(g => {
+	const all = groups(list(doc.intervals), s => s.name + '\n' + s.unit);
+	const over = all.filter(g => g.some(s => list(s.values).length > 1));
+	const single = all.filter(g => !over.includes(g)).map(g => g.filter(s => list(s.values).length === 1 &&
+		isNumber(repeatOf(s)))).filter(g => new Set(g.map(repeatOf)).size > 1);
+	if (over.length > 0)
+		page.append(el('h2', {}, 'Over time'), el('section', {className: 'grid'}, ...over.map(g => {
 			const {texts, common} = tell(g);
 			return figure('intervals', g[0].name, common, 260, () => intervalsPlot(g, texts));
+		})));
+	if (single.length > 0)
+		page.append(el('h2', {}, 'Repeat by repeat'), el('section', {className: 'grid'}, ...single.map(g => {
+			const lines = groups(g, s => JSON.stringify(butRepeat(s).labels));
+			const {texts, common} = tell(lines.map(line => butRepeat(line[0])));
+			return figure('repeats', g[0].name, common, 260, () => repeatsPlot(lines, texts));
 		})));
 }
 

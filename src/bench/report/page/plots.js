@@ -219,6 +219,34 @@ function intervalsPlot(series, texts) {
 	};
 }
 
+/* One value a repeat, a line for each set of the other labels. */
+function repeatsPlot(lines, texts) {
+	const unit = lines[0][0].unit;
+	const number = s => Number(s.labels.repeat);
+	return {
+		type: 'line',
+		data: {datasets: lines.map((line, i) => ({
+			label: texts[i],
+			data: line.map(s => ({x: number(s), y: s.values[0]})).sort((a, b) => a.x - b.x),
+			borderColor: colour(i), backgroundColor: colour(i), borderWidth: 1.8, pointRadius: 3,
+		}))},
+		options: {
+			interaction: {mode: 'nearest', axis: 'x', intersect: false},
+			scales: {
+				x: {type: 'linear', title: {display: true, text: 'repeat'}, ticks: {precision: 0}},
+				y: valueAxis(maximum(lines.flat().flatMap(s => s.values)), unit),
+			},
+			plugins: {
+				legend: {display: lines.length > 1 && lines.length <= LINES_WITH_LEGEND},
+				tooltip: {callbacks: {
+					title: at => 'repeat ' + at[0].parsed.x,
+					label: at => at.dataset.label + ': ' + human(at.parsed.y, unit),
+				}},
+			},
+		},
+	};
+}
+
 /* Points {x: 1/(1-p), y: ns} of a distribution: below y lies the fraction p. A bucket stands at its
  * middle; how wide it is follows from the error the histogram states. The last point is the greatest. */
 function distribution(l) {
