@@ -193,7 +193,7 @@ options_of() { # COMMAND...
 		--spoofchk | --trust | --rss-query) value=on ;;
 		*) value=2 ;;
 		esac
-		echo "$option" $value
+		echo "$option${value:+ $value}"
 	done < <(listed '(--?[a-z-]+( ([A-Z0-9]|on\|)[^ ]*)?)' "$@")
 }
 
