@@ -27,7 +27,7 @@ _weir_keys() {
 		mapfile -t COMPREPLY < <(compgen -P "${value%"${value##*,}"}" -W "$(_weir_names networks)" -- "${value##*,}") ;;
 	mode=*) mapfile -t COMPREPLY < <(compgen -W "server client" -- "$value") ;;
 	link=*) mapfile -t COMPREPLY < <(compgen -W "up down" -- "$value") ;;
-	isolated=*) mapfile -t COMPREPLY < <(compgen -W "true false" -- "$value") ;;
+	isolated=* | qinq=*) mapfile -t COMPREPLY < <(compgen -W "true false" -- "$value") ;;
 	vhost-user=*) mapfile -t COMPREPLY < <(compgen -f -- "$value") ;;
 	tap=*) mapfile -t COMPREPLY < <(compgen -W "$(command ls /sys/class/net 2>/dev/null)" -- "$value") ;;
 	netns=*) mapfile -t COMPREPLY < <(compgen -W "$(command ls /run/netns 2>/dev/null)" -- "$value") ;;
@@ -76,7 +76,7 @@ _weir() {
 			sed -n 's/^    "rule": "\([^"]*\)",$/\1/p' || true)" -P "${cur%"${cur##*,}"}" -- "${cur##*,}")
 		return
 	fi
-	local port_keys="vhost-user tap network trunk native queues mtu link mac static-macs mac-limit isolated mode group netns"
+	local port_keys="vhost-user tap network trunk native queues mtu link mac static-macs mac-limit isolated qinq mode group netns"
 	local choices=
 	case "${plain[*]:0:2}" in
 	'') choices="switch apply port network show top trace capture bench nic vf pci host export help --api --version" ;;

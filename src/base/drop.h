@@ -13,6 +13,7 @@
 	X(CHAIN_TOO_LONG, "chain-too-long", "spread over more descriptors than weir follows")     \
 	X(OFFLOAD_BAD, "offload-bad", "checksum or segmentation request outside the frame")       \
 	X(VLAN_NOT_MEMBER, "vlan-not-member", "tagged for a network the port is not a member of") \
+	X(SERVICE_TAG, "service-tag", "service tag (88a8, 9100) on a port without qinq")          \
 	X(UNTAGGED, "untagged", "untagged on a trunk that has no native network")                 \
 	X(MAC_PINNED, "mac-pinned", "source MAC differs from the one pinned to the port")         \
 	X(MAC_STOLEN, "mac-stolen", "source MAC is pinned or static on another port")             \

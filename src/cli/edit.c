@@ -69,6 +69,7 @@ const struct command cmd_port = {
 	"  vhost-user=PATH  tap=INTERFACE  mode=server|client  group=NAME  netns=NAME\n"
 	"  network=NAME  trunk=NAME,NAME  native=NAME  queues=N  mtu=N  link=up|down\n"
 	"  mac=MAC  static-macs=MAC,MAC  mac-limit=N  isolated=true|false\n"
+	"  qinq=true|false\n"
 	"An empty value brings a key back to its default: weir port set vm1 mac=\n"
 	"\n"
 	"  weir port add vm3 vhost-user=/run/weir/vm3.sock network=blue queues=2\n"

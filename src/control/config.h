@@ -35,6 +35,7 @@ struct config_port {
 	uint64_t *static_macs;
 	unsigned nstatic;
 	bool isolated;
+	bool qinq; /* service tags are payload, not refused */
 	uint32_t mac_limit; /* learned MACs at most */
 };
 

@@ -150,6 +150,7 @@ const struct field port_fields[] = {
 	{"mac-limit", &value_number, AT(struct config_port, mac_limit), .max = 1048576,
 		.def = FDB_PORT_MAX_DEFAULT, .must = "a number of learned addresses 0..1048576"},
 	{"isolated", &value_bool, AT(struct config_port, isolated), .must = "true or false"},
+	{"qinq", &value_bool, AT(struct config_port, qinq), .must = "true or false"},
 	{.key = NULL},
 };
 // clang-format on

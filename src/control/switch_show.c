@@ -107,6 +107,7 @@ static json_t *show_membership(json_t *map, const struct config_port *p) {
 	json_object_set_new(map, "trunk", trunk);
 	json_object_set_new(map, "native", text_or_null(p->native));
 	json_object_set_new(map, "isolated", json_boolean(p->isolated));
+	json_object_set_new(map, "qinq", json_boolean(p->qinq));
 	return map;
 }
 

@@ -147,7 +147,7 @@ static uint16_t net_id(const struct state *st, const char *name) {
 	return i >= 0 ? st->net_id[i] : NET_NONE;
 }
 
-static int set_port(struct fwd *fw, const struct state *st, unsigned i) {
+static int set_member(struct fwd *fw, const struct state *st, unsigned i) {
 	const struct config_port *p = &st->config->ports[i];
 	uint16_t *nets;
 	int rc;
@@ -164,6 +164,12 @@ static int set_port(struct fwd *fw, const struct state *st, unsigned i) {
 		p->isolated, p->mac);
 	free(nets);
 	return rc;
+}
+
+static int set_port(struct fwd *fw, const struct state *st, unsigned i) {
+	int rc = set_member(fw, st, i);
+
+	return rc != 0 ? rc : fwd_set_qinq(fw, st->port_id[i], st->config->ports[i].qinq);
 }
 
 static struct fwd *make_fwd(const struct state *st, struct fdb *fdb) {

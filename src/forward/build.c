@@ -114,6 +114,13 @@ int fwd_set_trunk(struct fwd *fw, uint16_t port, const uint16_t *nets, uint16_t 
 	return 0;
 }
 
+int fwd_set_qinq(struct fwd *fw, uint16_t port, bool qinq) {
+	if (port >= fw->nports || !fw->ports[port].present)
+		return -EINVAL;
+	fw->ports[port].qinq = qinq;
+	return 0;
+}
+
 /* The networks of a port, each once, into nets[NETS_MAX]; returns how many. */
 static unsigned nets_of(const struct fwd *fw, uint16_t port, uint16_t *nets) {
 	const struct fwd_port *p = &fw->ports[port];

@@ -13,9 +13,6 @@
  * second copy of the same function for it, and the workers' copy knows nothing of explaining. */
 
 enum {
-	TPID_C = 0x8100, /* IEEE 802.1Q-2022, table 9-1 */
-	TPID_S = 0x88a8,
-	TPID_OLD_S = 0x9100, /* never standard, still understood by many switches */
 	VID_MASK = 0x0fff,
 	PRIO_MASK = 0xf000, /* PCP and DEI */
 };
@@ -61,7 +58,7 @@ bool fwd_member(const struct fwd *fw, uint16_t port, uint16_t net) {
 }
 
 static bool is_tag(uint16_t ethertype) {
-	return ethertype == TPID_C || ethertype == TPID_S || ethertype == TPID_OLD_S;
+	return ethertype == ETHERTYPE_CTAG || frame_is_service_tag(ethertype);
 }
 
 uint32_t fwd_trunk_tag(const struct fwd *fw, uint16_t port, const struct frame *f) {
@@ -69,7 +66,7 @@ uint32_t fwd_trunk_tag(const struct fwd *fw, uint16_t port, const struct frame *
 
 	if (p->native == f->net && !is_tag(f->ethertype))
 		return 0;
-	return (uint32_t)TPID_C << 16 | (f->tci & PRIO_MASK) | fw->nets[f->net].vlan;
+	return (uint32_t)ETHERTYPE_CTAG << 16 | (f->tci & PRIO_MASK) | fw->nets[f->net].vlan;
 }
 
 judge_inline bool keeps_apart(const struct fwd *fw, uint16_t in, uint16_t out) {
@@ -119,6 +116,19 @@ judge_inline enum drop find_network(const struct fwd_port *p, uint16_t native, s
 	return unlikely(f->net == NET_NONE) ? DROP_VLAN_NOT_MEMBER : DROP_NONE;
 }
 
+/* Why a frame that frame_parse did not take goes no further; DROP_NONE: it does. */
+__attribute__((cold, noinline)) static enum drop judge_odd(const struct fwd_port *p,
+	const struct frame *f, enum drop why, uint16_t in, struct explain *ex) {
+	if (why != DROP_SERVICE_TAG) {
+		EXPLAIN(ex, "parse", "%u bytes: %s", f->len, drop_text(why));
+		return why;
+	}
+	EXPLAIN(ex, "parse", "service tag (%04x)%s: port %u %s", f->ethertype,
+		f->flags & FRAME_TAGGED ? " behind the tag" : "", in,
+		p->qinq ? "carries it as payload" : "does not say qinq: true");
+	return p->qinq ? DROP_NONE : why;
+}
+
 void fwd_parse(const struct fwd *fw, struct batch *b, uint16_t in, struct explain *ex) {
 	const struct fwd_port *p = &fw->ports[in];
 	const uint16_t native = p->native;
@@ -133,9 +143,9 @@ void fwd_parse(const struct fwd *fw, struct batch *b, uint16_t in, struct explai
 		f->out = OUT_NONE;
 		why = frame_parse(f);
 		if (unlikely(why != DROP_NONE)) {
-			f->drop = (uint8_t)why;
-			EXPLAIN(ex, "parse", "%u bytes: %s", f->len, drop_text(f->drop));
-			continue;
+			f->drop = (uint8_t)judge_odd(p, f, why, in, ex);
+			if (f->drop != DROP_NONE)
+				continue;
 		}
 		f->drop = (uint8_t)find_network(p, native, f);
 		if (unlikely(ex != NULL))

@@ -17,6 +17,12 @@
  * was given, told apart by their tags (IEEE 802.1Q-2022, 6.9); untagged frames belong to its native
  * network, whose own tag is accepted too, and without one are refused.
  *
+ * Only C-tags choose a network, and only the outermost: what is behind it is payload. A service tag
+ * (S-tag, 0x88a8, or 0x9100 to 0x9300) counts VLANs of its own, so it is never read, taken out or
+ * rewritten: a frame that has one is refused (DROP_SERVICE_TAG), or on a port with `qinq` carried
+ * with it as an untagged frame's payload, or behind the C-tag it came with. Out of a port everything
+ * goes that its network has.
+ *
  * struct fwd is a snapshot: built by the control thread, then read by every worker and never
  * changed; a new configuration is a new snapshot. Only the MAC table inside it lives on from one
  * snapshot to the next. Network and port ids are small numbers that stay the same as long as the
@@ -38,6 +44,7 @@ struct fwd_port {
 	bool present;
 	bool trunk;
 	bool isolated;
+	bool qinq; /* carries service tags as payload */
 	uint16_t native; /* network of untagged frames: an access port's own; NET_NONE: none */
 	uint16_t *
 		vlan_net; /* trunk: [4096], network of each tag or NET_NONE; NULL on access ports */
@@ -61,6 +68,8 @@ int fwd_set_net(struct fwd *fw, uint16_t net, uint16_t vlan);
 int fwd_set_access(struct fwd *fw, uint16_t port, uint16_t net, bool isolated, uint64_t pinned);
 int fwd_set_trunk(struct fwd *fw, uint16_t port, const uint16_t *nets, uint16_t n, uint16_t native,
 	bool isolated, uint64_t pinned);
+/* Of a port that was set; of one that is set again it is to be said again. */
+int fwd_set_qinq(struct fwd *fw, uint16_t port, bool qinq);
 int fwd_seal(struct fwd *fw);
 void fwd_free(struct fwd *fw);
 

@@ -7,7 +7,7 @@
 
 #include <rte_hash_crc.h>
 
-enum { ETHERTYPE_IP4 = 0x0800, ETHERTYPE_IP6 = 0x86dd, TAGS_MAX = 3 };
+enum { TAGS_MAX = 3 };
 
 int frame_pull_more(struct frame *f, unsigned n, const uint8_t *room_end) {
 	if (n <= f->head_len)
@@ -65,11 +65,9 @@ static uint16_t less_tag(uint16_t off) {
 	return off < 4 ? 0 : off - 4;
 }
 
-enum drop frame_pop_tag(struct frame *f) {
+static void pop_tag(struct frame *f) {
 	uint8_t macs[12];
 
-	if (f->head_len < FRAME_LEN_MIN + 4)
-		return DROP_RUNT;
 	f->tci = be16_get(f->head + 14);
 	f->ethertype = be16_get(f->head + 16);
 	f->flags |= FRAME_TAGGED;
@@ -82,7 +80,18 @@ enum drop frame_pop_tag(struct frame *f) {
 	f->ol.hdr_len = less_tag(f->ol.hdr_len);
 	f->l3_off = less_tag(f->l3_off); /* found by offload_check, if it came before */
 	f->l4_off = less_tag(f->l4_off);
-	return DROP_NONE;
+}
+
+enum drop frame_parse_tag(struct frame *f) {
+	const bool service = frame_is_service_tag(f->ethertype);
+
+	if (f->ethertype != ETHERTYPE_CTAG && !service)
+		return DROP_NONE;
+	if (f->head_len < FRAME_LEN_MIN + 4)
+		return DROP_RUNT;
+	if (!service)
+		pop_tag(f);
+	return frame_is_service_tag(f->ethertype) ? DROP_SERVICE_TAG : DROP_NONE;
 }
 
 /* Where the walk through the headers stands. */

@@ -96,25 +96,43 @@ static inline int frame_pull(struct frame *f, unsigned n, const uint8_t *room_en
 /* Copies bytes [off, off + len) of the frame to dst; the caller keeps the range inside f->len. */
 void frame_copy(const struct frame *f, uint32_t off, void *dst, uint32_t len);
 
-enum { ETHERTYPE_CTAG = 0x8100, ETHERTYPE_STAG = 0x88a8 };
+enum {
+	ETHERTYPE_CTAG = 0x8100, /* IEEE 802.1Q-2022, table 9-1 */
+	ETHERTYPE_STAG = 0x88a8,
+	/* Never standard, still what many switches put on the outer tag. */
+	ETHERTYPE_OLD_STAG_1 = 0x9100,
+	ETHERTYPE_OLD_STAG_2 = 0x9200,
+	ETHERTYPE_OLD_STAG_3 = 0x9300,
+	ETHERTYPE_IP4 = 0x0800,
+	ETHERTYPE_IP6 = 0x86dd,
+};
 
-/* What frame_parse does to a tagged frame. */
-enum drop frame_pop_tag(struct frame *f);
+/* A tag whose VLAN id is of a numbering of its own, which no network of weir has. */
+static inline bool frame_is_service_tag(uint16_t ethertype) {
+	return ethertype == ETHERTYPE_STAG || ethertype == ETHERTYPE_OLD_STAG_1 ||
+	       ethertype == ETHERTYPE_OLD_STAG_2 || ethertype == ETHERTYPE_OLD_STAG_3;
+}
 
-/* Layer 2: sets ethertype; when a C-tag (0x8100) or S-tag (0x88a8) leads, takes it out of the head
- * (moving the MACs four bytes up, f->head, f->len, f->head_len and all offsets with them),
- * sets tci and FRAME_TAGGED. Comes before everything below (offload_check may come earlier). Needs 18 private bytes where the frame
- * has them. Returns DROP_NONE, or DROP_RUNT when the Ethernet header or the tag is cut off. Only the
- * outermost tag is taken; an S-tag is treated like a C-tag. Offload offsets that would fall below 0
- * become 0, which offload_check refuses. */
+/* What frame_parse does to a frame that may be tagged; f->ethertype is set. */
+enum drop frame_parse_tag(struct frame *f);
+
+/* Layer 2: sets ethertype; when a C-tag (0x8100) leads, takes it out of the head (moving the MACs
+ * four bytes up, f->head, f->len, f->head_len and all offsets with them), sets tci and FRAME_TAGGED.
+ * Comes before everything below (offload_check may come earlier). Needs 18 private bytes where the
+ * frame has them. Returns DROP_NONE; DROP_RUNT when the Ethernet header or the tag is cut off; or
+ * DROP_SERVICE_TAG when a service tag (an S-tag, 0x88a8, or one of its forerunners) leads, or is
+ * what follows the tag that was taken out: it stays in, and whoever carries it as payload may go on
+ * with the frame. Only the outermost tag is taken. Offload offsets that would fall below 0 become 0,
+ * which offload_check refuses. */
 static inline enum drop frame_parse(struct frame *f) {
 	if (__builtin_expect(f->head_len < FRAME_LEN_MIN, 0))
 		return DROP_RUNT;
 	f->flags = 0;
 	f->tci = 0;
 	f->ethertype = be16_get(f->head + 12);
-	if (__builtin_expect(f->ethertype == ETHERTYPE_CTAG || f->ethertype == ETHERTYPE_STAG, 0))
-		return frame_pop_tag(f);
+	// Every tag's number is above that of IPv4: one comparison for most frames, two for IPv6.
+	if (__builtin_expect(f->ethertype >= ETHERTYPE_CTAG && f->ethertype != ETHERTYPE_IP6, 0))
+		return frame_parse_tag(f);
 	return DROP_NONE;
 }
 

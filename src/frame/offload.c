@@ -34,8 +34,8 @@ static unsigned l4_len(const struct frame *f) {
 }
 
 static bool is_ip(const struct frame *f) {
-	return f->ethertype == 0x0800 || f->ethertype == 0x86dd || f->ethertype == ETHERTYPE_CTAG ||
-	       f->ethertype == ETHERTYPE_STAG;
+	return f->ethertype == ETHERTYPE_IP4 || f->ethertype == ETHERTYPE_IP6 ||
+	       f->ethertype == ETHERTYPE_CTAG || f->ethertype == ETHERTYPE_STAG;
 }
 
 /* May the checksum at csum_start + csum_offset be written? */

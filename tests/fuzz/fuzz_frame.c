@@ -119,6 +119,7 @@ static void segment(struct rig *g, uint32_t len) {
 }
 
 static void judge(struct rig *g, uint32_t len, bool early) {
+	enum drop why;
 	uint32_t hash;
 	bool found;
 
@@ -126,7 +127,8 @@ static void judge(struct rig *g, uint32_t len, bool early) {
 	if (early && (g->f.head_len < 18 || offload_check(&g->f, g->room_end) != DROP_NONE))
 		return;
 	must_be(g, len);
-	if (frame_parse(&g->f) != DROP_NONE)
+	why = frame_parse(&g->f);
+	if (why != DROP_NONE && why != DROP_SERVICE_TAG)
 		return;
 	if (g->f.flags & FRAME_TAGGED) {
 		len -= 4;

@@ -32,6 +32,7 @@ struct loss {
 	uint8_t to[6], source[6];
 	uint16_t len; /* 0: LEN */
 	uint16_t tag; /* 0: none */
+	uint16_t tpid; /* of it, 0: 8100 */
 	bool pieces; /* two bytes in each descriptor */
 	struct virtio_net_hdr_v1 request; /* its flags 0: none */
 	unsigned fill; /* frames before those, that arrive */
@@ -49,6 +50,10 @@ static const struct loss losses[] = {
 			.csum_start = 1000,
 			.csum_offset = 6}},
 	{"of a network the port is not in", "vlan-not-member", "trunk", "trunk", .tag = 200},
+	{"with a service tag, its id that of the trunk's network", "service-tag", "trunk", "trunk",
+		.tag = 100, .tpid = 0x88a8},
+	{"with an old service tag on an access port", "service-tag", "bad", "bad", .tag = 100,
+		.tpid = 0x9100},
 	{"untagged on a trunk without a native network", "untagged", "trunk", "trunk"},
 	{"from another source than the pinned one", "mac-pinned", "pin", "pin",
 		.source = {2, 0, 0, 0, 0, 0x76}},
@@ -97,8 +102,11 @@ static void put(struct front *f, const struct loss *l, const uint8_t *to, unsign
 	front_udp_frame(frame, len < LEN ? LEN : len, to,
 		memcmp(l->source, none, 6) != 0 ? l->source : source);
 	if (l->tag != 0) {
+		const uint16_t tpid = l->tpid != 0 ? l->tpid : 0x8100;
+
 		memmove(frame + TAG_AT + 4, frame + TAG_AT, LEN - TAG_AT - 4);
-		memcpy(frame + TAG_AT, (uint8_t[]){0x81, 0, l->tag >> 8, l->tag & 0xff}, 4);
+		memcpy(frame + TAG_AT,
+			(uint8_t[]){tpid >> 8, tpid & 0xff, l->tag >> 8, l->tag & 0xff}, 4);
 	}
 	for (unsigned i = 0; i < n;) {
 		int err = l->pieces ? send_pieces(f)

@@ -23,8 +23,8 @@ while True:
     vlan = ""
     for level, what, data in beside:
         if level == SOL_PACKET and what == PACKET_AUXDATA:
-            status, *_, tci, _ = struct.unpack("IIIHHHH", data)
+            status, *_, tci, tpid = struct.unpack("IIIHHHH", data)
             if status & TP_STATUS_VLAN_VALID:
-                vlan = f" vlan {tci & 0xFFF}"
+                vlan = f" vlan {'88a8:' if tpid == 0x88A8 else ''}{tci & 0xFFF}"
     print(f"{frame[6:12].hex(':')} > {frame[:6].hex(':')}{vlan} type {kind:04x} length {len(frame)}",
           flush=True)

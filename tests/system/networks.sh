@@ -113,6 +113,46 @@ untagged() {
 }
 it "an untagged frame on a trunk without native network is dropped as untagged" untagged
 
+service_tags() {
+	frame b1 eth0 "ffffffffffff 020000000001 88a8 0064 88b5"
+	frame b1 eth0 "ffffffffffff 020000000001 9100 00c8 88b5"
+	frame b1 eth0 "ffffffffffff 020000000001 8100 0000 88a8 0064 88b5"
+}
+heard_of() { # NS TIMES PATTERN
+	[[ $(grep -c "$3" "$T/service.$1") = "$2" ]]
+}
+
+refused_tags() {
+	local before
+	before=$(drops b1 service-tag)
+	listen b2 eth0 "$T/service.b2" 88b5 88a8 9100
+	listen trunk eth0 "$T/service.trunk" 88b5 88a8 9100
+	service_tags
+	until_ok 2 more drops $((before + 2)) b1 service-tag
+	[[ $(heard "$T/service.b2") = 0 && $(heard "$T/service.trunk") = 0 ]]
+	weir trace b1 "ffffffffffff 020000000001 88a8 0064 88b5" |
+		says "service-tag" "service tag \(88a8\): port b1 does not say qinq: true"
+}
+it "a frame with a service tag is dropped as service-tag, not taken for one of its network's" refused_tags
+
+carried_tags() {
+	weir port set b1 qinq=true
+	show ports 'any(.[]; .name == "b1" and .qinq) and any(.[]; .name == "b2" and (.qinq | not))'
+	listen b2 eth0 "$T/service.b2" 88b5 88a8 9100
+	listen trunk eth0 "$T/service.trunk" 88b5 88a8 9100
+	listen g1 eth0 "$T/service.g1" 88b5 88a8 9100
+	service_tags
+	until_ok 2 heard_of b2 2 " vlan 88a8:100 type 88b5 "
+	until_ok 2 heard_of b2 1 "02:00:00:00:00:01 > ff:ff:ff:ff:ff:ff type 9100 "
+	until_ok 2 heard_of trunk 2 " vlan 100 type 88a8 "
+	until_ok 2 heard_of trunk 1 " vlan 100 type 9100 "
+	[[ $(heard "$T/service.b2") = 3 && $(heard "$T/service.trunk") = 3 && $(heard "$T/service.g1") = 0 ]]
+	weir trace b1 "ffffffffffff 020000000001 88a8 0064 88b5" |
+		says "service tag \(88a8\): port b1 carries it as payload" "untagged frame: network blue"
+	weir port set b1 qinq=
+}
+it "with qinq it is payload: the same on an access port, and behind a trunk's tag" carried_tags
+
 isolated() {
 	ping_ok i1 10.4.0.3
 	ping_ok i2 10.4.0.3

@@ -79,6 +79,7 @@ struct recipe {
 	int version; /* 4 or 6 */
 	uint8_t proto; /* TCP or UDP */
 	unsigned inner_tags; /* tags behind the MACs */
+	uint16_t tpid; /* of the last of them; 0: 0x8100, as the others */
 	unsigned ip_options; /* bytes, of IPv4, a multiple of 4 */
 	uint8_t ext[6]; /* extension headers of IPv6, 0 (hop-by-hop) only as the first */
 	unsigned next; /* how many of them */
@@ -124,7 +125,7 @@ static inline void packet_make(struct packet *p, const struct recipe *r) {
 		b[i] = 0x52 + i;
 	b[0] = b[6] = 2;
 	for (unsigned i = 0; i < r->inner_tags; i++, off += 4) {
-		put16(b + off - 2, i == 0 ? 0x88a8 : 0x8100);
+		put16(b + off - 2, r->tpid != 0 && i + 1 == r->inner_tags ? r->tpid : 0x8100);
 		put16(b + off, 100 + i);
 	}
 	put16(b + off - 2, r->version == 4 ? 0x0800 : 0x86dd);

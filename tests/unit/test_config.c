@@ -103,6 +103,7 @@ static void a_port_needs_no_more_than_its_kind(void **state) {
 	assert_int_equal(p->mac, 0);
 	assert_int_equal(p->nstatic, 0);
 	assert_false(p->isolated);
+	assert_false(p->qinq);
 	assert_int_equal(p->mac_limit, 8192);
 	config_free(c);
 }
@@ -113,7 +114,8 @@ static const char full[] =
 	"2m\nmac-table: 100\nnetworks:\n  blue:  {vlan: 100}\n  green: {vlan: 200}\n  "
 	"100:\nports:\n  vm2:\n    vhost-user: /run/weir/vm2.sock\n    network: blue\n    queues: "
 	"4\n    mtu: 9000\n    mac: 52:54:00:00:00:02\n    static-macs: [\"52:54:00:00:01:02\", "
-	"52-54-00-00-02-02]\n    isolated: true\n    mac-limit: 0\n    link: down\n    group: "
+	"52-54-00-00-02-02]\n    isolated: true\n    qinq: true\n    mac-limit: 0\n    link: "
+	"down\n    group: "
 	"kvm\n  vm3: {vhost-user: /run/weir/vm3.sock, mode: client, network: 100}\n  host0: {tap: "
 	"weir0, netns: blue, trunk: [blue, green], native: 100}\n";
 
@@ -141,6 +143,7 @@ static void every_key_arrives(void **state) {
 	assert_int_equal(p->nstatic, 2);
 	assert_string_equal(mac_format(p->static_macs[1], mac), "52:54:00:00:02:02");
 	assert_true(p->isolated);
+	assert_true(p->qinq);
 	assert_int_equal(p->mac_limit, 0);
 	assert_true(p->spec.link_down);
 	assert_string_equal(p->spec.group, "kvm");
@@ -213,11 +216,11 @@ static void a_dump_leaves_defaults_out_unless_it_is_full(void **state) {
 	equal(config_dump(c, false), json_pack("{s:{s:{s:s}}}", "ports", "a", "tap", "t0"));
 	equal(config_dump(c, true),
 		json_pack("{s:[i], s:s, s:s, s:s, s:i, s:{s:{}}, s:{s:{s:s, s:s, s:i, s:i, s:s, "
-			  "s:i, s:b}}}",
+			  "s:i, s:b, s:b}}}",
 			"workers", highest_cpu(), "idle", "adaptive", "api", "/run/weir/weir.sock",
 			"mac-age", "300s", "mac-table", 65536, "networks", "default", "ports", "a",
 			"tap", "t0", "network", "default", "queues", 1, "mtu", 1500, "link", "up",
-			"mac-limit", 8192, "isolated", 0));
+			"mac-limit", 8192, "isolated", 0, "qinq", 0));
 	config_free(c);
 }
 
@@ -291,6 +294,7 @@ static void a_diff_tells_for_each_port_whether_it_is_reopened(void **state) {
 
 	TAP_TO("link: down", in_place);
 	TAP_TO("isolated: true", in_place);
+	TAP_TO("qinq: true", in_place);
 	TAP_TO("mac: 02:00:00:00:00:01", in_place);
 	TAP_TO("static-macs: [02:00:00:00:00:01]", in_place);
 	TAP_TO("mac-limit: 1", in_place);

@@ -117,7 +117,7 @@ static void an_unknown_key_is_refused_with_the_nearest_known_one(void **state) {
 		{"ports: {a: {\"x\\n\\x1b\": 1}}\n",
 			"f:1: port a: unknown key 'x\?\?'; there are: vhost-user, tap, network, "
 			"trunk, native, mode, group, netns, queues, mtu, link, mac, static-macs, "
-			"mac-limit, isolated"});
+			"mac-limit, isolated, qinq"});
 }
 
 static void a_top_level_value_that_is_wrong_is_refused_with_what_it_must_be(void **state) {
@@ -251,6 +251,7 @@ static void a_value_of_a_port_that_is_wrong_is_refused_with_what_it_must_be(void
 		PORT("mtu: 9001", "mtu is 9001; it must be a number of bytes 68..9000"),
 		PORT("link: on", "link is 'on'; it must be up or down"),
 		PORT("isolated: yes", "isolated is 'yes'; it must be true or false"),
+		PORT("qinq: yes", "qinq is 'yes'; it must be true or false"),
 		PORT("mac-limit: -1",
 			"mac-limit is -1; it must be a number of learned addresses 0..1048576"),
 		PORT("mac: 52:54:00:00:00", "mac is '52:54:00:00:00'; it must be the MAC address "

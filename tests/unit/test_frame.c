@@ -117,6 +117,53 @@ static void a_tag_is_taken_out_and_kept(void **state) {
 	}
 }
 
+static const uint16_t service_tags[] = {0x88a8, 0x9100, 0x9200, 0x9300};
+
+static void a_service_tag_is_told_of_and_left_where_it_is(void **state) {
+	for (unsigned i = 0; i < 8; i++) {
+		const unsigned tags = 1 + i % 2, out = 4 * (tags - 1);
+		struct recipe r = {.version = 6,
+			.proto = IPPROTO_TCP,
+			.inner_tags = tags,
+			.tpid = service_tags[i / 2],
+			.payload = 64};
+		struct rig g;
+
+		packet_make(&pkt, &r);
+		rig_load(&g, pkt.bytes, pkt.len, 3, 18, 3);
+		g.f.ol = (struct offload){.csum_start = pkt.l4, .csum_offset = 16, .hdr_len = 80};
+		assert_int_equal(frame_parse(&g.f), DROP_SERVICE_TAG);
+		assert_int_equal(g.f.flags, tags == 2 ? FRAME_TAGGED : 0);
+		assert_int_equal(g.f.tci, tags == 2 ? 100 : 0);
+		assert_int_equal(g.f.ethertype, service_tags[i / 2]);
+		assert_int_equal(g.f.ol.csum_start, pkt.l4 - out);
+		assert_int_equal(g.f.ol.hdr_len, 80 - out);
+		assert_int_equal(flatten(&g.f, flat), pkt.len - out);
+		assert_memory_equal(flat, pkt.bytes, 12);
+		assert_memory_equal(flat + 12, pkt.bytes + 12 + out, pkt.len - 12 - out);
+		rig_free(&g);
+	}
+}
+
+/* What is no tag is left alone, whatever its number has in common with one. */
+static void other_types_are_no_tags(void **state) {
+	static const uint16_t types[] = {0x0800, 0x0806, 0x80ff, 0x8101, 0x86dd, 0x8847, 0x8863,
+		0x88a7, 0x88a9, 0x88cc, 0x88e7, 0x9000, 0x90ff, 0x9101, 0x9400, 0xffff};
+	struct recipe r = {.version = 4, .proto = IPPROTO_UDP, .payload = 64};
+	struct rig g;
+
+	packet_make(&pkt, &r);
+	for (unsigned i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		put16(pkt.bytes + 12, types[i]);
+		rig_load(&g, pkt.bytes, pkt.len, 0, 64, 1);
+		assert_int_equal(frame_parse(&g.f), DROP_NONE);
+		assert_int_equal(g.f.ethertype, types[i]);
+		assert_int_equal(g.f.flags, 0);
+		assert_int_equal(g.f.len, pkt.len);
+		rig_free(&g);
+	}
+}
+
 static void offsets_inside_the_tag_do_not_wrap_when_it_is_taken_out(void **state) {
 	struct recipe r = {.version = 4, .proto = IPPROTO_UDP, .inner_tags = 1, .payload = 64};
 	struct rig g;
@@ -149,6 +196,10 @@ static void a_frame_without_room_for_its_header_or_tag_is_a_runt(void **state) {
 		assert_int_equal(frame_parse(&g.f), len < 14 ? DROP_RUNT : DROP_NONE);
 		rig_free(&g);
 		put16(pkt.bytes + 12, 0x88a8);
+		rig_load(&g, pkt.bytes, len, 0, len, 0);
+		assert_int_equal(frame_parse(&g.f), len < 18 ? DROP_RUNT : DROP_SERVICE_TAG);
+		rig_free(&g);
+		put16(pkt.bytes + 12, 0x8100);
 	}
 }
 
@@ -444,6 +495,8 @@ int main(void) {
 		cmocka_unit_test(any_range_can_be_copied_out),
 		cmocka_unit_test(an_untagged_frame_is_left_as_it_is),
 		cmocka_unit_test(a_tag_is_taken_out_and_kept),
+		cmocka_unit_test(a_service_tag_is_told_of_and_left_where_it_is),
+		cmocka_unit_test(other_types_are_no_tags),
 		cmocka_unit_test(offsets_inside_the_tag_do_not_wrap_when_it_is_taken_out),
 		cmocka_unit_test(a_frame_without_room_for_its_header_or_tag_is_a_runt),
 		cmocka_unit_test(headers_of_every_shape_are_found_and_made_private),

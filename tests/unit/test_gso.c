@@ -176,13 +176,18 @@ static void segments_get_true_lengths_when_the_original_claims_none(void **state
 	}
 }
 
-/* Ports judge a request when they pull the frame, and frame_parse takes the tag out later. */
+/* Ports judge a request when they pull the frame, and frame_parse takes the tag out later; a
+ * service tag stays in, and is in every segment. */
 static void tagged_frames_are_segmented_whether_judged_before_or_after_the_tag_is_taken_out(
 	void **state) {
-	for (unsigned i = 0; i < 12; i++) {
+	for (unsigned i = 0; i < 24; i++) {
+		const unsigned tags = 1 + i / 4 % 3;
+		const bool service = i >= 12 && tags < 3; /* outermost, or behind the first */
+		const unsigned taken = service && tags == 1 ? 0 : 4;
 		struct recipe r = {.version = i & 1 ? 4 : 6,
 			.proto = IPPROTO_TCP,
-			.inner_tags = 1 + i / 4,
+			.inner_tags = tags,
+			.tpid = i >= 12 ? 0x88a8 : 0,
 			.payload = 5000,
 			.tcp_flags = ACK};
 		struct rig g;
@@ -196,11 +201,11 @@ static void tagged_frames_are_segmented_whether_judged_before_or_after_the_tag_i
 			.csum_offset = 16};
 		if (i & 2)
 			assert_int_equal(offload_check(&g.f, g.room_end), DROP_NONE);
-		assert_int_equal(frame_parse(&g.f), DROP_NONE);
+		assert_int_equal(frame_parse(&g.f), service ? DROP_SERVICE_TAG : DROP_NONE);
 		if (!(i & 2))
 			assert_int_equal(offload_check(&g.f, g.room_end), DROP_NONE);
-		memmove(pkt.bytes + 12, pkt.bytes + 16, pkt.len - 16);
-		pkt.len -= 4, pkt.l3 -= 4, pkt.l4 -= 4, pkt.payload -= 4;
+		memmove(pkt.bytes + 12, pkt.bytes + 12 + taken, pkt.len - 12 - taken);
+		pkt.len -= taken, pkt.l3 -= taken, pkt.l4 -= taken, pkt.payload -= taken;
 		assert_int_equal(g.f.ol.hdr_len, pkt.payload);
 		check_tcp(&r, 1000, &g);
 		rig_free(&g);
