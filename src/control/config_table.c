@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ifname.h"
 #include "base/yaml.h"
 #include "control/config_schema.h"
 #include "forward/fdb.h"
@@ -121,7 +122,7 @@ const struct field port_fields[] = {
 	{"vhost-user", &value_kind, AT(struct config_port, path), .kinds = VHOST, .change = REOPEN,
 		.must = "the absolute path of a socket such as /run/weir/vm1.sock"},
 	{"tap", &value_kind, AT(struct config_port, path), .kinds = TAP, .change = REOPEN,
-		.must = "an interface name of 1 to 15 characters without blanks, '/', ':' and '%'"},
+		.must = "an interface name of " IFNAME_RULE},
 	{"nic", &value_nic, .at = 0, .size = 0},
 	{"network", &value_name, AT(struct config_port, network), .must = "the name of a network"},
 	{"trunk", &value_names, AT(struct config_port, trunk), COUNT(struct config_port, ntrunk),

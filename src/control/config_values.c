@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 
 #include "base/cpus.h"
 #include "base/err.h"
+#include "base/ifname.h"
 #include "base/mac.h"
 #include "base/units.h"
 #include "base/yaml.h"
@@ -99,16 +99,6 @@ static int take_netns(
 	return value_set_text(s, f, text, obj);
 }
 
-// What the kernel takes for an interface (dev_valid_name), but not '%', which it fills in itself.
-static bool ifname_ok(const char *text) {
-	size_t n = strlen(text);
-
-	for (size_t i = 0; i < n; i++)
-		if (strchr("/:%", text[i]) != NULL || !isgraph((unsigned char)text[i]))
-			return false;
-	return n > 0 && n < IFNAMSIZ && strcmp(text, ".") != 0 && strcmp(text, "..") != 0;
-}
-
 // vhost-user: and tap: say what a port is.
 static int take_kind(
 	struct schema *s, const struct field *f, const json_t *v, const json_t *mark, void *obj) {
@@ -127,7 +117,7 @@ static int take_kind(
 			return rc;
 		p->spec.kind = PORT_VHOST_USER;
 	} else {
-		if (text == NULL || !ifname_ok(text))
+		if (text == NULL || !ifname_valid(text))
 			return value_wrong(s, f, v, mark);
 		p->spec.kind = PORT_TAP;
 	}

@@ -139,6 +139,7 @@ static void show_status(
 		lost != NULL ? json_sprintf("%s; weir tries again by itself", lost->why)
 			     : text_or_null(st.reason));
 	json_object_set_new(map, "peer", text_or_null(st.peer));
+	json_object_set_new(map, "interface", text_or_null(st.interface));
 	json_object_set_new(map, "features", json_string(st.features));
 	add(map, "queues", cp->spec.queues);
 	add(map, "active_pairs", st.active_pairs);

@@ -112,6 +112,7 @@ struct port_status {
 	uint16_t active_pairs; /* queue pairs in use now */
 	uint16_t ring_size; /* descriptors, 0 when none */
 	uint16_t mtu; /* in force */
+	char interface[16]; /* tap: what it is called now (IFNAMSIZ); else empty */
 	uint64_t reconnects, shuts;
 };
 

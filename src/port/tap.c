@@ -3,6 +3,7 @@
 #include "port/tap.h"
 
 #include <errno.h>
+#include <linux/rtnetlink.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <systemd/sd-event.h>
 
 #include "base/err.h"
+#include "base/log.h"
 #include "frame/offload.h"
 
 /* TAP ports, the control thread's part.
@@ -20,7 +22,8 @@
  * Whether a device is up is asked at open and whenever the kernel tells of a change, by whomever:
  * set down, moved to another namespace, removed. Workers see only `active`. A device that is gone
  * stays gone, also when another of its name comes: the port lets go of all it held, says so, and
- * waits to be opened anew. A namespace that loses its name tells nobody; that is looked for when
+ * waits to be opened anew. Of what others change, what the configuration sets is put right (MTU, and
+ * down when `link: down` is wanted), and the rest is followed: name, namespace, up and down, carrier. A namespace that loses its name tells nobody; that is looked for when
  * somebody asks whether the port is gone. */
 
 static struct tap *from_port(const struct port *p) {
@@ -43,30 +46,123 @@ static bool set_active(struct tap *t, bool active) {
 	return was != active;
 }
 
+enum {
+	/* After something was put right, nothing is for so long; longer when it has to be again soon. Two
+	 * managers that disagree then cost a line in the log a minute, and no CPU. */
+	RIGHTING_MIN_US = 1000 * 1000,
+	RIGHTING_MAX_US = 64 * 1000 * 1000,
+};
+
+/* May something be put right now? Then the next wait begins. */
+static bool righting_due(struct tap *t) {
+	struct tap_righting *r = &t->righting;
+	const uint64_t now = rte_rdtsc() / t->us, since = now - r->last_us;
+
+	if (since < r->wait_us)
+		return false;
+	r->wait_us = since < 2 * r->wait_us ? 2 * r->wait_us : RIGHTING_MIN_US;
+	if (r->wait_us > RIGHTING_MAX_US)
+		r->wait_us = RIGHTING_MAX_US;
+	r->last_us = now;
+	return true;
+}
+
+/* What the configuration sets and somebody else changed. */
+static void put_right(struct tap *t, const struct tap_dev_state *st) {
+	const bool mtu = st->mtu != t->mtu, up = t->link_down && (st->flags & IFF_UP) != 0;
+	const char *port = t->port->name;
+	struct err e;
+
+	if (st->hidden || (!mtu && !up) || !righting_due(t))
+		return;
+	if ((mtu && tap_dev_set_mtu(t, t->mtu, &e) < 0) ||
+		(up && tap_dev_set_up(t, false, &e) < 0)) {
+		if (!t->righting.failed)
+			log_error("port %s: somebody changed its interface, and it cannot be put "
+				  "right: %s; the port goes by its configuration",
+				port, e.text);
+		t->righting.failed = true;
+		return;
+	}
+	t->righting.failed = false;
+	if (mtu)
+		log_warn("port %s: somebody set the MTU of %s to %u; it is %u again, as mtu: says",
+			port, st->name, st->mtu, t->mtu);
+	if (up)
+		log_warn("port %s: somebody set %s up; it is down again, as link: says", port,
+			st->name);
+}
+
+static void tell_followed(struct tap *t, const struct tap_dev_state *st, bool moved) {
+	if (strcmp(t->name, st->name) != 0)
+		log_info("port %s: its interface %s is called %s now", t->port->name, t->name,
+			st->name);
+	if (moved != t->moved)
+		log_info("port %s: its interface %s was moved %s", t->port->name, st->name,
+			t->moved ? "to another network namespace"
+				 : "back to its network namespace");
+	memcpy(t->name, st->name, sizeof(t->name));
+}
+
+/* Why the port carries nothing, NULL: it can. */
+static const char *idle_reason(
+	const struct tap *t, const struct tap_dev_state *st, char *buf, size_t size) {
+	if (t->link_down)
+		return "its link is set down in the configuration";
+	if ((st->flags & IFF_UP) == 0)
+		snprintf(
+			buf, size, "interface %s is down; `ip link set %s up`", st->name, st->name);
+	else if (!st->carrier)
+		snprintf(buf, size, "interface %s has no carrier; `ip link set %s carrier on`",
+			st->name, st->name);
+	else
+		return NULL;
+	return buf;
+}
+
 static bool refresh(struct tap *t) {
+	const bool moved = t->moved;
 	struct tap_dev_state st;
+	char why[128];
 	bool changed;
 
 	if (t->gone)
 		return false;
 	t->gone = t->ns_gone || tap_dev_state(t, &st) < 0;
-	changed = set_active(t, !t->gone && (st.flags & IFF_UP) != 0);
+	changed = set_active(t, !t->gone && idle_reason(t, &st, why, sizeof(why)) == NULL);
 	if (t->gone) {
 		t->source = sd_event_source_disable_unref(t->source);
 		tap_dev_let_go(t);
+		return true;
 	}
-	return changed || t->gone;
+	tell_followed(t, &st, moved);
+	put_right(t, &st);
+	return changed;
+}
+
+/* Do the messages tell of our interface? */
+static bool about_us(const struct tap *t, const struct nlmsghdr *h, ssize_t n) {
+	for (; NLMSG_OK(h, n); h = NLMSG_NEXT(h, n)) {
+		const struct ifinfomsg *i = NLMSG_DATA(h);
+
+		if ((h->nlmsg_type == RTM_NEWLINK || h->nlmsg_type == RTM_DELLINK) &&
+			h->nlmsg_len >= NLMSG_LENGTH(sizeof(*i)) && i->ifi_index == t->ifindex)
+			return true;
+	}
+	return n > 0; // cut off: it may have been
 }
 
 static int link_event(sd_event_source *s, int fd, uint32_t revents, void *arg) {
 	const struct port_env *env = port_env_get();
 	struct tap *t = arg;
-	char buf[8192];
+	char buf[8192] __attribute__((aligned(NLMSG_ALIGNTO)));
+	bool look = false;
+	ssize_t n;
 
-	// What it says does not matter: it is a reason to look. Lost messages (ENOBUFS) are one, too.
-	while (recv(fd, buf, sizeof(buf), 0) >= 0 || errno == ENOBUFS || errno == EINTR)
-		;
-	if (refresh(t) && env->changed != NULL)
+	// What they say of it does not matter: it is a reason to look. Lost messages (ENOBUFS) are one, too.
+	while ((n = recv(fd, buf, sizeof(buf), 0)) >= 0 || errno == ENOBUFS || errno == EINTR)
+		look |= n < 0 || about_us(t, (const struct nlmsghdr *)buf, n);
+	if (look && refresh(t) && env->changed != NULL)
 		env->changed(t->port, env->arg);
 	return 0;
 }
@@ -106,6 +202,7 @@ static struct tap *tap_new(struct port *p, const struct port_spec *s) {
 		return NULL;
 	t->port = p;
 	t->link_down = s->link_down;
+	t->mtu = s->mtu;
 	t->existing = s->existing;
 	t->us = rte_get_tsc_hz() / 1000000;
 	t->queues = s->queues;
@@ -132,10 +229,9 @@ static int tap_open(struct port *p, const struct port_spec *s, struct err *e) {
 	struct tap *t;
 	int rc;
 
-	if (s->path == NULL || strlen(s->path) >= IFNAMSIZ)
-		return err_set(e, EINVAL,
-			"interface name '%s' is too long; %d characters are the most",
-			s->path != NULL ? s->path : "", IFNAMSIZ - 1);
+	rc = tap_check_name(s->path != NULL ? s->path : "", e);
+	if (rc < 0)
+		return rc;
 	t = tap_new(p, s);
 	if (t == NULL)
 		return err_set(e, ENOMEM, "no memory for %u TAP queues", (unsigned)s->queues);
@@ -179,6 +275,7 @@ static int tap_set(struct port *p, const struct port_spec *s, struct err *e) {
 		return rc;
 	}
 	t->link_down = s->link_down;
+	t->mtu = s->mtu;
 	refresh(t);
 	return 0;
 }
@@ -202,6 +299,7 @@ static void add_word(struct port_status *out, bool on, const char *word) {
 static void tap_status(struct port *p, struct port_status *out) {
 	struct tap *t = from_port(p);
 	struct tap_dev_state st;
+	const char *why;
 
 	add_word(out, true, "vnet-hdr");
 	add_word(out, t->caps & CAP_CSUM, "csum");
@@ -210,8 +308,8 @@ static void tap_status(struct port *p, struct port_status *out) {
 	add_word(out, t->caps & CAP_ECN, "ecn");
 	add_word(out, t->multi_queue, "multi-queue");
 	add_word(out, !t->created, "existing");
-	snprintf(out->peer, sizeof(out->peer), "%s%s", t->netns != NULL ? "netns " : "kernel",
-		t->netns != NULL ? t->netns : "");
+	snprintf(out->peer, sizeof(out->peer), "%s%.60s%s", t->netns != NULL ? "netns " : "kernel",
+		t->netns != NULL ? t->netns : "", t->moved ? ", moved elsewhere" : "");
 	out->state = PORT_DOWN;
 	if (t->ns_gone) {
 		snprintf(
@@ -222,17 +320,12 @@ static void tap_status(struct port *p, struct port_status *out) {
 		snprintf(out->reason, sizeof(out->reason), "interface %s was removed", t->ifname);
 		return;
 	}
-	out->mtu = (uint16_t)st.mtu;
-	if (t->link_down)
-		snprintf(out->reason, sizeof(out->reason),
-			"its link is set down in the configuration");
-	else if ((st.flags & IFF_UP) == 0)
-		snprintf(out->reason, sizeof(out->reason),
-			"interface %s is down; `ip link set %s up`", st.name, st.name);
-	else if ((st.flags & IFF_RUNNING) == 0)
-		snprintf(out->reason, sizeof(out->reason), "interface %s has no carrier", st.name);
-	else
+	memcpy(out->interface, st.name, sizeof(out->interface));
+	why = idle_reason(t, &st, out->reason, sizeof(out->reason));
+	if (why == NULL)
 		out->state = PORT_UP;
+	else if (why != out->reason)
+		snprintf(out->reason, sizeof(out->reason), "%s", why);
 }
 
 static bool tap_gone(struct port *p, bool *existed) {

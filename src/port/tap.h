@@ -43,15 +43,25 @@ struct tap_queue {
 struct tap {
 	struct port *port;
 	char ifname[IFNAMSIZ]; /* as configured; the device may have been renamed since */
+	char name[IFNAMSIZ]; /* as last seen */
+	int ifindex; /* in the namespace that `ctl` talks to */
 	char *netns; /* as configured, NULL: the daemon's own */
 	bool created; /* by us: goes with the last fd */
 	bool existing; /* is to be there; none is made */
 	bool gone; /* device removed, or `ns_gone`; for good */
 	bool ns_gone;
-	dev_t ns_dev; /* the namespace that was entered */
-	ino_t ns_ino; /* 0: none, or the device has left it since */
+	dev_t home_dev; /* the namespace where the device was found or made */
+	ino_t home_ino;
+	bool named; /* that is the one `netns` stands for, and the device never left it */
+	bool moved; /* it is in another now */
 	bool multi_queue; /* the device's flag */
 	bool link_down; /* administratively, by the configuration */
+	uint16_t mtu; /* by the configuration */
+	struct tap_righting {
+		uint64_t last_us,
+			wait_us; /* when something was put right, and how long nothing is after */
+		bool failed; /* it could not be, and that was said */
+	} righting;
 	unsigned caps; /* enum offload_cap, what TUNSETOFFLOAD took */
 	uint64_t us; /* TSC cycles of a microsecond */
 	unsigned queues;
@@ -69,6 +79,9 @@ static inline struct tap_queue *tap_of_tx(struct txq *t) {
 	return (struct tap_queue *)((char *)t - offsetof(struct tap_queue, tx));
 }
 
+/* -EINVAL with a sentence when no interface can be called so. */
+int tap_check_name(const char *name, struct err *e);
+
 /* Makes the device or attaches to it: fills created, multi_queue, caps, ctl, the q[i]->fd, and
  * events when `watch`. On failure everything is closed again. -ENOENT: no such namespace or no
  * /dev/net/tun; -EPERM; -EBUSY: in use; -EEXIST: not a TAP; -EINVAL: name or queues. */
@@ -84,10 +97,11 @@ struct tap_dev_state {
 	char name[IFNAMSIZ]; /* its name now */
 	unsigned flags; /* IFF_* */
 	unsigned mtu;
+	bool carrier;
+	bool hidden; /* in a namespace out of our reach: counts as up, and nothing can be set */
 };
 
-/* -ENODEV when the device is gone. A device that was moved to another namespace is followed there;
- * when that is out of reach it counts as up. */
+/* -ENODEV when the device is gone. A device that was moved to another namespace is followed there. */
 int tap_dev_state(struct tap *t, struct tap_dev_state *out);
 
 /* Who has the device of this name in our namespace attached: "pid 4711 (qemu-system-x86)", or "another

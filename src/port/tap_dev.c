@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
 #include <linux/if_tun.h>
 #include <linux/rtnetlink.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -16,6 +18,7 @@
 #include <systemd/sd-event.h>
 
 #include "base/err.h"
+#include "base/ifname.h"
 #include "base/netns.h"
 #include "frame/offload.h"
 
@@ -134,20 +137,11 @@ static int link_query(const char *name, struct link_info *li) {
 	return 0;
 }
 
-static int check_name(const char *name, struct err *e) {
-	size_t n = strlen(name);
-
-	if (n == 0 || n >= IFNAMSIZ)
-		return err_set(e, EINVAL,
-			"interface name '%s' has %zu characters; 1 to %d are allowed", name, n,
-			IFNAMSIZ - 1);
-	// '%' would make the kernel number the name; the rest is what it refuses.
-	if (strpbrk(name, "/:% \t\n") != NULL || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-		return err_set(e, EINVAL,
-			"interface name '%s' has a character that no interface may have (/ : %% or "
-			"blank)",
-			name);
-	return 0;
+int tap_check_name(const char *name, struct err *e) {
+	if (ifname_valid(name))
+		return 0;
+	return err_set(
+		e, EINVAL, "'%s' is no name of an interface; that has %s", name, IFNAME_RULE);
 }
 
 /* Can we attach `queues` queues to what is there? */
@@ -246,6 +240,14 @@ static unsigned negotiate_offloads(int fd) {
 	return 0;
 }
 
+/* The number of the interface of that name in the namespace that `ctl` talks to; 0: none. */
+static int index_of(int ctl, const char *name) {
+	struct ifreq ifr = {0};
+
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+	return ioctl(ctl, SIOCGIFINDEX, &ifr) == 0 ? ifr.ifr_ifindex : 0;
+}
+
 /* The sockets that talk to the namespace we are in. */
 static int open_sockets(struct tap *t, bool watch, struct err *e) {
 	struct sockaddr_nl nl = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
@@ -261,14 +263,15 @@ static int open_sockets(struct tap *t, bool watch, struct err *e) {
 	return 0;
 }
 
-/* Which namespace we are in, when the port asked for one. */
+/* Which namespace we are in. */
 static void remember_ns(struct tap *t) {
 	struct stat st;
 
-	if (t->netns == NULL || stat("/proc/thread-self/ns/net", &st) < 0)
+	if (stat("/proc/thread-self/ns/net", &st) < 0)
 		return;
-	t->ns_dev = st.st_dev;
-	t->ns_ino = st.st_ino;
+	t->home_dev = st.st_dev;
+	t->home_ino = st.st_ino;
+	t->named = t->netns != NULL;
 }
 
 static int open_inside(struct tap *t, bool watch, struct err *e) {
@@ -297,6 +300,8 @@ static int open_inside(struct tap *t, bool watch, struct err *e) {
 		t->q[i]->fd = rc;
 	}
 	t->caps = negotiate_offloads(t->q[0]->fd);
+	t->ifindex = index_of(t->ctl, t->ifname);
+	snprintf(t->name, sizeof(t->name), "%s", t->ifname);
 	return 0;
 }
 
@@ -306,7 +311,7 @@ int tap_dev_open(struct tap *t, bool watch, struct err *e) {
 	t->ctl = t->events = -1;
 	for (unsigned i = 0; i < t->queues; i++)
 		t->q[i]->fd = -1;
-	rc = check_name(t->ifname, e);
+	rc = tap_check_name(t->ifname, e);
 	if (rc < 0)
 		return rc;
 	rc = netns_enter(t->netns, &back, e);
@@ -326,9 +331,18 @@ void tap_dev_close(struct tap *t) {
 	close_fd(&t->events);
 }
 
-/* The device left the namespace that `ctl` talks to: opens the sockets anew where it is now. */
-static int follow(struct tap *t) {
+/* Is this the namespace where the device was found? */
+static bool at_home(const struct tap *t) {
+	struct stat st;
+
+	return stat("/proc/thread-self/ns/net", &st) == 0 && st.st_ino == t->home_ino &&
+	       st.st_dev == t->home_dev;
+}
+
+/* The device, `name` now, left the namespace that `ctl` talks to: opens the sockets anew where it is. */
+static int follow(struct tap *t, const char *name) {
 	struct tap now = {.ctl = -1, .events = -1};
+	bool home = false;
 	int back, rc;
 	int ns = ioctl(t->q[0]->fd, TUNGETDEVNETNS);
 
@@ -339,6 +353,7 @@ static int follow(struct tap *t) {
 	if (rc < 0)
 		return rc;
 	rc = open_sockets(&now, t->events >= 0, NULL);
+	home = at_home(t);
 	netns_leave(back);
 	// The new one is watched before the old one is closed: their numbers must differ.
 	if (rc == 0 && t->source != NULL)
@@ -352,7 +367,9 @@ static int follow(struct tap *t) {
 	close_fd(&t->events);
 	t->ctl = now.ctl;
 	t->events = now.events;
-	t->ns_ino = 0;
+	t->named = false;
+	t->moved = !home;
+	t->ifindex = index_of(t->ctl, name);
 	return 0;
 }
 
@@ -360,11 +377,20 @@ bool tap_dev_ns_gone(const struct tap *t) {
 	char path[512];
 	struct stat st;
 
-	if (t->ns_ino == 0)
+	if (!t->named)
 		return false;
 	if (stat(netns_file(t->netns, path, sizeof(path)), &st) == 0)
-		return st.st_ino != t->ns_ino || st.st_dev != t->ns_dev;
+		return st.st_ino != t->home_ino || st.st_dev != t->home_dev;
 	return errno == ENOENT && strncmp(path, "/proc/", 6) != 0;
+}
+
+/* As the kernel has it now; IFF_RUNNING tells of it only when its link watch ran, up to a second later. */
+static bool carrier_of(int ctl, const char *name) {
+	struct ethtool_value link = {.cmd = ETHTOOL_GLINK};
+	struct ifreq ifr = {.ifr_data = (char *)&link};
+
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+	return ioctl(ctl, SIOCETHTOOL, &ifr) < 0 || link.data != 0;
 }
 
 int tap_dev_state(struct tap *t, struct tap_dev_state *out) {
@@ -374,15 +400,16 @@ int tap_dev_state(struct tap *t, struct tap_dev_state *out) {
 	if (ioctl(t->q[0]->fd, TUNGETIFF, &ifr) < 0)
 		return -ENODEV;
 	memcpy(out->name, ifr.ifr_name, sizeof(out->name));
-	if (ioctl(t->ctl, SIOCGIFFLAGS, &ifr) < 0) {
-		memcpy(ifr.ifr_name, out->name, sizeof(out->name));
-		if (follow(t) < 0 || ioctl(t->ctl, SIOCGIFFLAGS, &ifr) < 0) {
-			out->flags = IFF_UP | IFF_RUNNING;
-			out->mtu = t->port->mtu;
-			return 0;
-		}
+	// Another may have its name where it was.
+	if (index_of(t->ctl, out->name) != t->ifindex && follow(t, out->name) < 0) {
+		out->hidden = out->carrier = true;
+		out->flags = IFF_UP;
+		out->mtu = t->mtu;
+		return 0;
 	}
-	out->flags = (unsigned short)ifr.ifr_flags;
+	if (ioctl(t->ctl, SIOCGIFFLAGS, &ifr) == 0)
+		out->flags = (unsigned short)ifr.ifr_flags;
+	out->carrier = carrier_of(t->ctl, out->name);
 	if (ioctl(t->ctl, SIOCGIFMTU, &ifr) == 0)
 		out->mtu = (unsigned)ifr.ifr_mtu;
 	return 0;
@@ -410,7 +437,7 @@ int tap_dev_set_mtu(struct tap *t, unsigned mtu, struct err *e) {
 
 	if (tap_dev_state(t, &st) < 0)
 		return err_set(e, ENODEV, "TAP device '%s' is gone", t->ifname);
-	if (st.mtu == mtu)
+	if (st.mtu == mtu || st.hidden)
 		return 0;
 	memcpy(ifr.ifr_name, st.name, sizeof(st.name));
 	ifr.ifr_mtu = (int)mtu;
@@ -425,7 +452,7 @@ int tap_dev_set_up(struct tap *t, bool up, struct err *e) {
 
 	if (tap_dev_state(t, &st) < 0)
 		return err_set(e, ENODEV, "TAP device '%s' is gone", t->ifname);
-	if (((st.flags & IFF_UP) != 0) == up)
+	if (((st.flags & IFF_UP) != 0) == up || st.hidden)
 		return 0;
 	memcpy(ifr.ifr_name, st.name, sizeof(st.name));
 	ifr.ifr_flags = (short)(up ? st.flags | IFF_UP : st.flags & ~(unsigned)IFF_UP);

@@ -310,9 +310,11 @@ static void a_socket_path_has_at_most_107_bytes(void **state) {
 	config_free(parse(text));
 }
 
-static void an_interface_name_has_at_most_15_characters(void **state) {
-	static const char *const bad[] = {
-		"abcdefghijklmnop", "a/b", "a:b", "tap%d", "a b", ".", "..", "\\t"};
+static void an_interface_name_is_what_the_kernel_takes(void **state) {
+	static const char *const bad[] = {"abcdefghijklmnop", "abcdefghijklmn\u00fc", "a/b", "a:b",
+		"tap%d", "a b", ".", "..", "\\t", "\\x7f", "\u00e0"};
+	static const char *const good[] = {
+		"abcdefghijklmno", "\u00fc-x", "abcdefghijklm\u00fc", "...", "a.b@c", "\U0001f30a"};
 
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		struct err e = {.text = ""};
@@ -322,9 +324,16 @@ static void an_interface_name_has_at_most_15_characters(void **state) {
 		snprintf(text, sizeof(text), "ports: {a: {tap: \"%s\"}}\n", bad[i]);
 		assert_int_equal(config_parse(&c, text, strlen(text), "f", &e), -EINVAL);
 		assert_non_null(strstr(e.text, "; it must be an interface name of 1 to 15 "
-					       "characters without blanks, '/', ':' and '%'"));
+					       "bytes without blanks (byte a0, as in the "
+					       "letter \u00e0, is one to the kernel), control "
+					       "characters, '/', ':' and '%', and not . or .."));
 	}
-	config_free(parse("ports: {a: {tap: abcdefghijklmno}}\n"));
+	for (unsigned i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		char text[100];
+
+		snprintf(text, sizeof(text), "ports: {a: {tap: \"%s\"}}\n", good[i]);
+		config_free(parse(text));
+	}
 }
 
 #define NETS "networks:\n  blue: {vlan: 100}\n  green: {vlan: 200}\n  plain: {}\nports:\n"
@@ -443,7 +452,7 @@ int main(void) {
 		cmocka_unit_test(a_port_has_exactly_one_kind),
 		cmocka_unit_test(a_value_of_a_port_that_is_wrong_is_refused_with_what_it_must_be),
 		cmocka_unit_test(a_socket_path_has_at_most_107_bytes),
-		cmocka_unit_test(an_interface_name_has_at_most_15_characters),
+		cmocka_unit_test(an_interface_name_is_what_the_kernel_takes),
 		cmocka_unit_test(membership_that_cannot_be_is_refused),
 		cmocka_unit_test(what_only_one_port_may_have_is_refused_to_the_second),
 		cmocka_unit_test(there_is_an_end_to_the_number_of_ports),

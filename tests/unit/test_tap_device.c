@@ -63,6 +63,25 @@ static void a_device_weir_made_goes_and_one_that_was_there_stays(void **state) {
 	assert_true(netbed_exists(bed->ns, "weir0"));
 }
 
+/* The carrier comes with whoever attaches, and the kernel's link watch, which IFF_RUNNING waits for, tells
+ * of it up to a second later. */
+static void a_device_that_was_there_carries_as_soon_as_it_is_open(void **state) {
+	struct bed *bed = netbed_need(state);
+	struct port_status st;
+
+	close(netbed_tap(bed->ns, "weir0", IFF_TAP | IFF_NO_PI));
+	for (unsigned i = 0; i < 5; i++) {
+		netbed_up(bed->ns, "weir0", i & 1);
+		open_port(bed, 1);
+		port_status(bed->p, &st);
+		assert_string_equal(st.reason, "");
+		assert_int_equal(st.state, PORT_UP);
+		assert_int_equal(st.active_pairs, 1);
+		port_close(bed->p);
+		bed->p = NULL;
+	}
+}
+
 static void an_existing_multi_queue_device_takes_one_queue_or_more(void **state) {
 	struct bed *bed = netbed_need(state);
 
@@ -119,9 +138,10 @@ static void errors_say_what_is_wrong_and_what_helps(void **state) {
 	s.path = "lo";
 	refused(bed, &s, EEXIST, "interface 'lo' exists and is not a TAP device");
 	s.path = "sixteen-letters-";
-	refused(bed, &s, EINVAL, "is too long; 15 characters are the most");
+	refused(bed, &s, EINVAL,
+		"'sixteen-letters-' is no name of an interface; that has 1 to 15 bytes without");
 	s.path = "a/b";
-	refused(bed, &s, EINVAL, "has a character that no interface may have");
+	refused(bed, &s, EINVAL, "'a/b' is no name of an interface; that has 1 to 15 bytes");
 
 	fd = netbed_tap(bed->ns, "weir0", IFF_TAP | IFF_NO_PI);
 	s = spec_of(bed, 1);
@@ -216,6 +236,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		T(mtu_and_link_change_in_place),
 		T(a_device_weir_made_goes_and_one_that_was_there_stays),
+		T(a_device_that_was_there_carries_as_soon_as_it_is_open),
 		T(an_existing_multi_queue_device_takes_one_queue_or_more),
 		T(errors_say_what_is_wrong_and_what_helps),
 		T(the_control_thread_hears_of_what_others_do_to_the_device),
