@@ -3,6 +3,7 @@
 # Copyright (c) 2026, the weir authors
 # A desired state of a host with real virtual functions: applied, verified, undone; with
 # somebody else who changes a part of it.
+# part of: desired
 # timeout: 600
 # cpus: 2
 # load: 1

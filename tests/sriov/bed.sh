@@ -3,6 +3,7 @@
 # Copyright (c) 2026, the weir authors
 # The bed itself, by plain tools: what QEMU's igb does with its virtual functions, which the other tests
 # here rely on.
+# part of: functions
 # timeout: 600
 # cpus: 2
 # load: 1

@@ -3,6 +3,7 @@
 # Copyright (c) 2026, the weir authors
 # `weir host check` and `weir pci check` on real functions: QEMU's igb, in groups of their own and in a shared
 # one, a disk that is mounted, and the interface by which the operator came.
+# part of: functions
 # timeout: 600
 # cpus: 2
 # load: 1

@@ -3,6 +3,7 @@
 # Copyright (c) 2026, the weir authors
 # `weir host plan|apply|verify|undo|watch` on real functions: two ports of QEMU's igb as one pool, drift of
 # each kind, undo, a service that restores.
+# part of: desired
 # timeout: 600
 # cpus: 2
 # load: 1

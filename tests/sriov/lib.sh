@@ -16,6 +16,10 @@
 #     06:00.0  NVMe disk with ext4, mounted on /data
 #     07:00.0  e1000e with the only address, 192.0.2.10/24, and the default route
 # QEMU's names of them are igb0, igb1, igb2, disk and nic; igb0's link is cut by `qmp set_link ...`.
+#
+# Several tests may be parts of one (see functions.sh): the first boots the guest, for each after it the guest is
+# made as new (sriov_fresh), which takes a second where a boot takes ten.
+[[ -z ${sriov_here-} ]] || return 0
 sriov_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # Before the test enters its namespaces, from where apt reaches nothing.
 if ! sriov_qemu=$("$sriov_here/qemu" "$sriov_here/../../build/qemu" 2>"${TMPDIR:-/tmp}/qemu.$$"); then
@@ -27,8 +31,12 @@ rm -f "${TMPDIR:-/tmp}/qemu.$$"
 # shellcheck source=SCRIPTDIR/../vm/lib.sh
 . "$sriov_here/../vm/lib.sh"
 
-# sriov_start [KERNEL-ARGUMENT...]: the guest, named sriov, boots.
+# sriov_start [KERNEL-ARGUMENT...]: the guest, named sriov, boots; or is as new, when an earlier part booted it.
 sriov_start() {
+	if [[ -n ${vm_pid[sriov]-} ]]; then
+		sriov_fresh
+		return
+	fi
 	local top dir=$T/guest-sriov
 	top=$(cd "$sriov_here/../.." && pwd)
 	mkdir -p "$dir"
@@ -56,6 +64,16 @@ sriov_start() {
 		-device nvme,id=disk,bus=rp3,drive=disk0,serial=weir \
 		-device pcie-root-port,id=rp4,chassis=6,slot=6,addr=0x6 \
 		-device e1000e,id=nic,bus=rp4,netdev=wire3,mac=52:54:00:07:00:00,romfile=
+}
+
+# Undoes in the guest what a test can have done there: what runs and is mounted, links, cards that were pulled
+# out, what their drivers were told, and weir's own files.
+sriov_fresh() {
+	run 'test -e /sys/bus/pci/devices/0000:02:00.0' ||
+		qmp device_add '{"driver": "igb", "id": "igb1", "bus": "rp1", "netdev": "wire1", "mac": "52:54:00:02:00:00", "romfile": ""}'
+	VM_LIMIT=60 run "sh $sriov_here/fresh" || return 1
+	# shellcheck disable=SC2317 # it has booted
+	vm_wait() { return 0; }
 }
 
 # run COMMAND: with sh in the guest, see vm_run.

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026, the weir authors
 # weir nic on real functions, QEMU's igb: what there is, and who uses it.
+# part of: functions
 # timeout: 600
 # cpus: 2
 # load: 1

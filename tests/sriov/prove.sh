@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026, the weir authors
 # weir vf prove on QEMU's igb, of which is known what it enforces: VLANs, not spoof check and rates.
+# part of: changes
 # timeout: 600
 # cpus: 2
 # load: 1

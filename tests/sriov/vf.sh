@@ -3,6 +3,7 @@
 # Copyright (c) 2026, the weir authors
 # weir vf and weir pci bind on real functions: what they set is read back by plain tools, what they refuse is
 # explained, and nobody who uses a function is disturbed.
+# part of: changes
 # timeout: 600
 # cpus: 2
 # load: 1

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026, the weir authors
 # Virtual functions that weir made, set up and bound to vfio-pci, used through VFIO by weir's own DPDK endpoint.
+# part of: functions
 # timeout: 600
 # cpus: 2
 # load: 1
