@@ -3,9 +3,40 @@
 #include "base/pages.h"
 
 #include <stdint.h>
+#include <string.h>
 #include <sys/mman.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define WITH_ASAN 1
+#elif defined(__has_feature)
+#define WITH_ASAN __has_feature(address_sanitizer)
+#else
+#define WITH_ASAN 0
+#endif
+#if WITH_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
+
 enum { HUGE = 2 << 20 };
+
+#if WITH_ASAN
+static void guard_set(uint8_t *guard) {
+	__asan_poison_memory_region(guard, PAGES_GUARD);
+}
+
+static bool guard_holds(const uint8_t *guard) {
+	return true; // whoever touches it does not come as far as this
+}
+#else
+static void guard_set(uint8_t *guard) {
+	memset(guard, PAGES_POISON, PAGES_GUARD);
+}
+
+static bool guard_holds(const uint8_t *guard) {
+	// As it begins, and each byte like the one before.
+	return guard[0] == PAGES_POISON && memcmp(guard, guard + 1, PAGES_GUARD - 1) == 0;
+}
+#endif
 
 static size_t whole(size_t size) {
 	return (size + HUGE - 1) & ~(size_t)(HUGE - 1);
@@ -33,16 +64,30 @@ void pages_free(void *p, size_t size) {
 		munmap(p, whole(size));
 }
 
+static size_t rounded(const struct pages_pool *pool) {
+	return (pool->block + 63) & ~(size_t)63;
+}
+
+/* Gives the pool a new piece of memory: guard, block, guard, block, ..., guard. */
+static void grow(struct pages_pool *pool) {
+	const size_t size = rounded(pool), step = size + PAGES_GUARD,
+		     len = whole(step + PAGES_GUARD);
+	uint8_t *chunk = pages_new(len);
+
+	if (chunk == NULL)
+		return;
+	guard_set(chunk);
+	for (size_t at = PAGES_GUARD; at + step <= len; at += step) {
+		guard_set(chunk + at + size);
+		pages_give(pool, chunk + at);
+	}
+}
+
 void *pages_take(struct pages_pool *pool) {
-	const size_t step = (pool->block + 63) & ~(size_t)63;
 	void *block;
 
-	if (pool->free == NULL) {
-		uint8_t *chunk = pages_new(whole(step));
-
-		for (size_t at = 0; chunk != NULL && at + step <= whole(step); at += step)
-			pages_give(pool, chunk + at);
-	}
+	if (pool->free == NULL)
+		grow(pool);
 	block = pool->free;
 	if (block != NULL)
 		pool->free = *(void **)block;
@@ -54,4 +99,8 @@ void pages_give(struct pages_pool *pool, void *block) {
 		return;
 	*(void **)block = pool->free;
 	pool->free = block;
+}
+
+bool pages_intact(const struct pages_pool *pool, const void *block) {
+	return guard_holds((const uint8_t *)block + rounded(pool));
 }

@@ -266,7 +266,6 @@ static struct vhost_dev *dev_new(struct port *p) {
 			goto fail;
 		memset(rx, 0, offsetof(struct vhost_rx, v.win)); // windows are touched when used
 		memset(tx, 0, offsetof(struct vhost_tx, v.win));
-		rx->v.stage = tx->v.stage = NULL;
 		rx->v.dev = tx->v.dev = d;
 		rx->v.callfd = tx->v.callfd = rx->kickfd = -1;
 		rx->epfd = epoll_create1(EPOLL_CLOEXEC);
@@ -322,8 +321,20 @@ static void vhost_close(struct port *p) {
 	dev_free(d);
 }
 
+/* Who wrote past the end of a port's rings may have written anything anywhere: nothing that goes on from
+ * there can be trusted, and another port's guest would read it. */
 static void vhost_look(struct port *p) {
-	listener_look(&dev_of(p)->door.listener);
+	struct vhost_dev *d = dev_of(p);
+
+	for (unsigned i = 0; i < p->queues; i++) {
+		if (pages_intact(&rx_pool, d->rx[i]) && pages_intact(&tx_pool, d->tx[i]))
+			continue;
+		log_error("port %s: memory behind the rings of queue pair %u was written over; "
+			  "weir ends before a guest sees another's, and is to be started again",
+			p->name, i);
+		abort();
+	}
+	listener_look(&d->door.listener);
 }
 
 static void feature_words(uint64_t f, char *out, size_t size) {
