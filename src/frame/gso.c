@@ -158,6 +158,8 @@ static bool take(struct gso *g, struct frame *out, uint32_t n) {
 		const struct seg *s = &f->segs[g->seg];
 		uint32_t k = RTE_MIN(n, s->len - g->seg_off);
 
+		if (out->nsegs == FRAME_SEGS_MAX)
+			return false;
 		if (k > 0)
 			g->segs[out->nsegs++] = (struct seg){s->base + g->seg_off, k};
 		g->off += k;

@@ -2,6 +2,8 @@
  * Copyright (c) 2026, the weir authors */
 #include "port/ring.h"
 
+#include <string.h>
+
 /* What both kinds of ring share: guest addresses, indirect tables, notifications and positions. The
  * frames themselves are in ring_pull.c and ring_put.c. */
 
@@ -45,15 +47,15 @@ static bool table_read(struct ring *v, uint64_t table, unsigned i, struct vring_
 }
 
 int ring_indirect(struct ring *v, uint64_t addr, uint32_t len, bool writable, struct seg *segs,
-	unsigned have, unsigned max) {
+	unsigned have, unsigned max, unsigned taken) {
 	const unsigned entries = len / sizeof(struct vring_desc);
 	int n = (int)have;
 	unsigned i = 0;
 
 	if (!v->indirect || len == 0 || len % sizeof(struct vring_desc) != 0 ||
-		entries > RING_SIZE_MAX) {
+		entries > RING_CHAIN_MAX) {
 		ring_fault(v, "queue %u: indirect table of %u bytes; %s", v->index, len,
-			v->indirect ? "expected 1 to 32768 entries of 16"
+			v->indirect ? "expected 1 to 256 entries of 16"
 				    : "indirect descriptors were not negotiated");
 		return -1;
 	}
@@ -66,6 +68,9 @@ int ring_indirect(struct ring *v, uint64_t addr, uint32_t len, bool writable, st
 				(unsigned long long)addr);
 			return -1;
 		}
+		if (taken + count > RING_CHAIN_MAX)
+			return -2;
+		v->steps++;
 		if (!table_read(v, addr, i, &d))
 			return -1;
 		// Packed tables keep {id, flags} where split ones keep {flags, next}.
@@ -113,6 +118,7 @@ void ring_return(struct ring *v) {
 }
 
 void ring_publish(struct ring *v) {
+	v->steps = 0;
 	if (v->staged == 0)
 		return;
 	v->news = true;
@@ -185,6 +191,16 @@ void ring_disarm(struct ring *v) {
 	// With event indices the wish was for one index only, and that has passed.
 }
 
+void ring_untake(struct ring *v, const struct chain *from, unsigned n) {
+	if (!v->packed) {
+		v->last_avail -= n;
+		return;
+	}
+	if (from->pos >= v->last_avail)
+		v->avail_wrap = !v->avail_wrap;
+	v->last_avail = from->pos;
+}
+
 uint16_t ring_base(const struct ring *v) {
 	return v->packed ? v->last_avail | v->avail_wrap << 15 : v->last_avail;
 }
@@ -202,5 +218,12 @@ void ring_unwind(struct ring *v) {
 	// Everything published is used and in order, so what is taken beyond it was never used.
 	v->last_avail = v->avail_seen = v->last_used;
 	v->avail_wrap = v->used_wrap;
-	v->head = v->count = v->nsegs = v->staged = v->ntaken = 0;
+	v->head = v->count = v->nsegs = v->staged = v->ntaken = v->steps = 0;
+	// What they told of may be gone, and another's memory where it was.
+	memset(v->taken, 0, sizeof(v->taken));
+	if (v->windowed) {
+		memset(v->win, 0, sizeof(v->win));
+		memset(v->segs, 0, sizeof(v->segs));
+	}
+	v->windowed = false;
 }

@@ -28,7 +28,16 @@
  * ahead; ring_put copies a frame into one or more of them and stages the used entries,
  * ring_publish makes them visible. */
 
-enum { RING_WINDOW = 128, RING_WINDOW_SEGS = 2048, RING_SIZE_MAX = 32768 };
+enum {
+	RING_WINDOW = 128,
+	RING_WINDOW_SEGS = 2048,
+	/* Descriptors of a chain, empty ones and those of its indirect table too. Linux's longest has 47
+	 * (MAX_SKB_FRAGS of 45, and two), DPDK's one a segment of the mbuf. */
+	RING_CHAIN_MAX = 256,
+	/* Descriptors of chains that are followed for one batch: a full one of Linux's longest. Whatever
+	 * a guest makes of its rings, a turn with them is no longer than that. */
+	RING_STEPS_MAX = BATCH_MAX * 48,
+};
 
 #define STAGE_LATER (1u << 31) /* in a staged length: not the first buffer of its frame */
 
@@ -43,11 +52,14 @@ struct chain {
 				seg; /* in the window, of several pieces: which of the segs */
 		};
 	};
-	uint32_t len; /* bytes in the first piece */
+	uint32_t
+		len; /* bytes in the first piece; in the window 0 when it is of several: the segs */
 	uint16_t flags;
 	uint16_t pos; /* split: the next descriptor; packed: slot of the head */
 	uint8_t *p; /* the first piece; NULL: nowhere, or a chain to be followed */
-	uint32_t left; /* bytes that may be touched from p on; in the window: bytes in all pieces */
+	uint32_t
+		left; /* bytes that may be touched from p on; in the window: bytes in all pieces; if
+	                * there are more than UINT32_MAX, that */
 	uint16_t id;
 	uint16_t ndesc; /* packed: slots */
 };
@@ -85,6 +97,13 @@ struct ring {
 	bool news; /* published since the guest was last thought of */
 	uint16_t avail_seen; /* split: available index when it was last read */
 	uint16_t staged; /* used entries written, not yet published */
+	uint16_t steps; /* of chains, for the batch under way; more than RING_STEPS_MAX end it */
+
+	/* Packed rings publish by rewriting descriptors, so used elements wait here. */
+	struct {
+		uint16_t id, ndesc;
+		uint32_t len; /* with STAGE_LATER */
+	} * stage;
 
 	/* Pulling: what the batch under way holds. */
 	uint16_t ntaken;
@@ -92,14 +111,10 @@ struct ring {
 	uint16_t ids[BATCH_MAX]; /* split: theirs, side by side as the used ring wants them */
 
 	/* Pushing: buffers not used yet are win[head..head+count). */
+	bool windowed; /* the window has been touched since it was forgotten */
 	uint16_t head, count, nsegs;
 	struct chain win[RING_WINDOW];
 	struct seg segs[RING_WINDOW_SEGS];
-	/* Packed rings publish by rewriting descriptors, so used elements wait here. */
-	struct {
-		uint16_t id, ndesc;
-		uint32_t len; /* with STAGE_LATER */
-	} * stage;
 };
 
 /* Records the first fault of the device (a sentence) and stills its rings; the rest is the control
@@ -130,16 +145,20 @@ bool ring_wants_call(struct ring *v);
 bool ring_arm(struct ring *v);
 void ring_disarm(struct ring *v);
 
-/* Forgets the window, as if its buffers had never been taken. */
+/* Forgets the window, as if its buffers had never been taken, and every address that was in it. */
 void ring_unwind(struct ring *v);
 /* Position as the protocol's SET_VRING_BASE has it. */
 uint16_t ring_base(const struct ring *v);
 void ring_set_base(struct ring *v, uint16_t base);
 
+/* Puts back the last `n` chains that were taken, 1 or more, of which `from` is the first. */
+void ring_untake(struct ring *v, const struct chain *from, unsigned n);
+
 /* By kind of ring. */
 /* Take up to `budget` (of BATCH_MAX) chains into `to`, find their first buffers and prefetch them,
  * `write` for writing. */
 unsigned split_take(struct ring *v, struct chain *to, unsigned budget, bool write);
+/* Find the pieces of chain `t`; as ring_translate, -2 also for more than RING_CHAIN_MAX descriptors. */
 int split_gather(
 	struct ring *v, const struct chain *t, bool writable, struct seg *segs, unsigned max);
 void split_return(struct ring *v);
@@ -155,6 +174,11 @@ bool packed_offered(const struct ring *v);
  * it after weir was killed. False: they make no sense. */
 bool packed_recover(struct ring *v);
 
+/* Bytes that are there as a 32-bit number, which never is more than that. */
+static inline uint32_t len_most(uint64_t bytes) {
+	return bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
+}
+
 /* Finds the buffer of a plain descriptor and brings its first two lines near. */
 static inline void chain_locate(
 	const struct gmem *m, struct gmem_region *near, struct chain *t, bool write) {
@@ -165,7 +189,7 @@ static inline void chain_locate(
 	if (__builtin_expect((t->flags & (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT)) == 0, 1))
 		p = gmem_near(m, near, t->addr, &left);
 	t->p = p;
-	t->left = left < UINT32_MAX ? (uint32_t)left : UINT32_MAX;
+	t->left = len_most(left);
 	second = (const void *)((uintptr_t)p + 64); // as a number: p may be NULL
 	if (write) {
 		__builtin_prefetch(p, 1);
@@ -187,9 +211,10 @@ static inline bool chain_plain(const struct chain *t, bool write) {
  * -1 after a fault, or -2 when `max` is not enough. */
 int ring_translate(
 	struct ring *v, uint64_t addr, uint32_t len, struct seg *segs, unsigned n, unsigned max);
-/* Follows an indirect table of `len` bytes at `addr`; as ring_translate. Both ring kinds use it:
+/* Follows an indirect table of `len` bytes at `addr`, `taken` descriptors into its chain; as
+ * ring_translate, -2 also for more than RING_CHAIN_MAX descriptors in all. Both ring kinds use it:
  * split tables are chained, packed ones run in order. */
 int ring_indirect(struct ring *v, uint64_t addr, uint32_t len, bool writable, struct seg *segs,
-	unsigned n, unsigned max);
+	unsigned n, unsigned max, unsigned taken);
 
 #endif

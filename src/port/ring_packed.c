@@ -51,10 +51,17 @@ static bool chain_end(struct ring *v, struct chain *t) {
 				v->index, t->pos, v->size);
 			return false;
 		}
+		if (t->ndesc > RING_CHAIN_MAX) {
+			ring_fault(v,
+				"queue %u: the chain at slot %u is longer than %d descriptors",
+				v->index, t->pos, RING_CHAIN_MAX);
+			return false;
+		}
 		advance(&pos, &wrap, 1, v->size);
 		flags = flags_at(v, pos);
 	}
 	t->id = __atomic_load_n(&v->pdesc[pos].id, __ATOMIC_RELAXED);
+	v->steps += t->ndesc;
 	return true;
 }
 
@@ -85,8 +92,12 @@ unsigned packed_take(struct ring *v, struct chain *to, unsigned budget, bool wri
 		t->flags = flags;
 		t->pos = v->last_avail;
 		t->ndesc = 1;
-		if (__builtin_expect(flags & VRING_DESC_F_NEXT, 0) && !chain_end(v, t))
-			return 0;
+		if (__builtin_expect(flags & VRING_DESC_F_NEXT, 0)) {
+			if (!chain_end(v, t))
+				return 0;
+			if (v->steps > RING_STEPS_MAX)
+				budget = n + 1;
+		}
 		if (__builtin_expect(t->id >= v->size, 0)) {
 			ring_fault(v, "queue %u: buffer id %u in a ring of %u", v->index, t->id,
 				v->size);
@@ -116,7 +127,7 @@ int packed_gather(
 				v, "queue %u: slot %u is indirect and chained", v->index, t->pos);
 			return -1;
 		}
-		return ring_indirect(v, t->addr, t->len, writable, segs, 0, max);
+		return ring_indirect(v, t->addr, t->len, writable, segs, 0, max, 0);
 	}
 	for (unsigned i = 0; i < t->ndesc; i++) {
 		const struct vring_packed_desc *d = &v->pdesc[pos];
@@ -279,15 +290,24 @@ static struct place repair(struct ring *v, struct place at) {
 	return end;
 }
 
+/* Places that are looked at all round the ring. A batch that was cut short leaves the bit changing at its
+ * place, and at both ends of what was begun behind that and of what was repaired of it; a guest could
+ * make it change at every slot. */
+enum { RECOVER_TRIES = 16 };
+
 bool packed_recover(struct ring *v) {
 	bool before = flags_at(v, v->size - 1) & F_USED, now;
+	unsigned tries = 0;
 
-	for (unsigned i = 0; i < v->size; i++, before = now) {
+	for (unsigned i = 0; i < v->size && tries < RECOVER_TRIES; i++, before = now) {
 		struct place at;
 
 		now = flags_at(v, (uint16_t)i) & F_USED;
 		at = (struct place){(uint16_t)i, !now};
-		if ((before != now) == (i > 0) && stopped_at(v, at)) {
+		if ((before != now) != (i > 0))
+			continue;
+		tries++;
+		if (stopped_at(v, at)) {
 			at = repair(v, at);
 			v->last_avail = v->last_used = at.slot;
 			v->avail_wrap = v->used_wrap = at.wrap;

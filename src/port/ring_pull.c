@@ -47,16 +47,19 @@ static void segs_take(struct frame *f, uint8_t *dst, uint32_t n) {
 }
 
 /* Chains, indirect tables, headers in a descriptor of their own, buffers across regions. 0, -1 after
- * a fault, or -2: the batch has no segments left for a frame of so many pieces. */
+ * a fault, or -2: the batch has no segments left for a frame of so many pieces, or has taken enough
+ * steps. */
 static __attribute__((noinline)) int pull_slow(struct ring *v, struct batch *b, unsigned i) {
 	struct frame *f = &b->f[i];
 	struct chain *t = &v->taken[i];
 	// Every frame that is still to come in the batch may need one.
 	unsigned max = BATCH_SEGS - b->nsegs - (BATCH_MAX - 1 - i);
 	uint8_t hdr[12] = {0};
-	uint32_t total = 0;
+	uint64_t total = 0;
 	int n;
 
+	if (v->steps > RING_STEPS_MAX)
+		return -2;
 	if (max > FRAME_SEGS_MAX)
 		max = FRAME_SEGS_MAX;
 	f->segs = &b->segs[b->nsegs];
@@ -72,13 +75,11 @@ static __attribute__((noinline)) int pull_slow(struct ring *v, struct batch *b, 
 	}
 	b->nsegs += n;
 	f->nsegs = (uint16_t)n;
-	for (int s = 0; s < n; s++) {
-		if (total + f->segs[s].len < total ||
-			total + f->segs[s].len > (unsigned)FRAME_LEN_MAX + v->hdr_len) {
-			f->drop = DROP_OVERSIZE;
-			return 0;
-		}
+	for (int s = 0; s < n; s++)
 		total += f->segs[s].len;
+	if (total > (unsigned)FRAME_LEN_MAX + v->hdr_len) {
+		f->drop = DROP_OVERSIZE;
+		return 0;
 	}
 	if (total < v->hdr_len + (unsigned)FRAME_LEN_MIN) {
 		f->drop = DROP_RUNT;
@@ -86,7 +87,7 @@ static __attribute__((noinline)) int pull_slow(struct ring *v, struct batch *b, 
 	}
 	segs_take(f, hdr, v->hdr_len);
 	offload_read(f, hdr);
-	f->len = total - v->hdr_len;
+	f->len = (uint32_t)total - v->hdr_len;
 	f->head_len = f->len < FRAME_HEAD_FIRST ? (uint16_t)f->len : FRAME_HEAD_FIRST;
 	segs_take(f, f->head, f->head_len);
 	return 0;
@@ -145,26 +146,15 @@ static __attribute__((noinline)) void judge(struct ring *v, struct batch *b, uns
 		f->drop = DROP_OVERSIZE;
 }
 
-/* Puts back what was taken from the i-th chain on. */
-static void untake(struct ring *v, unsigned i, unsigned n) {
-	const uint16_t pos = v->taken[i].pos;
-
-	if (!v->packed) {
-		v->last_avail -= n - i;
-		return;
-	}
-	if (pos >= v->last_avail)
-		v->avail_wrap = !v->avail_wrap;
-	v->last_avail = pos;
-}
-
 unsigned ring_pull(struct ring *v, struct batch *b, unsigned budget) {
 	const uint32_t hdr_len = v->hdr_len, len_max = v->len_max;
-	unsigned n = v->packed ? packed_take(v, v->taken, budget, false)
-			       : split_take(v, v->taken, budget, false);
 	uint64_t bytes = 0;
-	unsigned segs = 0;
+	unsigned segs = 0, n;
 
+	v->steps = 0;
+	n = v->packed ? packed_take(v, v->taken, budget, false)
+		      : split_take(v, v->taken, budget, false);
+	v->steps = 0; // taking ended by itself
 	for (unsigned i = 0; i < n; i++) {
 		struct chain *t = &v->taken[i];
 		struct frame *f = &b->f[i];
@@ -187,7 +177,7 @@ unsigned ring_pull(struct ring *v, struct batch *b, unsigned budget) {
 			return 0;
 		}
 		if (__builtin_expect(rc == -2, 0)) {
-			untake(v, i, n); // the next batch begins with it
+			ring_untake(v, t, n - i); // the next batch begins with it
 			n = i;
 			break;
 		}

@@ -14,16 +14,14 @@
 /* Finds the pieces of window entry `r`, at most `max`. False after a fault. */
 static __attribute__((noinline)) bool pieces_find(struct ring *v, struct chain *r, unsigned max) {
 	struct seg *segs = &v->segs[v->nsegs];
-	uint32_t total = 0;
+	uint64_t total = 0;
 	int n;
 
 	n = v->packed ? packed_gather(v, r, true, segs, max) : split_gather(v, r, true, segs, max);
 	if (n == -1)
 		return false;
 	for (int i = 0; i < n; i++)
-		total = segs[i].len > FRAME_LEN_MAX ? 2 * FRAME_LEN_MAX
-			: total > FRAME_LEN_MAX     ? total
-						    : total + segs[i].len;
+		total += segs[i].len;
 	if (n == -2 || total < v->hdr_len) {
 		ring_fault(v, "queue %u: receive buffer %u is %s", v->index, r->id,
 			n == -2 ? "a longer chain than weir follows"
@@ -31,12 +29,13 @@ static __attribute__((noinline)) bool pieces_find(struct ring *v, struct chain *
 		return false;
 	}
 	r->p = segs[0].base;
-	r->len = segs[0].len;
-	r->left = total;
+	r->left = len_most(total);
+	r->len = n == 1 ? r->left : 0;
+	if (n == 1)
+		return true;
 	r->seg = v->nsegs;
 	r->nsegs = (uint16_t)n;
-	if (r->len != total)
-		v->nsegs += n;
+	v->nsegs += n;
 	return true;
 }
 
@@ -50,7 +49,7 @@ static void compact(struct ring *v) {
 	for (unsigned i = 0; i < v->count; i++) {
 		struct chain *r = &v->win[i];
 
-		if (r->len == r->left)
+		if (r->len != 0)
 			continue;
 		memmove(&v->segs[nsegs], &v->segs[r->seg], r->nsegs * sizeof(v->segs[0]));
 		r->seg = nsegs;
@@ -66,8 +65,9 @@ void ring_fill(struct ring *v, unsigned want) {
 	struct chain *r;
 	unsigned n, i;
 
-	if (v->count >= want)
+	if (v->count >= want || v->steps > RING_STEPS_MAX)
 		return;
+	v->windowed = true;
 	compact(v);
 	n = (RING_WINDOW_SEGS - v->nsegs) / per;
 	if (n > RING_WINDOW - (unsigned)v->count)
@@ -77,17 +77,33 @@ void ring_fill(struct ring *v, unsigned want) {
 	r = &v->win[v->count];
 	n = v->packed ? packed_take(v, r, n, true) : split_take(v, r, n, true);
 	for (i = 0; i < n; i++, r++) {
-		if (__builtin_expect(chain_plain(r, true) && r->len >= hdr_len, 1))
+		if (__builtin_expect(chain_plain(r, true) && r->len >= hdr_len, 1)) {
 			r->left = r->len;
-		else if (!pieces_find(v, r, per))
+			continue;
+		}
+		if (v->steps > RING_STEPS_MAX || !pieces_find(v, r, per))
 			break;
 	}
+	if (i < n)
+		ring_untake(v, r, n - i);
 	v->count += i;
 }
 
-/* Copies the frame to dst, with the tag behind the MACs. */
+/* Copies what is behind the head to dst, `left` bytes and no more. */
+static __attribute__((noinline)) void copy_pieces(
+	const struct frame *f, uint8_t *dst, uint32_t left) {
+	for (unsigned i = 0; i < f->nsegs && f->segs[i].len <= left; i++) {
+		rte_memcpy(dst, f->segs[i].base, f->segs[i].len);
+		dst += f->segs[i].len;
+		left -= f->segs[i].len;
+	}
+}
+
+/* Copies the frame to dst, with the tag behind the MACs: f->len bytes, and the tag's. */
 static inline __attribute__((always_inline)) void copy_out(
 	const struct frame *f, uint32_t tag, uint8_t *dst) {
+	const uint32_t left = f->len - f->head_len;
+
 	if (__builtin_expect(tag != 0, 0)) {
 		uint32_t be = __builtin_bswap32(tag);
 
@@ -102,9 +118,11 @@ static inline __attribute__((always_inline)) void copy_out(
 		memcpy(dst, f->head, f->head_len);
 		dst += f->head_len;
 	}
-	for (unsigned i = 0; i < f->nsegs; i++) {
-		rte_memcpy(dst, f->segs[i].base, f->segs[i].len);
-		dst += f->segs[i].len;
+	if (f->nsegs == 1) {
+		if (__builtin_expect(left <= f->segs[0].len, 1))
+			rte_memcpy(dst, f->segs[0].base, left);
+	} else if (f->nsegs > 1) {
+		copy_pieces(f, dst, left);
 	}
 }
 
@@ -140,50 +158,79 @@ static void ring_use(struct ring *v, const struct chain *r, uint32_t len) {
 			(struct vring_used_elem){.id = r->id, .len = len};
 }
 
-/* A place in the receive buffers, for frames that need more than one segment. */
+/* A place in the receive buffers that a frame was given, for frames that need more than one segment.
+ * It knows its own end, whatever was counted before: what does not fit there is not written. */
 struct sink {
 	struct ring *v;
-	unsigned buf; /* index into win */
+	unsigned buf,
+		end; /* indices into win: where it is, and the first buffer that is not its own */
 	unsigned seg; /* of that buffer */
 	uint32_t off; /* in that segment */
 	uint32_t written; /* in that buffer */
 };
 
+/* What is left of the segment it stands in. */
 static struct seg sink_seg(const struct sink *s) {
 	const struct chain *r = &s->v->win[s->buf];
+	struct seg to = {.base = r->p, .len = r->len};
 
-	if (r->len == r->left)
-		return (struct seg){.base = r->p, .len = r->len};
-	return s->v->segs[r->seg + s->seg];
+	if (r->len == 0)
+		to = s->v->segs[r->seg + s->seg];
+	return (struct seg){.base = to.base + s->off, .len = to.len - s->off};
 }
 
-/* Writes on; a buffer that is full is staged as used. The caller made sure that all fits. */
-static void sink_write(struct sink *s, const uint8_t *src, uint32_t len) {
-	while (len > 0) {
-		const struct chain *r = &s->v->win[s->buf];
-		struct seg to = sink_seg(s);
-		uint32_t k = to.len - s->off < len ? to.len - s->off : len;
+/* Stages the buffer it stands in as used, and goes to the next. */
+static void sink_next(struct sink *s) {
+	ring_use(s->v, &s->v->win[s->buf], s->written);
+	s->seg = 0;
+	s->off = s->written = 0;
+	s->buf++;
+}
 
-		rte_memcpy(to.base + s->off, src, k);
+/* Writes on; a buffer that is full is staged. False: the buffers end before the bytes do. */
+static bool sink_write(struct sink *s, const uint8_t *src, uint32_t len) {
+	while (len > 0) {
+		struct seg to;
+		uint32_t k;
+
+		if (__builtin_expect(s->buf >= s->end, 0))
+			return false;
+		to = sink_seg(s);
+		k = to.len < len ? to.len : len;
+		rte_memcpy(to.base, src, k);
 		src += k;
 		len -= k;
 		s->off += k;
 		s->written += k;
-		if (s->off < to.len)
+		if (k < to.len)
 			continue;
 		s->off = 0;
-		if (r->len != r->left && ++s->seg < r->nsegs)
-			continue;
-		ring_use(s->v, r, s->written);
-		s->seg = 0;
-		s->written = 0;
-		s->buf++;
+		if (s->v->win[s->buf].len != 0 || ++s->seg >= s->v->win[s->buf].nsegs)
+			sink_next(s);
 	}
+	return true;
 }
 
-/* Buffers that `need` bytes take, 0 when they are not there (or, without merging, too small). */
+/* The whole frame, behind its virtio-net header, with the tag behind the MACs. */
+static bool sink_frame(struct sink *s, const struct frame *f, uint32_t tag, const uint8_t *hdr) {
+	const uint32_t be = __builtin_bswap32(tag);
+	const uint16_t macs = tag != 0 ? 12 : 0;
+	bool fits = sink_write(s, hdr, s->v->hdr_len);
+
+	if (tag != 0)
+		fits = fits && sink_write(s, f->head, macs) &&
+		       sink_write(s, (const uint8_t *)&be, sizeof(be));
+	fits = fits && sink_write(s, f->head + macs, f->head_len - macs);
+	for (unsigned i = 0; fits && i < f->nsegs; i++)
+		fits = sink_write(s, f->segs[i].base, f->segs[i].len);
+	if (fits && s->written > 0) // the last one was not filled to the brim
+		sink_next(s);
+	return fits;
+}
+
+/* How many buffers `need` bytes take, 0 when they are not there (or, without merging, too small). */
 static unsigned buffers_for(struct ring *v, uint32_t need, enum drop *why) {
-	uint32_t have = 0;
+	uint64_t have = 0;
 
 	for (unsigned n = 0; n < RING_WINDOW; n++) {
 		if (n == v->count)
@@ -204,34 +251,28 @@ static unsigned buffers_for(struct ring *v, uint32_t need, enum drop *why) {
 
 enum drop ring_put(struct ring *v, const struct frame *f, uint32_t tag) {
 	const uint32_t need = v->hdr_len + f->len + (tag != 0 ? 4 : 0);
+	const uint16_t before = v->staged;
 	enum drop why = DROP_NONE;
-	unsigned n = buffers_for(v, need, &why);
-	struct sink s = {.v = v, .buf = v->head};
+	unsigned n = buffers_for(v, need, &why), used;
+	struct sink s = {.v = v, .buf = v->head, .end = v->head + n};
 	uint8_t hdr[12];
 
 	if (n == 0)
 		return why;
 	header_make(f, tag, (uint16_t)n, hdr);
-	sink_write(&s, hdr, v->hdr_len);
-	if (tag != 0) {
-		uint32_t be = __builtin_bswap32(tag);
-
-		sink_write(&s, f->head, 12);
-		sink_write(&s, (const uint8_t *)&be, 4);
-		sink_write(&s, f->head + 12, f->head_len - 12u);
-	} else {
-		sink_write(&s, f->head, f->head_len);
+	if (__builtin_expect(!sink_frame(&s, f, tag, hdr) || s.buf != s.end, 0)) {
+		v->staged = before; // the guest sees nothing of it
+		ring_fault(v, "queue %u: a frame of %u bytes did not fill the %u buffers it needs",
+			v->index, f->len, n);
+		return DROP_TOO_BIG;
 	}
-	for (unsigned i = 0; i < f->nsegs; i++)
-		sink_write(&s, f->segs[i].base, f->segs[i].len);
-	if (s.buf < v->head + n) { // the last one was not filled to the brim
-		ring_use(v, &v->win[s.buf], s.written);
-	}
+	// Counted from what was staged; that it is what the header says was seen to above.
+	used = (uint16_t)(v->staged - before);
 	if (v->packed)
-		for (unsigned i = 1; i < n; i++)
+		for (unsigned i = 1; i < used; i++)
 			v->stage[v->staged - i].len |= STAGE_LATER;
-	v->head += n;
-	v->count -= n;
+	v->head += used;
+	v->count -= used;
 	return DROP_NONE;
 }
 
@@ -271,9 +312,7 @@ static inline __attribute__((always_inline)) unsigned put_plain(
 		const uint64_t zero = 0, one = 1ull << 16; // num_buffers
 		uint8_t *p = r->p;
 
-		if (__builtin_expect(r->len != r->left || need > r->len || offload_any(&f->ol) ||
-					     len > len_max,
-			    0))
+		if (__builtin_expect(need > r->len || offload_any(&f->ol) || len > len_max, 0))
 			break;
 		if (i + 1 < n)
 			payload_prefetch(it[i + 1].f, r[1].p);

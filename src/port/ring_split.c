@@ -11,11 +11,13 @@
 /* Split rings: a table of descriptors, a ring of heads the guest made available, a ring of heads we
  * have used (virtio 1.2, 2.7). Indices run freely over 16 bits; the ring size is a power of two. */
 
-/* How many heads wait beyond `last_avail`; 0 also after a fault. */
+/* How many heads wait beyond `last_avail`; 0 also after a fault. Never more than what was given back
+ * leaves of the ring: those that we have taken and not given back are not the guest's to offer. */
 unsigned split_offered(struct ring *v) {
+	const uint16_t taken = v->last_avail - v->last_used;
 	uint16_t n = __atomic_load_n(&v->avail->idx, __ATOMIC_ACQUIRE) - v->last_avail;
 
-	if (__builtin_expect(n > v->size, 0)) {
+	if (__builtin_expect((uint32_t)n + taken > v->size, 0)) {
 		ring_fault(v,
 			"queue %u: the available index jumped %u entries ahead in a ring of %u",
 			v->index, n, v->size);
@@ -102,13 +104,16 @@ int split_gather(
 				v, "queue %u: the chain of descriptor %u loops", v->index, t->id);
 			return -1;
 		}
+		if (count > RING_CHAIN_MAX)
+			return -2;
+		v->steps++;
 		if (d.flags & VRING_DESC_F_INDIRECT) {
 			if (d.flags & VRING_DESC_F_NEXT) {
 				ring_fault(v, "queue %u: descriptor %u is indirect and chained",
 					v->index, t->id);
 				return -1;
 			}
-			return ring_indirect(v, d.addr, d.len, writable, segs, n, max);
+			return ring_indirect(v, d.addr, d.len, writable, segs, n, max, count - 1);
 		}
 		if (!(d.flags & VRING_DESC_F_WRITE) != !writable) {
 			ring_fault(v, "queue %u: descriptor %u is %s for the device", v->index,

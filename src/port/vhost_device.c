@@ -95,6 +95,7 @@ static int ring_changed(const void *msg) {
 static void all_before(struct vhost_dev *d, unsigned request) {
 	rings_stop(d);
 	sigbus_forget(d);
+	d->mem.n = 0; // not to be looked at while the library changes it
 	if (request == MESSAGE_SET_MEM_TABLE || request == MESSAGE_RESET_OWNER)
 		d->has_mem = false;
 }

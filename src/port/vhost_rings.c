@@ -114,7 +114,7 @@ static unsigned receive_caps(uint64_t features) {
 	return caps;
 }
 
-/* Fills everything of the ring but the window. False: not to be started. */
+/* Fills everything of the ring, with an empty window. False: not to be started. */
 static bool ring_describe(struct vhost_dev *d, unsigned idx, struct ring *v) {
 	const uint64_t f = d->features;
 	struct rte_vhost_vring rv;
@@ -155,7 +155,7 @@ static bool ring_describe(struct vhost_dev *d, unsigned idx, struct ring *v) {
 		packed_recover(v); // else where the front end says
 	v->callfd = rv.callfd < 0 ? -1 : eventfd_dup(rv.callfd);
 	v->signalled = v->last_used;
-	v->head = v->count = v->nsegs = v->staged = v->ntaken = 0;
+	ring_unwind(v);
 	return true;
 }
 
@@ -202,8 +202,9 @@ void ring_start(struct vhost_dev *d, unsigned idx) {
 	const unsigned pair = idx / 2;
 	struct rte_vhost_vring rv = {.kickfd = -1};
 
+	// Without memory: while a message changes it. Rings start again when that is over.
 	if (pair >= d->port->queues || d->started[idx] || !d->running || !d->ready[idx] ||
-		atomic_load(&d->faulted))
+		d->mem.n == 0 || atomic_load(&d->faulted))
 		return;
 	if (idx % 2 == 1) {
 		struct vhost_rx *rx = d->rx[pair];
