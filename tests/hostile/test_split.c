@@ -160,6 +160,31 @@ static void table_huge(struct front *f) {
 	show_table(f, &d, 1, UINT32_MAX - 15);
 }
 
+/* n entries of no bytes, again and again. */
+static void tables_of_nothing(struct front *f, unsigned n) {
+	struct vring_desc *t = front_alloc(f, 0, n * sizeof(*t), 16);
+
+	assert_non_null(t);
+	for (unsigned i = 0; i < n; i++)
+		t[i] = (struct vring_desc){
+			0, 0, i + 1 < n ? VRING_DESC_F_NEXT : 0, (uint16_t)(i + 1)};
+	for (unsigned i = 0; i < 64; i++)
+		show(f, (struct vring_desc){front_gpa(f, t), (uint32_t)(n * sizeof(*t)),
+				VRING_DESC_F_INDIRECT, 0});
+}
+
+static void table_longest(struct front *f) {
+	tables_of_nothing(f, 256);
+}
+
+static void table_too_long(struct front *f) {
+	tables_of_nothing(f, 257);
+}
+
+static void table_of_32768(struct front *f) {
+	tables_of_nothing(f, 32768);
+}
+
 static void table_nested(struct front *f) {
 	struct vring_desc d[2] = {{good(f), 12, VRING_DESC_F_NEXT, 1},
 		{good(f), sizeof(d[0]), VRING_DESC_F_INDIRECT, 0}};
@@ -242,6 +267,16 @@ static void receive_loop(struct front *f) {
 		f, (struct vring_desc){good(f), 16, VRING_DESC_F_WRITE | VRING_DESC_F_NEXT, 0});
 }
 
+/* Lengths whose sum has no room in 32 bits: 12 bytes, then 4 GiB in each buffer. */
+static void receive_4_gib(struct front *f) {
+	struct front_ring *r = front_rx(f, 0);
+
+	for (unsigned i = 0; i < r->size; i++)
+		r->desc[i] = (struct vring_desc){
+			good(f), i % 32 == 0 ? 12 : UINT32_MAX, VRING_DESC_F_WRITE, 0};
+	bed_mate_sends(r->size);
+}
+
 /* Everything the driver may write changes while the switch reads it. */
 static void scribble(struct front *f) {
 	struct front_ring *r = front_tx(f, 0);
@@ -310,6 +345,14 @@ static struct lie lies[] = {
 		.o.features = FRONT_F_PLAIN | INDIRECT},
 	{"an indirect table of 4 GiB shuts the port", table_huge, SHUT, "",
 		.o.features = FRONT_F_PLAIN | INDIRECT},
+	{"indirect tables of 256 entries of no bytes are frames too short", table_longest, ALIVE,
+		.o.features = FRONT_F_PLAIN | INDIRECT, .o.extra = 1 << 20},
+	{"an indirect table of 257 entries of no bytes shuts the port", table_too_long, SHUT,
+		"expected 1 to 256 entries", .o.features = FRONT_F_PLAIN | INDIRECT,
+		.o.extra = 1 << 20},
+	{"an indirect table of 32,768 entries of no bytes shuts the port", table_of_32768, SHUT,
+		"expected 1 to 256 entries", .o.features = FRONT_F_PLAIN | INDIRECT,
+		.o.extra = 1 << 20},
 	{"an indirect table in an indirect table shuts the port", table_nested, SHUT, "indirect",
 		.o.features = FRONT_F_PLAIN | INDIRECT},
 	{"an indirect table that goes on behind its end shuts the port", table_next_outside, SHUT,
@@ -331,6 +374,8 @@ static struct lie lies[] = {
 	{"read-only receive buffers shut the port", receive_read_only, SHUT, "read-only"},
 	{"receive buffers of 4 bytes shut the port", receive_tiny, SHUT, "too small"},
 	{"receive buffers in a loop shut the port", receive_loop, SHUT, "chain"},
+	{"receive buffers of 4 GiB each, in a region of 5 GiB, hurt nobody else", receive_4_gib,
+		EITHER, .o.extra = 5ull << 30},
 	{"rings rewritten while they are read do no harm", scribble, EITHER},
 	{"used indices overwritten by the guest hurt the guest only", scribble_used, EITHER},
 	{"reserved flags are ignored", flags_unknown, EITHER},
