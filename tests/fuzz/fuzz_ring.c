@@ -8,6 +8,7 @@
  * frame refers to guest memory only and is as long as its parts, what is pushed fits, and after a
  * fault there is a sentence that says why. */
 #include <linux/virtio_net.h>
+#include <sys/mman.h>
 
 #include "../unit/ring_rig.h"
 #include "frame/offload.h"
@@ -19,6 +20,8 @@ struct script {
 	uint8_t steps[14];
 };
 _Static_assert(sizeof(struct script) == 16, "the corpus has it so");
+
+#define FAR_SIZE (5ull << 30)
 
 static struct rig g;
 
@@ -56,6 +59,38 @@ static void pull(unsigned budget) {
 		ring_return(&g.r);
 }
 
+/* The model: what ring_put staged of the window lies in memory that is the guest's, holds what it says,
+ * and its pieces were offered in one buffer each; the bytes come out in order. */
+static uint64_t offered(const struct chain *r) {
+	uint64_t sum = r->len;
+
+	if (r->len != 0) {
+		MUST(gmem_holds(&g.dev.mem, r->p, r->len));
+		return sum;
+	}
+	for (unsigned i = 0; i < r->nsegs; i++) {
+		must_be_guest(&g.r.segs[r->seg + i]);
+		sum += g.r.segs[r->seg + i].len;
+	}
+	return sum;
+}
+
+static void check_put(enum drop why, uint16_t before, const struct frame *f, uint32_t tag) {
+	const uint64_t need = g.r.hdr_len + (uint64_t)f->len + (tag != 0 ? 4 : 0);
+	const unsigned used = (uint16_t)(g.r.staged - before);
+	uint64_t room = 0;
+
+	MUST(g.r.head + g.r.count <= RING_WINDOW && g.r.staged <= g.r.size);
+	if (why != DROP_NONE) {
+		MUST(used == 0);
+		return;
+	}
+	MUST(used >= 1 && used <= g.r.head && (used == 1 || g.r.mergeable));
+	for (unsigned i = 0; i < used; i++)
+		room += offered(&g.r.win[g.r.head - used + i]);
+	MUST(room >= need && room - offered(&g.r.win[g.r.head - 1]) < need);
+}
+
 /* A frame of `len` bytes from somewhere in region B. */
 static void push(uint32_t len, uint32_t tag) {
 	static uint8_t head[FRAME_HEAD_FIRST], rest[FRAME_LEN_MAX];
@@ -64,8 +99,12 @@ static void push(uint32_t len, uint32_t tag) {
 
 	f.head_len = len < sizeof(head) ? (uint16_t)len : sizeof(head);
 	ring_fill(&g.r, 4);
-	for (unsigned i = 0; i < 3 && !faulted(); i++)
-		ring_put(&g.r, &f, tag);
+	for (unsigned i = 0; i < 3 && !faulted(); i++) {
+		const uint16_t before = g.r.staged;
+		const enum drop why = ring_put(&g.r, &f, tag);
+
+		check_put(why, before, &f, tag);
+	}
 	if (!faulted())
 		ring_publish(&g.r);
 	ring_wants_call(&g.r);
@@ -80,8 +119,8 @@ static void step(uint8_t what, const uint8_t *more) {
 	case 2:
 		push(14 + what / 8 * 50, 0);
 		break;
-	case 3:
-		push(60000 + what, 0x81000064);
+	case 3: // to the longest there is
+		push(what / 8 == 31 ? FRAME_LEN_MAX : 60000 + what, 0x81000064);
 		break;
 	case 4: // the guest goes on
 		g.avail->idx += what / 8;
@@ -100,6 +139,18 @@ static void step(uint8_t what, const uint8_t *more) {
 	}
 }
 
+/* A sparse region of 5 GiB from 4 GiB on: pieces of any length that a descriptor can say are in it. */
+static void far_add(void) {
+	static uint8_t *far;
+
+	if (far == NULL)
+		far = mmap(NULL, FAR_SIZE, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	MUST(far != MAP_FAILED);
+	g.dev.mem.r[3] = (struct gmem_region){.gpa = 1ull << 32, .size = FAR_SIZE, .hva = far};
+	g.dev.mem.n = 4;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -116,6 +167,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	g.r.event_idx = s.kind >> 4 & 1;
 	n = size - sizeof(s) < RIG_A_SIZE ? size - sizeof(s) : RIG_A_SIZE;
 	memcpy(rig_at(&g, RIG_A), data + sizeof(s), n);
+	far_add();
 	for (unsigned i = 0; i < sizeof(s.steps) && !faulted(); i++)
 		step(s.steps[i], data + sizeof(s));
 	MUST(!faulted() || g.dev.fault[0] != '\0');

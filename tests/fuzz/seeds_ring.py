@@ -30,6 +30,7 @@ def script(kind, order, *steps):
 
 BUF = A + 8 * PAGE
 TABLE = A + 0x200
+FAR = 1 << 32
 seeds = {
     "split-one": script(2, 4, 8) + split([(BUF, 76, 0, 0)], [0]),
     "split-chain": script(2, 4, 8, 7) + split([(BUF, 12, NEXT, 1), (BUF + 64, 40, NEXT, 2), (BUF + 900, 700, 0, 0)], [0]),
@@ -40,6 +41,9 @@ seeds = {
     "split-push": script(2, 4, 0x1a, 0x22, 0x2a, 6) + split([(BUF + 2048 * i, 1526, WRITE, 0) for i in range(16)], range(16)),
     "split-push-chains": script(0, 5, 0x1a, 3, 6) + split([(BUF, 12, WRITE | NEXT, 1), (BUF + 64, 1500, WRITE | NEXT, 2), (BUF + 2000, 1000, WRITE, 0)], [0]),
     "split-push-merged": script(2, 6, 3, 3, 0x24, 3) + split([(BUF + 256 * (i % 64), 1526, WRITE, 0) for i in range(64)], range(64)),
+    "split-long-piece": script(0, 4, 0xfb, 0xfb) + split([(FAR, 1, WRITE | NEXT, 1), (FAR + PAGE, 65554, WRITE, 0)] * 2, [0, 2]),
+    "packed-4-gib": script(3, 15, 0x0a, 0xfb, 0x1a) + packed([(FAR + PAGE * i, 0xffffffff if i else 12, i, AVAIL | WRITE) for i in range(16)]),
+    "split-4-gib": script(2, 4, 0x0a, 0xfb, 0x1a) + split([(FAR + PAGE * i, 0xffffffff if i else 12, WRITE, 0) for i in range(16)], range(16)),
     "split-jump": script(2, 3, 0xfc, 8) + split([(BUF, 76, 0, 0)] * 8, range(8)),
     "packed-one": script(3, 15, 8, 7, 8) + packed([(BUF, 76, 0, AVAIL)]),
     "packed-chain": script(3, 15, 8) + packed([(BUF, 12, 0, AVAIL | NEXT), (BUF + 64, 600, 5, AVAIL)]),
