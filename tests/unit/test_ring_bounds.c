@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "base/pages.h"
 #include "ring_guest.h"
 
 /* Lengths and loops that a guest chooses: what they add up to is never more than is there, and what they
@@ -346,6 +347,25 @@ static void a_position_is_searched_for_in_bounded_time(void **state) {
 	assert_true(crafted < 100 * honest);
 }
 
+/* Blocks of a pool, as the rings of ports lie in memory. */
+static void a_guard_lies_between_the_rings_of_two_ports(void **state) {
+	struct pages_pool pool = {.block = sizeof(struct vhost_tx)};
+	uint8_t *a = pages_take(&pool), *b = pages_take(&pool);
+	uint8_t *end = a + ((pool.block + 63) & ~(size_t)63);
+
+	assert_true((size_t)llabs(a - b) >= pool.block + PAGES_GUARD);
+	assert_true(pages_intact(&pool, a) && pages_intact(&pool, b));
+#ifndef __SANITIZE_ADDRESS__
+	end[PAGES_GUARD - 1] ^= 1;
+	assert_false(pages_intact(&pool, a));
+	assert_true(pages_intact(&pool, b));
+	end[PAGES_GUARD - 1] ^= 1;
+	end[0] = 0;
+	assert_false(pages_intact(&pool, a));
+#endif
+	(void)end;
+}
+
 #define FAR(test)                                                  \
 	{#test ", split", test, far_split, far_done, NULL}, {      \
 #test ", packed", test, far_packed, far_done, NULL \
@@ -372,6 +392,7 @@ int main(void) {
 		{"packed_chains_are_skipped_within_the_steps_of_a_batch",
 			packed_chains_are_skipped_within_the_steps_of_a_batch, far_packed_large,
 			far_done, NULL},
+		cmocka_unit_test(a_guard_lies_between_the_rings_of_two_ports),
 		{"a_position_is_searched_for_in_bounded_time",
 			a_position_is_searched_for_in_bounded_time, far_packed, far_done, NULL},
 	};
