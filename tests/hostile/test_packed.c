@@ -139,6 +139,17 @@ static void receive_tiny(struct front *f) {
 	spoil_receive(f, good(f), 3, 0);
 }
 
+/* Lengths whose sum has no room in 32 bits: 12 bytes, then 4 GiB in each buffer. */
+static void receive_4_gib(struct front *f) {
+	struct front_ring *r = front_rx(f, 0);
+
+	for (unsigned i = 0; i < r->size; i++) {
+		r->pdesc[i].addr = good(f);
+		r->pdesc[i].len = i % 32 == 0 ? 12 : UINT32_MAX;
+	}
+	bed_mate_sends(r->size);
+}
+
 /* Wrap bits at random: descriptors come and go as the switch looks. */
 static void wrap_at_random(struct front *f) {
 	struct front_ring *r = front_tx(f, 0);
@@ -196,6 +207,8 @@ static struct lie lies[] = {
 	{"receive buffers outside memory shut the port", receive_outside, SHUT, "outside"},
 	{"read-only receive buffers shut the port", receive_read_only, SHUT, "read-only"},
 	{"receive buffers of 3 bytes shut the port", receive_tiny, SHUT, "too small"},
+	{"receive buffers of 4 GiB each, in a region of 5 GiB, hurt nobody else", receive_4_gib,
+		EITHER, .o.features = FRONT_BIT(VIRTIO_NET_F_MRG_RXBUF), .o.extra = 5ull << 30},
 	{"wrap bits at random do no harm", wrap_at_random, EITHER},
 	{"impossible event suppression does no harm", events_at_random, ALIVE},
 	{"impossible event suppression with event indices does no harm", events_at_random, ALIVE,
