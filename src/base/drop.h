@@ -26,6 +26,7 @@
 	X(RING_FULL, "ring-full", "receiver offered too few buffers")                             \
 	X(TOO_BIG, "too-big", "does not fit the receiver's buffers or MTU")                       \
 	X(SEGMENT_FAILED, "segment-failed", "receiver cannot segment and software could not")     \
+	X(SEGMENT_LIMIT, "segment-limit", "more segments than weir cuts of a frame or a flood")   \
 	X(TX_ERROR, "tx-error", "the kernel refused the frame")
 
 enum drop {

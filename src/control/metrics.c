@@ -40,6 +40,7 @@ static void add_counters(struct metrics_port *o, const struct port *p) {
 		o->rx.frames += rx->frames;
 		o->rx.bytes += rx->bytes;
 		o->rx.cycles += rx->cycles;
+		o->rx.long_turns += rx->long_turns;
 		o->tx.frames += tx->frames;
 		o->tx.bytes += tx->bytes;
 		o->tx.notifications += tx->notifications;

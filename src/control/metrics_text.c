@@ -34,6 +34,8 @@ static const struct family port_families[] = {
 		PORT(tx.checksummed)},
 	{"weir_port_cycles_total", "counter", "CPU cycles spent on frames from the port.",
 		PORT(rx.cycles)},
+	{"weir_port_long_turns_total", "counter",
+		"Turns of the port that took more cycles than a turn should.", PORT(rx.long_turns)},
 	{"weir_port_reconnects_total", "counter", "Times the port's other side came back.",
 		PORT(status.reconnects)},
 	{"weir_port_shuts_total", "counter",

@@ -31,6 +31,9 @@ void switch_port_counters(const struct port *p, struct rx_counters *rx, struct t
 		rx->bytes += r->bytes;
 		rx->turns += r->turns;
 		rx->cycles += r->cycles;
+		rx->long_turns += r->long_turns;
+		if (r->longest_turn > rx->longest_turn)
+			rx->longest_turn = r->longest_turn;
 		tx->frames += t->frames;
 		tx->bytes += t->bytes;
 		tx->notifications += t->notifications;
@@ -58,6 +61,8 @@ static json_t *show_rx(const struct rx_counters *c) {
 	add(map, "bytes", c->bytes);
 	add(map, "turns", c->turns);
 	add(map, "cycles", c->cycles);
+	add(map, "longest_turn", c->longest_turn);
+	add(map, "long_turns", c->long_turns);
 	json_object_set_new(map, "drops", drops(c->drops, DROP_NONE + 1, DROP_TX_FIRST));
 	return map;
 }
@@ -323,6 +328,9 @@ static json_t *show_worker(struct sw *s, unsigned i) {
 	json_object_set_new(map, "queue_list", queues_of_worker(workers_snapshot(s->workers), i));
 	add(map, "frames", st.frames);
 	add(map, "turns", st.turns);
+	add(map, "longest_turn", st.longest_turn);
+	add(map, "long_turns", st.long_turns);
+	add(map, "turn_cycles_max", TURN_CYCLES_MAX);
 	add(map, "sleeps", st.sleeps);
 	add(map, "hz", workers_hz());
 	add(map, "cycles", st.cycles);

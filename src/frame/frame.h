@@ -23,13 +23,19 @@
 enum {
 	BATCH_MAX = 64, /* frames; 64 beats 256 because heads of a batch then stay in L1 */
 	BATCH_SEGS = 1024, /* payload references a batch can hold in all */
+	/* Bytes at which a batch ends, whatever its frames: no 64 of the common MTU come to it, of
+	 * segmentation frames two do. What a turn costs is bounded by that, and not by frames alone. */
+	BATCH_BYTES = 96 * 1024,
 	FRAME_SEGS_MAX = 256, /* of one frame; Linux sends at most 19, DPDK one per mbuf segment */
 	FRAME_HEAD_MAX =
 		256, /* private bytes: Ethernet, tag, IPv6 with extensions, TCP with options */
 	FRAME_HEAD_FIRST = 64, /* copied for every frame; more only for who needs it */
 	FRAME_LEN_MIN = 14,
+	FRAME_LEN_COMMON = 1518, /* of MTU 1500, with Ethernet header and tag */
 	FRAME_LEN_MAX = 65535 + 18, /* a 64 KiB IP packet with Ethernet header and tag */
 };
+
+_Static_assert((int)BATCH_MAX *FRAME_LEN_COMMON < (int)BATCH_BYTES, "a plain batch is whole");
 
 /* A piece of payload in the sender's memory (or the worker's arena), already bounds-checked. */
 struct seg {
@@ -52,6 +58,8 @@ enum frame_flag {
 	FRAME_TAGGED = 1 << 0, /* came with a VLAN tag, now in tci */
 	FRAME_L4 = 1 << 1, /* l3_off, l4_off, proto are set (frame_parse_l4 ran) */
 	FRAME_FRAGMENT = 1 << 2, /* an IP fragment: l4 is not to be looked at */
+	FRAME_UNCUT =
+		1 << 3, /* flooded to so many that it is not segmented for those who need it */
 };
 
 enum { OUT_NONE = 0xffff, OUT_FLOOD = 0xfffe };
@@ -77,6 +85,7 @@ struct frame {
 struct batch {
 	uint16_t n; /* frames */
 	uint16_t nsegs; /* used entries of segs */
+	uint16_t ngso; /* segmentation frames among them */
 	uint64_t bytes; /* sum of len */
 	struct frame f[BATCH_MAX];
 	struct seg segs[BATCH_SEGS];

@@ -86,7 +86,6 @@ static bool begin_udp(struct gso *g) {
 
 	if (!is_v4(f) && !fragment_place(f, &start, &next))
 		return false;
-	g->csum = datagram_csum(f);
 	g->start = g->hdr = start;
 	g->size = f->ol.gso_size;
 	memcpy(g->head, f->head, start);
@@ -123,16 +122,22 @@ unsigned gso_begin(struct gso *g, const struct frame *f) {
 	uint32_t payload, count;
 
 	g->f = f;
-	g->count = g->index = g->seg = 0;
+	g->count = g->limit = g->index = g->seg = 0;
 	g->seg_off = 0;
+	g->why = DROP_SEGMENT_FAILED;
 	if (f->ol.gso_type == VIRTIO_NET_HDR_GSO_NONE || !(is_udp(f) ? begin_udp(g) : begin_tcp(g)))
 		return 0;
 	g->off = g->start;
 	payload = f->len - g->start;
 	count = payload == 0 ? 1 : (payload + g->size - 1) / g->size;
-	if (count > GSO_FRAMES_MAX)
+	g->why = count > (is_udp(f) ? GSO_FRAGMENTS_MAX : GSO_FRAMES_MAX) ? DROP_SEGMENT_LIMIT
+									  : DROP_NONE;
+	if (is_udp(f) && g->why != DROP_NONE)
 		return 0;
-	return g->count = count;
+	if (is_udp(f)) /* the dearest step, so the last */
+		g->csum = datagram_csum(f);
+	g->count = count;
+	return g->limit = RTE_MIN(count, (uint32_t)GSO_FRAMES_MAX);
 }
 
 /* Gives `out` the next n payload bytes. */
@@ -248,7 +253,7 @@ bool gso_next(struct gso *g, struct frame *out) {
 	uint32_t off = g->off, n;
 	bool last;
 
-	if (g->index >= g->count)
+	if (g->index >= g->limit)
 		return false;
 	last = g->index + 1 == g->count;
 	n = last ? f->len - off : g->size;

@@ -49,9 +49,16 @@ void offload_csum(struct frame *f);
  * with IPv4 and IPv6; gso_size then counts IP payload, in whole units of 8. Checksums build on what
  * the sender left in the checksum field, the sum of the pseudo-header (virtio 1.2, 5.1.6.2). */
 enum {
-	/* Frames out of one: what a 64 KiB frame gives at an MSS of 32, below which no stack goes. A
-	 * guest that asks for more would have weir send 65,000 frames for one of its own. */
-	GSO_FRAMES_MAX = 2048,
+	/* Payload of a segment that any path carries: IPv4 over the least MTU that hosts must take, 576
+	 * (RFC 791), with 36 bytes of TCP options (RFC 879). Smaller ones cost the same each and bring
+	 * less: */
+	GSO_SIZE_FULL = 500,
+	/* frames cut out of one are no more than 64 KiB give in full segments. A guest that asks for more
+	 * would have weir send 65,000 frames for one of its own. */
+	GSO_FRAMES_MAX = (FRAME_LEN_MAX + GSO_SIZE_FULL - 1) / GSO_SIZE_FULL,
+	/* Fragments of a datagram: 64 KiB over the least MTU of IPv6, 1280, make 54. To a TAP, which
+	 * takes none that is whole, so many system calls are a full batch. */
+	GSO_FRAGMENTS_MAX = 64,
 };
 
 struct gso {
@@ -63,15 +70,27 @@ struct gso {
 	uint16_t start; /* offset of the payload in the original */
 	uint16_t hdr; /* bytes of headers of each frame */
 	uint16_t index;
-	uint16_t count;
+	uint16_t count; /* frames that the whole of the original makes */
+	uint16_t limit; /* of those, how many are given */
+	enum drop why; /* what becomes of the rest of the original, or of all of it; DROP_NONE */
 	uint16_t csum; /* UFO: of the whole datagram, as it lies in memory */
 	struct seg segs[FRAME_SEGS_MAX];
 	uint8_t head[FRAME_HEAD_MAX];
 };
 
-/* How many frames gso_next will give, at most GSO_FRAMES_MAX; 0 when the frame cannot be segmented:
- * too many frames, or headers that leave no room. */
+/* How many frames gso_next will give. Of TCP the first GSO_FRAMES_MAX: it sends the rest again, and
+ * g->why is DROP_SEGMENT_LIMIT for it. 0 when the frame is not segmented, with g->why: a datagram of more
+ * than GSO_FRAGMENTS_MAX, which are worth nothing without the rest, or headers that leave no room
+ * (DROP_SEGMENT_FAILED). */
 unsigned gso_begin(struct gso *g, const struct frame *f);
 bool gso_next(struct gso *g, struct frame *out);
+
+/* About how many frames that is, never too few. For frames that passed offload_check and are GSO. */
+static inline unsigned gso_estimate(const struct frame *f) {
+	const unsigned size = f->ol.gso_size >= 8 ? f->ol.gso_size & ~7u : 1;
+	const unsigned n = (f->len + size - 1) / size;
+
+	return n < GSO_FRAMES_MAX ? n : GSO_FRAMES_MAX;
+}
 
 #endif

@@ -24,13 +24,15 @@
  * A turn, as the worker runs it:
  *     n = rx(q, b, budget)            frames of one rxq, heads private, payload in place
  *     ... parse, verdict, group by out port (ascending port id, then queue: the lock order) ...
+ *     rx_keep(q, b, from)             when that is more than a turn may cost: the rest stays
  *     tx_begin(t); tx(t, items, n)    copies into the receiver, publishes nothing yet
  *     rx_done(q, b)                   gives the sender its buffers back (published)
  *     tx_publish(t)                   shows the receiver what was copied
  *     ... one memory fence for all of them ...
  *     rx_end(q), tx_end(t)            interrupt those that asked for it, and unlock
  * rx_done comes before tx_publish so that a switch killed in between loses a frame of the batch but
- * never delivers one twice. */
+ * never delivers one twice. (Only one may come twice then: a frame that is flooded to more receivers
+ * than a turn serves stays with its sender until the last of several turns.) */
 
 enum {
 	PORT_NAME_MAX = 32,
@@ -62,6 +64,7 @@ struct port_spec {
 
 struct rx_counters {
 	uint64_t frames, bytes, turns, cycles;
+	uint64_t longest_turn, long_turns; /* its cycles; turns above TURN_CYCLES_MAX (worker.h) */
 	uint64_t drops[DROP_COUNT]; /* reasons below DROP_TX_FIRST */
 };
 
@@ -77,6 +80,9 @@ struct rxq {
 	uint16_t index;
 	atomic_bool active; /* has something to pull from; written under the kind's own lock */
 	bool armed; /* the worker's own: it slept on this queue and has not pulled since */
+	/* Between rx and rx_end: what the last turn left. The first `again` frames were pulled before; the
+	 * first of them, a flood, went to all ports with an id below `resume` (0: to none). */
+	uint16_t again, resume;
 	uint64_t dealt; /* c.cycles when queues were last dealt; control thread only */
 	int worker; /* index of the worker that pulls it, -1: none; control thread only */
 	struct rx_counters c __attribute__((aligned(64))); /* written by the pulling worker only */
@@ -86,6 +92,8 @@ struct txq {
 	struct port *port;
 	uint16_t index;
 	atomic_bool active;
+	_Atomic uint8_t
+		caps; /* enum offload_cap the receiver takes: to tell what a frame will cost */
 	rte_spinlock_t lock;
 	struct tx_counters c __attribute__((aligned(64))); /* written under the lock */
 };
@@ -118,6 +126,9 @@ struct port_status {
 
 struct port_ops {
 	const char *kind; /* "vhost-user", "tap" */
+	/* What one frame to such a port costs beside its bytes, in plain copies to a guest: TURN_STEPS_MAX
+	 * of schedule/push.h. */
+	unsigned steps;
 
 	/* Control thread. open fills what the kind needs; on failure nothing is left behind. set changes
 	 * what can change in a running port (link, mtu): 0, or -ENOTSUP when it must be reopened. */
@@ -133,9 +144,11 @@ struct port_ops {
 	void (*look)(struct port *p);
 
 	/* Workers. rx fills b (n, bytes, frames with private heads of at least 18 bytes where the frame
-	 * has them) with at most budget <= BATCH_MAX frames and returns how many; frames that were
-	 * refused at the door are in b with f->drop set, so that rx_done returns their buffers too. */
+	 * has them) with at most budget <= BATCH_MAX frames, none that begins behind BATCH_BYTES bytes, and
+	 * returns how many; frames that were refused at the door are in b with f->drop set, so that rx_done returns their buffers too. */
 	unsigned (*rx)(struct rxq *q, struct batch *b, unsigned budget);
+	/* Frames of the batch from `from` on are not this turn's: rx gives them again, first and in order. */
+	void (*rx_keep)(struct rxq *q, struct batch *b, unsigned from);
 	void (*rx_done)(struct rxq *q, struct batch *b);
 	void (*rx_end)(struct rxq *q);
 

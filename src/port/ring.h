@@ -123,6 +123,9 @@ void ring_fault(struct ring *v, const char *fmt, ...) __attribute__((format(prin
 
 /* Reads up to `budget` frames into `b`. 0 when there are none, or after a fault. */
 unsigned ring_pull(struct ring *v, struct batch *b, unsigned budget);
+/* Of what ring_pull took, leaves the frames from `from` on in the ring: the next batch begins with
+ * them. */
+void ring_keep(struct ring *v, unsigned from);
 /* Gives back what ring_pull took, visible to the guest at once. */
 void ring_return(struct ring *v);
 

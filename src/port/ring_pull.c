@@ -134,11 +134,12 @@ static inline bool pull_fast(
 }
 
 /* Frames that ask for something, or are longer than the port takes. */
-static __attribute__((noinline)) void judge(struct ring *v, struct batch *b, unsigned i) {
+static void judge(struct ring *v, struct batch *b, unsigned i) {
 	struct frame *f = &b->f[i];
 
 	if (f->drop != DROP_NONE)
 		return;
+	b->ngso += f->ol.gso_type != VIRTIO_NET_HDR_GSO_NONE;
 	if (offload_any(&f->ol))
 		f->drop = offload_check(f, b->room[i] + FRAME_HEAD_MAX);
 	if (f->drop == DROP_NONE && f->len > v->len_max &&
@@ -146,8 +147,33 @@ static __attribute__((noinline)) void judge(struct ring *v, struct batch *b, uns
 		f->drop = DROP_OVERSIZE;
 }
 
+void ring_keep(struct ring *v, unsigned from) {
+	ring_untake(v, &v->taken[from], v->ntaken - from);
+	v->ntaken = (uint16_t)from;
+}
+
+/* Judges frame i of the n of a batch; the frames before it came to so many bytes. Returns how many the
+ * batch may have, and puts back what is beyond: should all that follow be plain, it stays below
+ * BATCH_BYTES. */
+static __attribute__((noinline)) unsigned judge_and_end(
+	struct ring *v, struct batch *b, unsigned i, unsigned n, uint64_t bytes) {
+	uint64_t left = 0;
+
+	judge(v, b, i);
+	bytes += b->f[i].len;
+	// To follow a chain that is too long took as long as a batch.
+	if (bytes < BATCH_BYTES && b->f[i].drop != DROP_CHAIN_TOO_LONG)
+		left = (BATCH_BYTES - bytes) / FRAME_LEN_COMMON;
+	if (i + 1 + left >= n)
+		return n;
+	i += 1 + (unsigned)left;
+	ring_untake(v, &v->taken[i], n - i);
+	return i;
+}
+
 unsigned ring_pull(struct ring *v, struct batch *b, unsigned budget) {
-	const uint32_t hdr_len = v->hdr_len, len_max = v->len_max;
+	const uint32_t hdr_len = v->hdr_len,
+		       plain_max = v->len_max < FRAME_LEN_COMMON ? v->len_max : FRAME_LEN_COMMON;
 	uint64_t bytes = 0;
 	unsigned segs = 0, n;
 
@@ -155,6 +181,7 @@ unsigned ring_pull(struct ring *v, struct batch *b, unsigned budget) {
 	n = v->packed ? packed_take(v, v->taken, budget, false)
 		      : split_take(v, v->taken, budget, false);
 	v->steps = 0; // taking ended by itself
+	b->ngso = 0;
 	for (unsigned i = 0; i < n; i++) {
 		struct chain *t = &v->taken[i];
 		struct frame *f = &b->f[i];
@@ -164,7 +191,7 @@ unsigned ring_pull(struct ring *v, struct batch *b, unsigned budget) {
 		frame_reset(f, b->room[i]);
 		if (__builtin_expect(is_plain(t, hdr_len), 1)) {
 			judged = pull_fast(f, t, hdr_len, &b->segs[segs]) &&
-				 t->len - hdr_len <= len_max;
+				 t->len - hdr_len <= plain_max;
 			segs += t->len - hdr_len > FRAME_HEAD_FIRST;
 		} else {
 			b->nsegs = (uint16_t)segs;
@@ -182,7 +209,7 @@ unsigned ring_pull(struct ring *v, struct batch *b, unsigned budget) {
 			break;
 		}
 		if (__builtin_expect(!judged, 0))
-			judge(v, b, i);
+			n = judge_and_end(v, b, i, n, bytes);
 		bytes += f->len;
 	}
 	v->ntaken = b->n = (uint16_t)n;

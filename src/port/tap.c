@@ -249,6 +249,7 @@ static int tap_open(struct port *p, const struct port_spec *s, struct err *e) {
 		goto fail;
 	}
 	for (unsigned i = 0; i < t->queues; i++) {
+		atomic_store(&t->q[i]->tx.caps, (uint8_t)t->caps);
 		p->rxq[i] = &t->q[i]->rx;
 		p->txq[i] = &t->q[i]->tx;
 	}
@@ -339,12 +340,14 @@ static bool tap_gone(struct port *p, bool *existed) {
 
 const struct port_ops tap_port_ops = {
 	.kind = "tap",
+	.steps = 5, // a system call is more than five copies; so many that a batch of 64 is a turn
 	.open = tap_open,
 	.set = tap_set,
 	.close = tap_close,
 	.status = tap_status,
 	.gone = tap_gone,
 	.rx = tap_rx,
+	.rx_keep = tap_rx_keep,
 	.rx_done = tap_rx_done,
 	.rx_end = tap_rx_end,
 	.tx_begin = tap_tx_begin,

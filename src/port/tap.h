@@ -20,19 +20,33 @@ enum {
 	TAP_VNET_HDR = 12, /* struct virtio_net_hdr_v1, also without mergeable buffers */
 	/* Private bytes of a frame: Ethernet, tag, IPv6 and TCP with every option fit. */
 	TAP_HEAD = 128,
-	/* Payload of one batch. Holds 64 frames of MTU 1500 packed one behind the other, or seven
-	 * segmentation frames of 64 KiB, and stays in the L2 cache; more would only be touched once. */
-	TAP_ARENA = 512 * 1024,
+	/* Payload of one batch, each frame from a new line of the cache on: the last may be a segmentation
+	 * frame of 64 KiB. */
+	TAP_ARENA = BATCH_BYTES + BATCH_MAX * 64 + FRAME_LEN_MAX,
 	/* Asking an empty queue is a system call, which costs a busy worker what several frames of
 	 * another port cost. How long it is then left alone doubles from one microsecond to this: at
 	 * most one percent of a CPU for each idle queue. */
 	TAP_QUIET_MAX_US = 32,
 };
 
+/* A frame as the kernel gave it. */
+struct tap_slot {
+	uint8_t hdr[TAP_VNET_HDR];
+	uint32_t len; /* bytes behind the header */
+	uint32_t at; /* in the arena's payload: those behind TAP_HEAD */
+	uint8_t head[TAP_HEAD];
+};
+
+struct tap_arena {
+	struct tap_slot slot[BATCH_MAX];
+	uint8_t payload[TAP_ARENA];
+};
+
 struct tap_queue {
 	struct tap *tap;
 	int fd; /* /dev/net/tun, attached, non-blocking */
-	uint8_t *arena; /* TAP_ARENA bytes, overwritten by each rx */
+	struct tap_arena *arena;
+	uint16_t next, filled; /* slots [next, filled) hold frames that rx has still to give */
 	uint64_t quiet_until; /* TSC; found empty, not asked again before; 0: ask at once */
 	uint64_t quiet; /* cycles, how long that was the last time */
 	struct rxq rx;
@@ -116,12 +130,13 @@ bool tap_dev_ns_gone(const struct tap *t);
  * descriptors. Those would be readable for ever and keep workers awake, and hold the namespace. */
 void tap_dev_let_go(struct tap *t);
 
-/* Room for what one rx puts behind the private heads; NULL: no memory. */
-uint8_t *tap_arena_new(void);
-void tap_arena_free(uint8_t *arena);
+/* NULL: no memory. */
+struct tap_arena *tap_arena_new(void);
+void tap_arena_free(struct tap_arena *arena);
 
 /* The workers' half of tap_port_ops. */
 unsigned tap_rx(struct rxq *q, struct batch *b, unsigned budget);
+void tap_rx_keep(struct rxq *q, struct batch *b, unsigned from);
 void tap_rx_done(struct rxq *q, struct batch *b);
 void tap_rx_end(struct rxq *q);
 bool tap_tx_begin(struct txq *t);

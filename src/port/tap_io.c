@@ -21,10 +21,11 @@
  * endian), which is how checksums and segmentation are left to whoever can do them: the kernel
  * hands us TCP frames of up to 64 KiB and takes them back.
  *
- * In: one readv scatters a frame into three places, the header, the private head in the batch's
- * room and the rest in the queue's arena, so nothing is copied a second time. Frames lie in the
- * arena one behind the other: a batch of short ones stays within a few pages. The arena belongs to
- * the batch until the next rx, so rx_done has nothing to return.
+ * In: one readv scatters a frame into the queue's arena: the header and the first bytes into a slot,
+ * the rest where payload lies one behind the other, so that a batch of short ones stays within a few
+ * pages. Only the first bytes are copied a second time, into the batch's room: the turn works on
+ * those, and what it leaves is given again from the slot. The arena is read into only when all of it
+ * has been given, so rx_done has nothing to return.
  *
  * Out: one writev of what was judged (the private head, with the tag put in) and of the payload
  * straight out of the sender's memory. The kernel copies it once and runs the frame up its stack
@@ -43,24 +44,23 @@ enum {
 _Static_assert(sizeof(struct virtio_net_hdr_v1) == TAP_VNET_HDR, "header size");
 _Static_assert(
 	TAP_HEAD >= (int)FRAME_HEAD_FIRST && TAP_HEAD <= (int)FRAME_HEAD_MAX, "private head");
-_Static_assert(TAP_ARENA >= (int)FRAME_LEN_MAX, "a frame fits the arena");
 
 /* The longest frame that is not to be segmented. */
 static unsigned frame_limit(const struct port *p) {
 	return __atomic_load_n(&p->mtu, __ATOMIC_RELAXED) + (unsigned)ETH_TAGGED_MAX;
 }
 
-uint8_t *tap_arena_new(void) {
+struct tap_arena *tap_arena_new(void) {
 	// Pages come when a frame is put there: an idle port costs none.
-	void *p = mmap(NULL, TAP_ARENA, PROT_READ | PROT_WRITE,
+	void *p = mmap(NULL, sizeof(struct tap_arena), PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	return p != MAP_FAILED ? p : NULL;
 }
 
-void tap_arena_free(uint8_t *arena) {
+void tap_arena_free(struct tap_arena *arena) {
 	if (arena != NULL)
-		munmap(arena, TAP_ARENA);
+		munmap(arena, sizeof(*arena));
 }
 
 /* ---- in ---- */
@@ -98,51 +98,76 @@ static void come_back(struct tap_queue *tq) {
 	tq->quiet = tq->quiet_until = 0;
 }
 
-unsigned tap_rx(struct rxq *q, struct batch *b, unsigned budget) {
-	struct tap_queue *tq = tap_of_rx(q);
-	unsigned limit = frame_limit(q->port);
-	uint32_t used = 0;
+/* Reads up to `budget` frames into the slots. */
+static void read_frames(struct tap_queue *tq, unsigned budget) {
+	struct tap_arena *a = tq->arena;
+	uint32_t used = 0, bytes = 0;
 
-	b->n = b->nsegs = 0;
-	b->bytes = 0;
-	if (tq->quiet_until != 0 && rte_rdtsc() < tq->quiet_until)
-		return 0;
-	while (b->n < budget && used + FRAME_LEN_MAX <= TAP_ARENA) {
-		struct frame *f = &b->f[b->n];
-		uint8_t *room = b->room[b->n];
-		struct virtio_net_hdr_v1 hdr;
+	tq->next = tq->filled = 0;
+	while (tq->filled < budget && bytes < BATCH_BYTES) {
+		struct tap_slot *s = &a->slot[tq->filled];
 		struct iovec iov[3] = {
-			{&hdr, sizeof(hdr)},
-			{room, TAP_HEAD},
-			{tq->arena + used, FRAME_LEN_MAX - TAP_HEAD},
+			{s->hdr, sizeof(s->hdr)},
+			{s->head, sizeof(s->head)},
+			{a->payload + used, FRAME_LEN_MAX - TAP_HEAD},
 		};
 		ssize_t n = readv(tq->fd, iov, 3);
 
 		// EAGAIN: no more for now. All else means that the device is gone, of which the
 		// control thread hears as well.
-		if (n < (ssize_t)sizeof(hdr))
-			break;
-		*f = (struct frame){
-			.head = room,
-			.len = (uint32_t)n - (uint32_t)sizeof(hdr),
-			.segs = &b->segs[b->nsegs],
-		};
-		f->head_len = f->len < TAP_HEAD ? (uint16_t)f->len : TAP_HEAD;
-		if (f->len > TAP_HEAD) {
-			b->segs[b->nsegs++] = (struct seg){tq->arena + used, f->len - TAP_HEAD};
-			f->nsegs = 1;
-			used += (f->len - TAP_HEAD + 63) & ~63u;
-		}
-		ol_from_hdr(&f->ol, &hdr);
-		f->drop = judge(f, limit, room + FRAME_HEAD_MAX);
-		b->n++;
-		b->bytes += f->len;
+		if (n < (ssize_t)sizeof(s->hdr))
+			return;
+		s->len = (uint32_t)n - (uint32_t)sizeof(s->hdr);
+		s->at = used;
+		if (s->len > TAP_HEAD)
+			used += (s->len - TAP_HEAD + 63) & ~63u;
+		bytes += s->len;
+		tq->filled++;
 	}
+}
+
+/* The frame of a slot as the next of the batch. */
+static void give(struct tap_arena *a, const struct tap_slot *s, struct batch *b, unsigned limit) {
+	struct frame *f = &b->f[b->n];
+	uint8_t *room = b->room[b->n];
+	struct virtio_net_hdr_v1 hdr;
+
+	memcpy(&hdr, s->hdr, sizeof(hdr));
+	memcpy(room, s->head, TAP_HEAD);
+	*f = (struct frame){.head = room, .len = s->len, .segs = &b->segs[b->nsegs]};
+	f->head_len = f->len < TAP_HEAD ? (uint16_t)f->len : TAP_HEAD;
+	if (f->len > TAP_HEAD) {
+		b->segs[b->nsegs++] = (struct seg){a->payload + s->at, f->len - TAP_HEAD};
+		f->nsegs = 1;
+	}
+	ol_from_hdr(&f->ol, &hdr);
+	b->ngso += f->ol.gso_type != VIRTIO_NET_HDR_GSO_NONE;
+	f->drop = judge(f, limit, room + FRAME_HEAD_MAX);
+	b->n++;
+	b->bytes += f->len;
+}
+
+unsigned tap_rx(struct rxq *q, struct batch *b, unsigned budget) {
+	struct tap_queue *tq = tap_of_rx(q);
+	unsigned limit = frame_limit(q->port);
+
+	b->n = b->nsegs = b->ngso = 0;
+	b->bytes = 0;
+	if (tq->quiet_until != 0 && rte_rdtsc() < tq->quiet_until)
+		return 0;
+	if (tq->next == tq->filled)
+		read_frames(tq, budget);
+	while (b->n < budget && tq->next < tq->filled)
+		give(tq->arena, &tq->arena->slot[tq->next++], b, limit);
 	if (b->n == 0)
 		back_off(tq);
 	else
 		come_back(tq);
 	return b->n;
+}
+
+void tap_rx_keep(struct rxq *q, struct batch *b, unsigned from) {
+	tap_of_rx(q)->next -= b->n - from;
 }
 
 void tap_rx_end(struct rxq *q) {
@@ -217,12 +242,14 @@ static enum drop put_segments(struct tap_queue *tq, const struct frame *f, uint3
 	struct frame segment;
 	enum drop drop = DROP_NONE;
 
+	if (f->flags & FRAME_UNCUT)
+		return DROP_SEGMENT_LIMIT;
 	if (gso_begin(&g, f) == 0)
-		return DROP_SEGMENT_FAILED;
+		return g.why;
 	tq->tx.c.segmented++;
 	while (drop == DROP_NONE && gso_next(&g, &segment))
 		drop = put(tq, &segment, tag, &segment.ol);
-	return drop;
+	return drop != DROP_NONE ? drop : g.why;
 }
 
 static enum drop deliver(struct tap_queue *tq, struct frame *f, uint32_t tag) {
@@ -273,9 +300,10 @@ void tap_tx_end(struct txq *t) {
 
 // The descriptor itself is readable while frames wait: there is nothing to arm, only to look.
 bool tap_arm(struct rxq *q) {
-	struct pollfd p = {.fd = tap_of_rx(q)->fd, .events = POLLIN};
+	const struct tap_queue *tq = tap_of_rx(q);
+	struct pollfd p = {.fd = tq->fd, .events = POLLIN};
 
-	return poll(&p, 1, 0) == 1 && (p.revents & POLLIN) != 0;
+	return tq->next < tq->filled || (poll(&p, 1, 0) == 1 && (p.revents & POLLIN) != 0);
 }
 
 void tap_disarm(struct rxq *q) {

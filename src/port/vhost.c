@@ -57,8 +57,15 @@ static unsigned vhost_rx(struct rxq *q, struct batch *b, unsigned budget) {
 	return n;
 }
 
+static void vhost_rx_keep(struct rxq *q, struct batch *b, unsigned from) {
+	ring_keep(&rx_of(q)->v, from);
+}
+
 static void vhost_rx_done(struct rxq *q, struct batch *b) {
-	ring_return(&rx_of(q)->v);
+	struct ring *v = &rx_of(q)->v;
+
+	if (v->ntaken > 0) // not when all was kept
+		ring_return(v);
 }
 
 static void vhost_rx_end(struct rxq *q) {
@@ -80,47 +87,62 @@ static bool vhost_tx_begin(struct txq *t) {
 	return false;
 }
 
-/* A frame that asks for what this guest did not negotiate. */
-static __attribute__((noinline)) void tx_complete(
-	struct vhost_tx *tx, struct frame *f, uint32_t tag) {
+/* Does the guest offer no buffer at all? Asked before anything is computed for it. */
+static bool tx_full(struct vhost_tx *tx) {
+	ring_fill(&tx->v, 1);
+	return tx->v.count == 0;
+}
+
+/* Computes the checksum, of a copy: other receivers of a flood may take the request as it is. */
+static enum drop tx_checksum(struct vhost_tx *tx, const struct frame *f, uint32_t tag) {
+	uint8_t head[FRAME_HEAD_MAX];
+	struct frame copy = *f;
+
+	memcpy(head, f->head, f->head_len);
+	copy.head = head;
+	offload_csum(&copy);
+	tx->q.c.checksummed++;
+	return ring_put(&tx->v, &copy, tag);
+}
+
+/* Cuts the frame into segments. The first that does not fit ends it: there will be no room for those
+ * behind it either, and TCP sends them again. */
+static enum drop tx_segments(struct vhost_tx *tx, const struct frame *f, uint32_t tag) {
 	struct tx_counters *c = &tx->q.c;
-	struct frame part;
+	struct frame segment;
 	struct gso g;
 
-	if (f->ol.gso_type == VIRTIO_NET_HDR_GSO_NONE) {
-		enum drop why;
-
-		// Other receivers of a flood may take the request as it is: complete a copy.
-		part = *f;
-		uint8_t head[FRAME_HEAD_MAX];
-		memcpy(head, f->head, f->head_len);
-		part.head = head;
-		offload_csum(&part);
-		c->checksummed++;
-		why = ring_put(&tx->v, &part, tag);
-		if (why != DROP_NONE) {
-			c->drops[why]++;
-			return;
-		}
-		c->frames++;
-		c->bytes += part.len;
-		return;
-	}
-	if (gso_begin(&g, f) == 0) {
-		c->drops[DROP_SEGMENT_FAILED]++;
-		return;
-	}
+	if (f->flags & FRAME_UNCUT)
+		return DROP_SEGMENT_LIMIT;
+	if (gso_begin(&g, f) == 0)
+		return g.why;
 	c->segmented++;
-	while (gso_next(&g, &part)) {
-		enum drop why =
-			part.len > tx->v.len_max ? DROP_TOO_BIG : ring_put(&tx->v, &part, tag);
+	while (gso_next(&g, &segment)) {
+		enum drop why = segment.len > tx->v.len_max ? DROP_TOO_BIG
+							    : ring_put(&tx->v, &segment, tag);
 
-		if (why != DROP_NONE) {
-			c->drops[why]++;
-			continue;
-		}
+		if (why != DROP_NONE)
+			return why;
 		c->frames++;
-		c->bytes += part.len;
+		c->bytes += segment.len;
+	}
+	return g.why;
+}
+
+/* A frame that asks for what this guest did not negotiate. */
+static __attribute__((noinline)) void tx_complete(
+	struct vhost_tx *tx, const struct frame *f, uint32_t tag) {
+	const bool gso = f->ol.gso_type != VIRTIO_NET_HDR_GSO_NONE;
+	struct tx_counters *c = &tx->q.c;
+	enum drop why = tx_full(tx) ? DROP_RING_FULL
+			: gso       ? tx_segments(tx, f, tag)
+				    : tx_checksum(tx, f, tag);
+
+	if (why != DROP_NONE) {
+		c->drops[why]++;
+	} else if (!gso) {
+		c->frames++;
+		c->bytes += f->len;
 	}
 }
 
@@ -406,12 +428,14 @@ static void vhost_status(struct port *p, struct port_status *out) {
 
 const struct port_ops vhost_port_ops = {
 	.kind = "vhost-user",
+	.steps = 1,
 	.open = vhost_open,
 	.set = vhost_set,
 	.close = vhost_close,
 	.status = vhost_status,
 	.look = vhost_look,
 	.rx = vhost_rx,
+	.rx_keep = vhost_rx_keep,
 	.rx_done = vhost_rx_done,
 	.rx_end = vhost_rx_end,
 	.tx_begin = vhost_tx_begin,

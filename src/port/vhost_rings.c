@@ -218,6 +218,7 @@ void ring_start(struct vhost_dev *d, unsigned idx) {
 							"not kick"
 						      : "the kick descriptor is not an eventfd");
 			ring_disarm(&rx->v);
+			rx->q.again = rx->q.resume = 0; // of the rings before
 			d->started[idx] = true;
 			atomic_store(&rx->q.active, !atomic_load(&d->faulted));
 			wake_both(&rx->v, rx->clocked ? -1 : rx->kickfd);
@@ -231,6 +232,7 @@ void ring_start(struct vhost_dev *d, unsigned idx) {
 			if (tx->v.packed)
 				tx->v.stage = calloc(tx->v.size, sizeof(tx->v.stage[0]));
 			ring_disarm(&tx->v); // nobody waits for receive buffers
+			atomic_store(&tx->q.caps, tx->v.caps);
 			d->started[idx] = true;
 			atomic_store(&tx->q.active, !atomic_load(&d->faulted) &&
 							    (!tx->v.packed || tx->v.stage != NULL));

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/pages.h"
+#include "frame/offload.h"
 
 /* Nearly every batch has one receiver, and then grouping is one comparison a frame. With several,
  * groups are ordered by port and queue before any lock is taken, so that two workers that flood at
@@ -26,6 +27,7 @@ int push_init(struct push *p) {
 	if (r == NULL)
 		return -ENOMEM;
 	p->n = 0;
+	p->resume = 0;
 	p->slot = r->slot;
 	p->order = r->order;
 	p->groups = r->groups;
@@ -45,6 +47,7 @@ static struct group *group_of(struct push *p, struct txq *t) {
 		return &p->groups[p->slot[key] - 1];
 	g = &p->groups[p->n++];
 	p->slot[key] = (uint16_t)p->n;
+	p->steps += STEPS_RECEIVER;
 	g->t = t;
 	g->port = t->port->id;
 	g->n = 0;
@@ -59,16 +62,43 @@ static inline void add(struct group *g, const struct snapshot *s, struct frame *
 	g->n++;
 }
 
+static bool spent(const struct push *p) {
+	return p->bytes >= TURN_BYTES_MAX || p->steps >= TURN_STEPS_MAX;
+}
+
+/* What the frame costs at the queue of the group. Plain frames to one receiver are not counted by bytes:
+ * BATCH_BYTES has seen to those. */
+static void charge(struct push *p, const struct group *g, const struct frame *f) {
+	const struct txq *t = g->t;
+	uint32_t bytes = f->len, pieces = 1;
+
+	if (offload_any(&f->ol) &&
+		!offload_fits(f, atomic_load_explicit(&t->caps, memory_order_relaxed)) &&
+		!(f->flags & FRAME_UNCUT)) {
+		bytes += f->len; // once for the checksum, once for the copy
+		if (f->ol.gso_type != 0)
+			pieces = gso_estimate(f);
+	}
+	if (atomic_load_explicit(&t->port->capture, memory_order_relaxed))
+		bytes += f->len;
+	p->bytes += bytes;
+	p->steps += pieces * t->port->ops->steps;
+}
+
 /* Frame i and those behind it that go out of the same port, when that has one queue and adds no tags:
  * most of a batch. Returns how many. */
 static inline unsigned add_run(
-	struct group *g, const struct snapshot *s, struct batch *b, unsigned i) {
+	struct push *p, struct group *g, const struct snapshot *s, struct batch *b, unsigned i) {
 	const uint16_t out = b->f[i].out;
 	struct tx_item *it = &g->it[g->n];
 	unsigned n = 0;
 
-	if (s->fwd->ports[out].trunk || s->ports[out]->flow_queue != NULL) {
+	if (s->fwd->ports[out].trunk || s->ports[out]->flow_queue != NULL || b->ngso != 0) {
 		add(g, s, &b->f[i]);
+		if (b->f[i].ol.gso_type != 0)
+			charge(p, g, &b->f[i]);
+		else
+			p->steps += s->ports[out]->ops->steps;
 		return 1;
 	}
 	do {
@@ -76,6 +106,7 @@ static inline unsigned add_run(
 		n++;
 	} while (i + n < b->n && b->f[i + n].out == out && b->f[i + n].drop == DROP_NONE);
 	g->n += n;
+	p->steps += n * s->ports[out]->ops->steps;
 	return n;
 }
 
@@ -90,52 +121,75 @@ static struct group *group_for(
 	return group_of(p, t);
 }
 
-/* Every member of the network that the frame may go to. */
-static __attribute__((noinline)) void flood(struct push *p, const struct snapshot *s,
-	struct batch *b, unsigned i, uint16_t in, struct explain *ex) {
+/* Every member of the network that the frame may go to, from the port with id `from` on. False: the turn
+ * ended before the last of them, p->resume says where. */
+static __attribute__((noinline)) bool flood(struct push *p, const struct snapshot *s,
+	struct batch *b, unsigned i, uint16_t in, uint16_t from, struct explain *ex) {
 	struct frame *f = &b->f[i];
 	const struct fwd_net *net = &s->fwd->nets[f->net];
-	enum drop why = DROP_NO_DESTINATION;
+	enum drop why = from == 0 ? DROP_NO_DESTINATION : DROP_NONE;
 
+	// As many pieces as a turn has room for go to all who need them, more to nobody.
+	if (f->ol.gso_type != 0 && gso_estimate(f) * (net->nmembers - 1u) > TURN_STEPS_MAX)
+		f->flags |= FRAME_UNCUT;
 	for (unsigned m = 0; m < net->nmembers; m++) {
 		const uint16_t out = net->members[m];
 		enum drop no;
 
-		if (out == in)
+		if (out == in || out < from)
 			continue;
 		no = fwd_admits(s->fwd, in, out, f->net);
-		if (no == DROP_NONE) {
-			add(group_for(p, s, b, i, out), s, f);
-			why = DROP_NONE;
-		} else {
+		if (no != DROP_NONE) {
 			EXPLAIN(ex, "push", "not to port %u: %s", out, drop_text(no));
 			if (why == DROP_NO_DESTINATION)
 				why = no;
+			continue;
 		}
+		if (ex == NULL && spent(p)) {
+			p->resume = out;
+			return false;
+		}
+		struct group *g = group_for(p, s, b, i, out);
+		add(g, s, f);
+		charge(p, g, f);
+		why = DROP_NONE;
 	}
 	f->drop = why;
+	return true;
 }
 
 unsigned push_group(struct push *p, const struct snapshot *s, struct batch *b, uint16_t in,
 	struct explain *ex) {
-	unsigned live = 0;
+	uint16_t from = p->resume;
+	unsigned live = 0, i;
 
-	for (unsigned i = 0; i < b->n;) {
+	p->bytes = p->steps = 0;
+	p->resume = 0;
+	for (i = 0; i < b->n && (!spent(p) || ex != NULL); from = 0) {
 		struct frame *f = &b->f[i];
 
 		if (__builtin_expect(f->drop != DROP_NONE, 0)) {
 			i++;
 			continue;
 		}
+		if (__builtin_expect(f->out < from, 0)) {
+			// A flood no more: its destination was learned since, and had the frame.
+			i++;
+			live++;
+			continue;
+		}
 		if (__builtin_expect(f->out == OUT_FLOOD, 0)) {
-			flood(p, s, b, i++, in, ex);
+			if (!flood(p, s, b, i, in, from, ex))
+				break;
+			i++;
 			live += f->drop == DROP_NONE;
 			continue;
 		}
-		unsigned n = add_run(group_for(p, s, b, i, f->out), s, b, i);
+		unsigned n = add_run(p, group_for(p, s, b, i, f->out), s, b, i);
 		live += n;
 		i += n;
 	}
+	p->done = i;
 	return live;
 }
 

@@ -21,7 +21,7 @@ static void batch_of(struct batch *b, const uint8_t *bytes, uint32_t len) {
 	f->len = len;
 	f->head_len = len < FRAME_HEAD_FIRST ? (uint16_t)len : FRAME_HEAD_FIRST;
 	memcpy(f->head, bytes, f->head_len);
-	b->nsegs = 0;
+	b->nsegs = b->ngso = 0;
 	if (len > f->head_len) {
 		b->segs[b->nsegs++] = (struct seg){
 			.base = (uint8_t *)bytes + f->head_len, .len = len - f->head_len};

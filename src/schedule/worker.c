@@ -87,8 +87,9 @@ static void note_flows(struct rxq *q, struct batch *b) {
 			port_note_flow(q->port, &b->f[i], b->room[i] + FRAME_HEAD_MAX, q->index);
 }
 
-static void capture_in(capture_fn *fn, void *arg, struct port *p, struct batch *b) {
-	for (unsigned i = 0; i < b->n; i++)
+/* Frames from `first` on; those before it were captured when the turn before pulled them. */
+static void capture_in(capture_fn *fn, void *arg, struct port *p, struct batch *b, unsigned first) {
+	for (unsigned i = first; i < b->n; i++)
 		if (b->f[i].len >= FRAME_LEN_MIN && b->f[i].head_len > 0)
 			fn(arg, p, 0, &b->f[i], 0);
 }
@@ -104,7 +105,37 @@ static void capture_out(capture_fn *fn, void *arg, const struct push *p) {
 	}
 }
 
-/* Books frames that got nowhere, and what the turn was. */
+/* What the turn has no room for stays with its sender. */
+static void keep_rest(struct rxq *q, struct batch *b, const struct push *p) {
+	q->again = (uint16_t)(b->n - p->done);
+	q->resume = p->resume;
+	if (__builtin_expect(q->again == 0, 1))
+		return;
+	q->port->ops->rx_keep(q, b, p->done);
+	b->n = (uint16_t)p->done;
+	b->bytes = 0;
+	for (unsigned i = 0; i < b->n; i++)
+		b->bytes += b->f[i].len;
+}
+
+/* Books what the worker did, and whether it was more than a turn may be. */
+static void book_turn(struct worker *w, struct rxq *q, const struct batch *b, uint64_t cycles) {
+	struct worker_stats *st = &w->st;
+
+	st->busy_cycles += cycles;
+	st->frames += b->n;
+	st->turns++;
+	if (__builtin_expect(cycles > q->c.longest_turn, 0))
+		q->c.longest_turn = cycles;
+	if (__builtin_expect(cycles > st->longest_turn, 0))
+		st->longest_turn = cycles;
+	if (__builtin_expect(cycles > TURN_CYCLES_MAX, 0)) {
+		q->c.long_turns++;
+		st->long_turns++;
+	}
+}
+
+/* Books frames that got nowhere, and what the turn was to the queue. */
 static void book(struct rxq *q, const struct batch *b, unsigned live, uint64_t cycles) {
 	for (unsigned i = 0; live < b->n && i < b->n; i++)
 		if (b->f[i].drop != DROP_NONE)
@@ -137,13 +168,15 @@ static unsigned run_turn(struct worker *w, struct turn turn) {
 	if (__builtin_expect(capture != NULL &&
 				     atomic_load_explicit(&q->port->capture, memory_order_relaxed),
 		    0))
-		capture_in(capture, w->all->capture_arg, q->port, b);
+		capture_in(capture, w->all->capture_arg, q->port, b, q->again);
 	fwd_parse(s->fwd, b, in, NULL);
 	t[2] = rte_rdtsc();
 	fwd_verdict(s->fwd, b, in, coarse_seconds(), NULL);
 	if (q->port->flow_queue != NULL)
 		note_flows(q, b);
+	w->push.resume = q->resume;
 	live = push_group(&w->push, s, b, in, NULL);
+	keep_rest(q, b, &w->push);
 	t[3] = rte_rdtsc();
 	if (__builtin_expect(capture != NULL, 0))
 		capture_out(capture, w->all->capture_arg, &w->push);
@@ -159,10 +192,8 @@ static unsigned run_turn(struct worker *w, struct turn turn) {
 	for (unsigned i = 0; i < STAGE_COUNT; i++)
 		w->st.stage_cycles[i] += t[i + 1] - t[i];
 	book(q, b, live, t[5] - t[0]);
-	w->st.busy_cycles += t[5] - t[0];
-	w->st.frames += n;
-	w->st.turns++;
-	sched_ran(w->sched, q, n, b->bytes, t[5] - t[0]);
+	book_turn(w, q, b, t[5] - t[0]);
+	sched_ran(w->sched, q, b->n, b->bytes, t[5] - t[0]);
 	return n;
 }
 

@@ -18,7 +18,13 @@
 struct err;
 struct capture;
 
-enum { WORKERS_MAX = 64 };
+enum {
+	WORKERS_MAX = 64,
+	/* What a turn may cost at the most, whatever its frames ask for: a few times a full batch of
+	 * 1514-byte frames, which takes some 35,000 cycles to guests and 200,000 to a TAP. Turns that took
+	 * longer are counted; those in which the worker lost its CPU to others are among them. */
+	TURN_CYCLES_MAX = 500000,
+};
 
 enum idle_mode {
 	IDLE_ADAPTIVE, /* poll while busy, sleep after IDLE_POLL_US of nothing */
@@ -56,6 +62,7 @@ struct worker_stats {
 	uint64_t busy_cycles; /* in turns that moved frames */
 	uint64_t sleep_cycles; /* asleep */
 	uint64_t frames, turns, sleeps;
+	uint64_t longest_turn, long_turns; /* its cycles; turns above TURN_CYCLES_MAX */
 	uint64_t stage_cycles[STAGE_COUNT];
 };
 

@@ -114,7 +114,10 @@ static void segment(struct rig *g, uint32_t len) {
 		made++;
 	}
 	MUST(made == count);
-	MUST(count == 0 || start + got == len);
+	MUST((gso.why == DROP_NONE) == (count > 0 && start + got == len));
+	MUST(gso.why == DROP_NONE || count == 0 ||
+		(gso.why == DROP_SEGMENT_LIMIT && count == GSO_FRAMES_MAX && !udp));
+	MUST(count <= gso_estimate(&g->f));
 	must_be(g, len); /* the original is untouched */
 }
 

@@ -16,6 +16,7 @@ enum {
 	TAG_AT = 12,
 	L4_AT = 34,
 	LONG = 600,
+	DATAGRAM = 1400,
 	PIECES = 300,
 	SLOW_RING = 64,
 	WAIT_MS = 2000
@@ -76,6 +77,21 @@ static const struct loss losses[] = {
 			.csum_offset = 6,
 			.gso_type = VIRTIO_NET_HDR_GSO_UDP,
 			.gso_size = 7}},
+	{"to be cut into more pieces than weir cuts", "segment-limit", "bad", "slow",
+		.to = {2, 0, 0, 0, 0, 0x78}, .len = DATAGRAM,
+		.request = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+			.csum_start = L4_AT,
+			.csum_offset = 6,
+			.gso_type = VIRTIO_NET_HDR_GSO_UDP,
+			.gso_size = 8}},
+	{"to be cut into three for a guest that reads nothing", "ring-full", "bad", "slow",
+		.to = {2, 0, 0, 0, 0, 0x78}, .len = DATAGRAM,
+		.request = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+			.csum_start = L4_AT,
+			.csum_offset = 6,
+			.gso_type = VIRTIO_NET_HDR_GSO_UDP,
+			.gso_size = 512},
+		.fill = SLOW_RING},
 };
 enum { LOSSES = sizeof(losses) / sizeof(losses[0]) };
 

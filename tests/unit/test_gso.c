@@ -71,6 +71,7 @@ static void check_tcp(const struct recipe *r, unsigned size, const struct rig *g
 	struct frame f;
 
 	assert_int_equal(count, n == 0 ? 1 : (n + size - 1) / size);
+	assert_true(count <= gso_estimate(&g->f));
 	for (; next(&f); i++) {
 		uint32_t len = f.len - pkt.payload;
 		const uint8_t *tcp = out + pkt.l4;
@@ -241,7 +242,7 @@ static void check_udp(const struct recipe *r, unsigned size, const struct rig *g
 	for (unsigned k = r->next; r->version == 6 && k > 0 && r->ext[k - 1] == IPPROTO_DSTOPTS;
 		k--)
 		start -= 16; /* destination options at the end are payload of the fragments */
-	assert_int_not_equal(count, 0);
+	assert_in_range(count, 1, gso_estimate(&g->f));
 	for (; next(&f); i++) {
 		bool last = i + 1 == count, more;
 		uint32_t len, off;
@@ -303,6 +304,8 @@ static void udp_datagrams_become_fragments_that_make_them_again(void **state) {
 
 		r.proto = IPPROTO_UDP;
 		r.payload = rnd(rnd(4) ? 9000 : 65000);
+		if (r.payload / (size & ~7u) + 2 >= GSO_FRAGMENTS_MAX)
+			size = 1480;
 		load(&g, &r, size, 18 + rnd(238), rnd(FRAME_SEGS_MAX));
 		check_udp(&r, size, &g);
 		rig_free(&g);
@@ -390,27 +393,52 @@ static void a_frame_never_has_more_segs_than_frames_may_have(void **state) {
 	}
 }
 
-static void a_frame_that_would_become_too_many_is_refused(void **state) {
-	struct recipe r = {.version = 4, .proto = IPPROTO_TCP, .payload = 2049};
+/* TCP sends the rest again. */
+static void of_a_frame_that_makes_too_many_segments_the_first_are_cut(void **state) {
+	struct recipe r = {.version = 4,
+		.proto = IPPROTO_TCP,
+		.payload = GSO_FRAMES_MAX,
+		.tcp_flags = ACK | PSH | FIN};
 	struct rig g;
+	struct frame f;
 
 	load(&g, &r, 1, 64, 1);
-	assert_int_equal(gso_begin(&gso, &g.f), 0);
-	rig_free(&g);
-	r.payload = 2048;
-	load(&g, &r, 1, 64, 1);
-	assert_int_equal(gso_begin(&gso, &g.f), 2048);
 	check_tcp(&r, 1, &g);
 	rig_free(&g);
-	r.proto = IPPROTO_UDP;
-	load(&g, &r, 7, 64, 1); /* fragments come in units of 8 */
-	assert_int_equal(gso_begin(&gso, &g.f), 0);
-	rig_free(&g);
 	r.payload = 65000;
-	load(&g, &r, 8, 64, 1);
-	assert_int_equal(gso_begin(&gso, &g.f), 0);
-	assert_false(gso_next(&gso, &(struct frame){0}));
+	for (unsigned size = 1; size < 480; size += 83) {
+		unsigned n = 0;
+
+		load(&g, &r, size, 64, 1);
+		assert_int_equal(gso_begin(&gso, &g.f), GSO_FRAMES_MAX);
+		assert_int_equal(gso.why, DROP_SEGMENT_LIMIT);
+		for (; next(&f); n++) {
+			assert_int_equal(f.len, pkt.payload + size);
+			assert_memory_equal(
+				out + pkt.payload, pkt.bytes + pkt.payload + n * size, size);
+			assert_int_equal(out[pkt.l4 + 13], ACK); /* none of them is the last */
+		}
+		assert_int_equal(n, GSO_FRAMES_MAX);
+		rig_free(&g);
+	}
+	load(&g, &r, GSO_SIZE_FULL, 64, 1);
+	check_tcp(&r, GSO_SIZE_FULL, &g);
 	rig_free(&g);
+}
+
+static void a_datagram_that_would_become_too_many_fragments_is_refused(void **state) {
+	struct recipe r = {.version = 4, .proto = IPPROTO_UDP, .payload = 2049};
+	static const unsigned sizes[] = {7, 8, 1008}; /* fragments come in units of 8 */
+	struct rig g;
+
+	for (unsigned i = 0; i < 3; i++) {
+		load(&g, &r, sizes[i], 64, 1);
+		assert_int_equal(gso_begin(&gso, &g.f), 0);
+		assert_int_equal(gso.why, i == 0 ? DROP_SEGMENT_FAILED : DROP_SEGMENT_LIMIT);
+		assert_false(gso_next(&gso, &(struct frame){0}));
+		rig_free(&g);
+		r.payload = 65000;
+	}
 }
 
 static void headers_without_room_for_a_fragment_header_are_refused(void **state) {
@@ -483,7 +511,8 @@ int main(void) {
 		cmocka_unit_test(udp_datagrams_become_fragments_that_make_them_again),
 		cmocka_unit_test(a_fragment_header_goes_behind_the_routing_header),
 		cmocka_unit_test(options_that_are_not_to_be_copied_are_in_the_first_fragment_only),
-		cmocka_unit_test(a_frame_that_would_become_too_many_is_refused),
+		cmocka_unit_test(of_a_frame_that_makes_too_many_segments_the_first_are_cut),
+		cmocka_unit_test(a_datagram_that_would_become_too_many_fragments_is_refused),
 		cmocka_unit_test(headers_without_room_for_a_fragment_header_are_refused),
 		cmocka_unit_test(
 			a_guest_that_rewrites_its_memory_between_segments_changes_payload_only),

@@ -428,8 +428,45 @@ static void what_was_judged_is_what_arrives_whatever_the_sender_writes(void **st
 	rig_fini(&to);
 }
 
+/* 16 frames of 8000 bytes: the thirteenth reaches 96 KiB. */
+static void a_batch_ends_at_its_bytes_and_leaves_the_rest(void **state) {
+	for (unsigned i = 0; i < SIZE; i++) {
+		write_frame(BUF, 8000, 0);
+		offer(i, BUF, 12 + 8000, 0, true);
+	}
+	assert_int_equal(ring_pull(&g.r, &g.b, BATCH_MAX), 13);
+	assert_true(g.b.bytes >= BATCH_BYTES && g.b.bytes - 8000 < BATCH_BYTES);
+	ring_return(&g.r);
+	assert_int_equal(ring_pull(&g.r, &g.b, BATCH_MAX), 3);
+	ring_return(&g.r);
+	assert_int_equal(g.r.last_used % SIZE, 0);
+	assert_false(atomic_load(&g.dev.faulted));
+}
+
+static void frames_that_are_kept_come_again_and_in_order(void **state) {
+	for (unsigned i = 0; i < SIZE; i++) {
+		write_frame(buf(i), 200, (uint8_t)(2 * i));
+		offer(i, buf(i), 12 + 200, 0, true);
+	}
+	for (unsigned done = 0; done < SIZE; done++) {
+		assert_int_equal(ring_pull(&g.r, &g.b, BATCH_MAX), SIZE - done);
+		for (unsigned i = 0; i < g.b.n; i++)
+			assert_int_equal(g.b.f[i].head[0], (2 * (done + i)) & 0xfe);
+		ring_keep(&g.r, done % 2 == 0 ? 0 : 1); // nothing first, then one
+		if (done % 2 == 1)
+			ring_return(&g.r);
+		else
+			assert_int_equal(ring_pull(&g.r, &g.b, 1), 1), ring_return(&g.r);
+		assert_int_equal(g.r.last_used % SIZE, (done + 1) % SIZE);
+	}
+	assert_int_equal(ring_pull(&g.r, &g.b, BATCH_MAX), 0);
+	assert_false(atomic_load(&g.dev.faulted));
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
+		BOTH(a_batch_ends_at_its_bytes_and_leaves_the_rest),
+		BOTH(frames_that_are_kept_come_again_and_in_order),
 		BOTH(frames_come_as_they_were_sent),
 		BOTH(a_budget_is_kept),
 		BOTH(a_ring_is_walked_many_times_round),

@@ -153,6 +153,51 @@ static void a_batch_takes_what_is_there_and_keeps_it_until_the_next(void **state
 	close(s);
 }
 
+/* Whatever a turn did to the heads of those it left. */
+static void frames_that_are_kept_come_again_untouched(void **state) {
+	struct bed *bed = netbed_need(state);
+	struct rxq *q;
+	uint8_t bytes[1514], copy[1514];
+	unsigned next = 0;
+	int s;
+
+	open_port(bed, 1);
+	q = bed->p->rxq[0];
+	s = netbed_raw(bed->ns, "weir0");
+	drain(bed);
+	for (unsigned i = 0; i < 100; i++) {
+		ethernet(bytes, FAR, HOST, 0x88b5, sizeof(bytes));
+		bytes[20] = (uint8_t)i;
+		netbed_send(s, bytes, sizeof(bytes));
+	}
+	while (next < 100) {
+		unsigned n = bed->p->ops->rx(q, &bed->b, BATCH_MAX), given = 0;
+
+		assert_in_range(n, 1, BATCH_MAX);
+		for (unsigned i = 0; i < n && given < 3; i++) {
+			struct frame *f = &bed->b.f[i];
+
+			given++;
+			if (f->len != sizeof(bytes))
+				continue; // the kernel's own
+			frame_copy(f, 0, copy, f->len);
+			ethernet(bytes, FAR, HOST, 0x88b5, sizeof(bytes));
+			bytes[20] = (uint8_t)next++;
+			assert_memory_equal(copy, bytes, sizeof(bytes));
+		}
+		for (unsigned i = given; i < n; i++) {
+			assert_int_equal(
+				frame_pull(&bed->b.f[i], 200, bed->b.room[i] + FRAME_HEAD_MAX), 0);
+			memset(bed->b.f[i].head, 0x77, 200);
+		}
+		if (given < n) {
+			bed->p->ops->rx_keep(q, &bed->b, given);
+			assert_true(bed->p->ops->arm(q)); // it must not sleep on them
+		}
+	}
+	close(s);
+}
+
 static void frames_go_out_from_private_head_and_payload(void **state) {
 	struct bed *bed = netbed_need(state);
 	uint8_t bytes[1514];
@@ -427,6 +472,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		T(frames_of_the_kernel_come_in_whole_and_in_order),
 		T(a_batch_takes_what_is_there_and_keeps_it_until_the_next),
+		T(frames_that_are_kept_come_again_untouched),
 		T(frames_go_out_from_private_head_and_payload),
 		T(a_tag_is_put_behind_the_macs),
 		T(a_partial_checksum_passes_through_and_moves_with_the_tag),
