@@ -128,6 +128,7 @@ void bed_detach(struct front *f) {
 }
 
 int bed_start(const char *networks, const char *ports) {
+	static const struct front_options neighbour = {.ring_size = 1024};
 	const char *tmp = getenv("TMPDIR");
 	char config[128];
 
@@ -137,8 +138,8 @@ int bed_start(const char *networks, const char *ports) {
 		start_switch() != 0)
 		return -1;
 	if (open_honest(&bed.mate, "mate", (struct front_options){0}) != 0 ||
-		open_honest(&bed.one, "one", (struct front_options){0}) != 0 ||
-		open_honest(&bed.two, "two", (struct front_options){0}) != 0) {
+		open_honest(&bed.one, "one", neighbour) != 0 ||
+		open_honest(&bed.two, "two", neighbour) != 0) {
 		print_message(
 			"# mate: %s, one: %s, two: %s\n", bed.mate.why, bed.one.why, bed.two.why);
 		show_log();
@@ -238,6 +239,14 @@ uint64_t bed_drops(const char *port, const char *reason) {
 			(reason == NULL || strcmp(why, reason) == 0))
 			n += (uint64_t)json_integer_value(json_object_get(one, "frames"));
 	}
+	json_decref(all);
+	return n;
+}
+
+uint64_t bed_count(const char *port, const char *side, const char *key) {
+	json_t *all, *p = ask_port(port, &all);
+	uint64_t n = (uint64_t)json_integer_value(json_object_get(json_object_get(p, side), key));
+
 	json_decref(all);
 	return n;
 }

@@ -84,6 +84,8 @@ void bed_hold(void);
 bool bed_passes(struct front *f);
 /* How many frames `weir show drops` has for a port and a reason; NULL: for all reasons. */
 uint64_t bed_drops(const char *port, const char *reason);
+/* A number that `weir show ports -j` has of a side of a port, "rx" or "tx": "turns", "frames". */
+uint64_t bed_count(const char *port, const char *side, const char *key);
 /* Sleeps; longer under sanitizers. */
 void bed_rest(unsigned ms);
 void bed_rest_us(unsigned us); /* not longer */

@@ -17,4 +17,17 @@ void neighbours_stop(void);
 /* Fails the test when a frame was lost, doubled or late since the last time. */
 void neighbours_hold(void);
 
+/* What one neighbour keeps beside an attack. */
+struct neighbours_share {
+	double rate; /* frames/s that it offers: a fifth of what passes at full speed */
+	double alone, beside; /* the part of them that arrives, without and with the attack */
+	double median_ms; /* how long half of those beside the attack took at the most */
+};
+
+/* Alternates short rounds without and with the attack, upper quartiles count: others have the machine's
+ * CPUs too. `attack` is called from the neighbours' thread, each 50 us or so while a round with it lasts, and
+ * goes on being called until neighbours_alone. */
+void neighbours_beside(void (*attack)(void *), void *arg, struct neighbours_share *out);
+void neighbours_alone(void);
+
 #endif
