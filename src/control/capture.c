@@ -169,20 +169,26 @@ void captures_frame(void *arg, struct port *p, int dir, const struct frame *f, u
 	}
 }
 
-/* Points the slot at a port, NULL: at none; and keeps the ports' own flag right. */
+/* Keeps the port's own count right. */
+static void count_captures(const struct captures *cs, struct port *p) {
+	unsigned n = 0;
+
+	for (const struct slot *s = cs->slot; s < cs->slot + CAPTURES_MAX; s++)
+		n += s->port == p;
+	atomic_store(&p->capture, (uint8_t)n);
+}
+
+/* Points the slot at a port, NULL: at none. */
 static void slot_aim(struct slot *s, struct port *p) {
 	struct port *was = s->port;
-	bool others = false;
 
 	rte_spinlock_lock(&s->lock);
 	__atomic_store_n(&s->port, p, __ATOMIC_RELAXED);
 	rte_spinlock_unlock(&s->lock);
-	for (struct slot *o = s->all->slot; o < s->all->slot + CAPTURES_MAX; o++)
-		others |= o->port == was;
-	if (was != NULL && !others)
-		atomic_store(&was->capture, false);
+	if (was != NULL)
+		count_captures(s->all, was);
 	if (p != NULL)
-		atomic_store(&p->capture, true);
+		count_captures(s->all, p);
 }
 
 static void slot_close(struct slot *s) {

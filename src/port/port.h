@@ -80,9 +80,9 @@ struct rxq {
 	uint16_t index;
 	atomic_bool active; /* has something to pull from; written under the kind's own lock */
 	bool armed; /* the worker's own: it slept on this queue and has not pulled since */
-	/* Between rx and rx_end: what the last turn left. The first `again` frames were pulled before; the
-	 * first of them, a flood, went to all ports with an id below `resume` (0: to none). */
-	uint16_t again, resume;
+	/* Between rx and rx_end: the first frame, a flood that the last turn did not finish, has gone to all
+	 * ports with an id below this; 0: there is none. */
+	uint16_t resume;
 	uint64_t dealt; /* c.cycles when queues were last dealt; control thread only */
 	int worker; /* index of the worker that pulls it, -1: none; control thread only */
 	struct rx_counters c __attribute__((aligned(64))); /* written by the pulling worker only */
@@ -183,7 +183,8 @@ struct port {
 	 * not seen. NULL with one queue. Written by workers, relaxed: a stale answer is only a hash. */
 	uint8_t *flow_queue;
 	_Atomic uint16_t active_pairs;
-	atomic_bool capture; /* workers look here before anything of capture costs them */
+	_Atomic uint8_t
+		capture; /* captures of it: workers look before anything of that costs them */
 };
 
 enum { FLOW_QUEUES = 4096 };

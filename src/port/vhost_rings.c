@@ -218,7 +218,7 @@ void ring_start(struct vhost_dev *d, unsigned idx) {
 							"not kick"
 						      : "the kick descriptor is not an eventfd");
 			ring_disarm(&rx->v);
-			rx->q.again = rx->q.resume = 0; // of the rings before
+			rx->q.resume = 0; // of the ring before
 			d->started[idx] = true;
 			atomic_store(&rx->q.active, !atomic_load(&d->faulted));
 			wake_both(&rx->v, rx->clocked ? -1 : rx->kickfd);

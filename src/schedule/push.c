@@ -66,6 +66,10 @@ static bool spent(const struct push *p) {
 	return p->bytes >= TURN_BYTES_MAX || p->steps >= TURN_STEPS_MAX;
 }
 
+static unsigned captures_of(const struct port *p) {
+	return atomic_load_explicit(&p->capture, memory_order_relaxed);
+}
+
 /* What the frame costs at the queue of the group. Plain frames to one receiver are not counted by bytes:
  * BATCH_BYTES has seen to those. */
 static void charge(struct push *p, const struct group *g, const struct frame *f) {
@@ -79,26 +83,27 @@ static void charge(struct push *p, const struct group *g, const struct frame *f)
 		if (f->ol.gso_type != 0)
 			pieces = gso_estimate(f);
 	}
-	if (atomic_load_explicit(&t->port->capture, memory_order_relaxed))
-		bytes += f->len;
+	bytes += f->len * captures_of(t->port);
 	p->bytes += bytes;
 	p->steps += pieces * t->port->ops->steps;
 }
 
 /* Frame i and those behind it that go out of the same port, when that has one queue and adds no tags:
- * most of a batch. Returns how many. */
-static inline unsigned add_run(
-	struct push *p, struct group *g, const struct snapshot *s, struct batch *b, unsigned i) {
+ * most of a batch. `dear`: bytes are to be counted, frame by frame. Returns how many. */
+static inline unsigned add_run(struct push *p, struct group *g, const struct snapshot *s,
+	struct batch *b, unsigned i, bool dear) {
 	const uint16_t out = b->f[i].out;
 	struct tx_item *it = &g->it[g->n];
 	unsigned n = 0;
 
-	if (s->fwd->ports[out].trunk || s->ports[out]->flow_queue != NULL || b->ngso != 0) {
+	if (__builtin_expect(dear || captures_of(s->ports[out]) > 0, 0)) {
 		add(g, s, &b->f[i]);
-		if (b->f[i].ol.gso_type != 0)
-			charge(p, g, &b->f[i]);
-		else
-			p->steps += s->ports[out]->ops->steps;
+		charge(p, g, &b->f[i]);
+		return 1;
+	}
+	if (s->fwd->ports[out].trunk || s->ports[out]->flow_queue != NULL) {
+		add(g, s, &b->f[i]);
+		p->steps += s->ports[out]->ops->steps;
 		return 1;
 	}
 	do {
@@ -160,6 +165,8 @@ static __attribute__((noinline)) bool flood(struct push *p, const struct snapsho
 
 unsigned push_group(struct push *p, const struct snapshot *s, struct batch *b, uint16_t in,
 	struct explain *ex) {
+	const unsigned captures = captures_of(s->ports[in]);
+	const bool dear = b->ngso != 0 || captures > 0;
 	uint16_t from = p->resume;
 	unsigned live = 0, i;
 
@@ -168,6 +175,7 @@ unsigned push_group(struct push *p, const struct snapshot *s, struct batch *b, u
 	for (i = 0; i < b->n && (!spent(p) || ex != NULL); from = 0) {
 		struct frame *f = &b->f[i];
 
+		p->bytes += f->len * captures;
 		if (__builtin_expect(f->drop != DROP_NONE, 0)) {
 			i++;
 			continue;
@@ -185,7 +193,7 @@ unsigned push_group(struct push *p, const struct snapshot *s, struct batch *b, u
 			live += f->drop == DROP_NONE;
 			continue;
 		}
-		unsigned n = add_run(p, group_for(p, s, b, i, f->out), s, b, i);
+		unsigned n = add_run(p, group_for(p, s, b, i, f->out), s, b, i, dear);
 		live += n;
 		i += n;
 	}

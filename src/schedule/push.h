@@ -13,8 +13,8 @@
  * queue, and of a flood that alone costs more, the receivers that are still to come. */
 
 enum {
-	/* Bytes copied by floods, and copied or summed up for segmentation frames: what the largest
-	 * plain batch copies. The frame that reaches it is the last. */
+	/* Bytes copied by floods and for captures, and copied or summed up for segmentation frames: what
+	 * the largest plain batch copies. The frame that reaches it is the last. */
 	TURN_BYTES_MAX = BATCH_BYTES,
 	/* Copies, in those of a small frame to a guest (port_ops.steps). Each receiver counts for
 	 * STEPS_RECEIVER more: its lock, its ring's index and its interrupt cost so many. A batch of 64

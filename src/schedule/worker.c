@@ -87,9 +87,10 @@ static void note_flows(struct rxq *q, struct batch *b) {
 			port_note_flow(q->port, &b->f[i], b->room[i] + FRAME_HEAD_MAX, q->index);
 }
 
-/* Frames from `first` on; those before it were captured when the turn before pulled them. */
-static void capture_in(capture_fn *fn, void *arg, struct port *p, struct batch *b, unsigned first) {
-	for (unsigned i = first; i < b->n; i++)
+static void capture_in(capture_fn *fn, void *arg, struct port *p, struct batch *b) {
+	if (!atomic_load_explicit(&p->capture, memory_order_relaxed))
+		return;
+	for (unsigned i = 0; i < b->n; i++)
 		if (b->f[i].len >= FRAME_LEN_MIN && b->f[i].head_len > 0)
 			fn(arg, p, 0, &b->f[i], 0);
 }
@@ -107,9 +108,8 @@ static void capture_out(capture_fn *fn, void *arg, const struct push *p) {
 
 /* What the turn has no room for stays with its sender. */
 static void keep_rest(struct rxq *q, struct batch *b, const struct push *p) {
-	q->again = (uint16_t)(b->n - p->done);
 	q->resume = p->resume;
-	if (__builtin_expect(q->again == 0, 1))
+	if (__builtin_expect(p->done == b->n, 1))
 		return;
 	q->port->ops->rx_keep(q, b, p->done);
 	b->n = (uint16_t)p->done;
@@ -165,10 +165,6 @@ static unsigned run_turn(struct worker *w, struct turn turn) {
 	if (n == 0)
 		return 0;
 	t[1] = rte_rdtsc();
-	if (__builtin_expect(capture != NULL &&
-				     atomic_load_explicit(&q->port->capture, memory_order_relaxed),
-		    0))
-		capture_in(capture, w->all->capture_arg, q->port, b, q->again);
 	fwd_parse(s->fwd, b, in, NULL);
 	t[2] = rte_rdtsc();
 	fwd_verdict(s->fwd, b, in, coarse_seconds(), NULL);
@@ -178,8 +174,10 @@ static unsigned run_turn(struct worker *w, struct turn turn) {
 	live = push_group(&w->push, s, b, in, NULL);
 	keep_rest(q, b, &w->push);
 	t[3] = rte_rdtsc();
-	if (__builtin_expect(capture != NULL, 0))
+	if (__builtin_expect(capture != NULL, 0)) {
+		capture_in(capture, w->all->capture_arg, q->port, b);
 		capture_out(capture, w->all->capture_arg, &w->push);
+	}
 	push_copy(&w->push);
 	t[4] = rte_rdtsc();
 	ops->rx_done(q, b);

@@ -126,6 +126,20 @@ static void a_frame_that_waits_for_the_next_turn_is_captured_once(void **state) 
 	assert_int_equal(box[0].captured, 6400);
 }
 
+static void a_turn_ends_by_what_its_captures_copy(void **state) {
+	for (unsigned i = 0; i < 2; i++) {
+		if (i > 0) {
+			tear_down(state);
+			set_up(state);
+		}
+		box[0].len = 1514;
+		atomic_store(&box[i].port.capture, 16); // of those who send, of one who receives
+		flood(1000);
+		// A frame is copied by five receivers and sixteen captures.
+		assert_in_range(box[0].most_copies, 15, 5 * (TURN_BYTES_MAX / (21 * 1514) + 1));
+	}
+}
+
 static void turns_that_take_too_long_are_counted(void **state) {
 	struct workers *w = start(1, IDLE_BUSY);
 	struct worker_stats st;
@@ -152,6 +166,7 @@ int main(void) {
 		T(a_flooded_frame_does_not_come_again_to_a_destination_learned_since),
 		T(segments_are_counted_where_they_are_cut),
 		T(a_frame_that_waits_for_the_next_turn_is_captured_once),
+		T(a_turn_ends_by_what_its_captures_copy),
 		T(turns_that_take_too_long_are_counted),
 	};
 
