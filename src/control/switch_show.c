@@ -152,7 +152,8 @@ static void show_status(
 	add(map, "mtu", st.mtu);
 	add(map, "reconnects", st.reconnects);
 	add(map, "shuts", st.shuts);
-	json_object_set_new(map, "capture", json_boolean(p != NULL && atomic_load(&p->capture) > 0));
+	json_object_set_new(
+		map, "capture", json_boolean(p != NULL && atomic_load(&p->capture) > 0));
 }
 
 static json_t *show_port(struct sw *s, unsigned i) {
