@@ -26,6 +26,7 @@ _weir_keys() {
 	trunk=*)
 		mapfile -t COMPREPLY < <(compgen -P "${value%"${value##*,}"}" -W "$(_weir_names networks)" -- "${value##*,}") ;;
 	mode=*) mapfile -t COMPREPLY < <(compgen -W "server client" -- "$value") ;;
+	memory=*) mapfile -t COMPREPLY < <(compgen -W "ram any" -- "$value") ;;
 	link=*) mapfile -t COMPREPLY < <(compgen -W "up down" -- "$value") ;;
 	isolated=* | qinq=*) mapfile -t COMPREPLY < <(compgen -W "true false" -- "$value") ;;
 	vhost-user=*) mapfile -t COMPREPLY < <(compgen -f -- "$value") ;;
@@ -76,7 +77,7 @@ _weir() {
 			sed -n 's/^    "rule": "\([^"]*\)",$/\1/p' || true)" -P "${cur%"${cur##*,}"}" -- "${cur##*,}")
 		return
 	fi
-	local port_keys="vhost-user tap network trunk native queues mtu link mac static-macs mac-limit isolated qinq mode group netns"
+	local port_keys="vhost-user tap network trunk native queues mtu link mac static-macs mac-limit isolated qinq mode group memory netns"
 	local choices=
 	case "${plain[*]:0:2}" in
 	'') choices="switch apply port network show top trace capture bench nic vf pci host export help --api --version" ;;

@@ -40,7 +40,7 @@ static int on_readable(sd_event_source *s, int fd, uint32_t revents, void *arg) 
 static int on_later(sd_event_source *s, uint64_t usec, void *arg) {
 	struct acceptor *a = arg;
 
-	return sd_event_source_set_enabled(a->io, SD_EVENT_ON);
+	return sd_event_source_set_enabled(a->io, a->paused ? SD_EVENT_OFF : SD_EVENT_ON);
 }
 
 int acceptor_open(struct acceptor *a, sd_event *loop, int fd, const char *what,
@@ -66,6 +66,17 @@ int acceptor_move(struct acceptor *a, int fd, struct err *e) {
 	int ret = sd_event_source_set_io_fd(a->io, fd);
 
 	return ret >= 0 ? 0 : err_set(e, -ret, "the event loop takes no more descriptors");
+}
+
+void acceptor_pause(struct acceptor *a, bool pause) {
+	int later = SD_EVENT_OFF;
+
+	if (a->io == NULL || a->paused == pause)
+		return;
+	a->paused = pause;
+	sd_event_source_get_enabled(a->timer, &later);
+	if (later == SD_EVENT_OFF)
+		sd_event_source_set_enabled(a->io, pause ? SD_EVENT_OFF : SD_EVENT_ON);
 }
 
 void acceptor_close(struct acceptor *a) {

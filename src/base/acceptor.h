@@ -17,6 +17,7 @@ struct acceptor {
 	sd_event_source *io, *timer;
 	char what[48];
 	bool short_of; /* the last attempt failed so */
+	bool paused;
 	void (*arrived)(int conn, void *arg);
 	void *arg;
 };
@@ -28,6 +29,8 @@ int acceptor_open(struct acceptor *a, sd_event *loop, int fd, const char *what,
 /* Looks after another socket from now on; the old one is still open. 0, or -errno with a sentence and
  * all is as before. */
 int acceptor_move(struct acceptor *a, int fd, struct err *e);
+/* Whoever comes waits in the queue from now on, or no longer. */
+void acceptor_pause(struct acceptor *a, bool pause);
 /* Leaves the loop; the socket stays open. Harmless when all zero. */
 void acceptor_close(struct acceptor *a);
 

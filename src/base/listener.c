@@ -47,8 +47,8 @@ static int listen_here(struct listener *l, struct err *e) {
 		close(fd);
 		return rc;
 	}
-	if (l->fd >= 0)
-		close(l->fd);
+	// Who waits in the queue may have sent something already.
+	closer_close(l->owner, l->fd);
 	l->fd = fd;
 	l->made = sock_file(l->path);
 	return 0;
@@ -112,7 +112,7 @@ void listener_close(struct listener *l) {
 	acceptor_close(&l->acceptor);
 	if (ours(l))
 		unlink(l->path);
-	close(l->fd);
+	closer_hang_up(l->owner, l->fd);
 	l->fd = -1;
 	l->path[0] = '\0';
 	l->missed = false;

@@ -7,6 +7,7 @@
 #include <sys/un.h>
 
 #include "base/acceptor.h"
+#include "base/closer.h"
 #include "base/err.h"
 #include "base/sock.h"
 
@@ -19,6 +20,7 @@ struct listener {
 	char group[32]; /* who may connect besides the owner; empty: by the mode alone */
 	mode_t mode;
 	int fd; /* -1: it is not listening */
+	struct closer_owner *owner; /* of who waits to be taken when it closes; NULL: nobody's */
 	struct sock_file made; /* the file we made */
 	bool missed; /* the path is not ours; why says what stands in the way */
 	struct err why;

@@ -19,6 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/closer.h"
 #include "base/err.h"
 
 enum { BACKLOG = 64 };
@@ -106,6 +107,8 @@ int sock_claim(const char *path, struct err *e) {
 		ret = err_set(e, EADDRINUSE,
 			"socket %s is in use by %s; stop it or choose another path", path,
 			sock_peer(fd, who, sizeof(who)));
+		closer_hang_up(NULL, fd); // he may have sent something at once
+		fd = -1;
 		break;
 	case ECONNREFUSED:
 		ret = unlink(path) < 0 && errno != ENOENT ? failed(path, errno, e) : 0;
@@ -122,7 +125,8 @@ int sock_claim(const char *path, struct err *e) {
 	default:
 		ret = failed(path, ret, e);
 	}
-	close(fd);
+	if (fd >= 0)
+		close(fd);
 	return ret;
 }
 

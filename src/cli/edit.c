@@ -66,9 +66,9 @@ const struct command cmd_port = {
 	"Add, change or remove a port of the running switch",
 	"\n"
 	"Keys and values are those of the configuration file, see weir.yaml(5):\n"
-	"  vhost-user=PATH  tap=INTERFACE  mode=server|client  group=NAME  netns=NAME\n"
-	"  network=NAME  trunk=NAME,NAME  native=NAME  queues=N  mtu=N  link=up|down\n"
-	"  mac=MAC  static-macs=MAC,MAC  mac-limit=N  isolated=true|false\n"
+	"  vhost-user=PATH  tap=INTERFACE  mode=server|client  group=NAME  memory=ram|any\n"
+	"  netns=NAME  network=NAME  trunk=NAME,NAME  native=NAME  queues=N  mtu=N\n"
+	"  link=up|down  mac=MAC  static-macs=MAC,MAC  mac-limit=N  isolated=true|false\n"
 	"  qinq=true|false\n"
 	"An empty value brings a key back to its default: weir port set vm1 mac=\n"
 	"\n"

@@ -17,8 +17,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/closer.h"
 #include "base/listener.h"
 #include "base/log.h"
+#include "base/passed.h"
 #include "base/sock.h"
 
 enum { CHUNK = 16384, PENDING_MAX = 65536 };
@@ -30,6 +32,7 @@ struct api_client {
 	struct api_client *next;
 	sd_event_source *io, *timer;
 	int fd, passed;
+	struct closer_owner *owner; /* of what it passed along */
 	char *in;
 	size_t in_len, in_room;
 	size_t searched; /* bytes of `in` known to hold no newline */
@@ -70,9 +73,9 @@ static void client_drop(struct api_client *c) {
 		a->gone(a->arg, c);
 	sd_event_source_disable_unref(c->io);
 	sd_event_source_disable_unref(c->timer);
-	if (c->passed >= 0)
-		close(c->passed);
-	close(c->fd);
+	closer_close(c->owner, c->passed);
+	closer_hang_up(c->owner, c->fd);
+	closer_owner_free(c->owner);
 	free(c->in);
 	free(c->out);
 	free(c);
@@ -93,30 +96,10 @@ void api_keep(struct api_client *c) {
 	c->kept = true;
 }
 
-/* Takes what the client passed along; only the last descriptor is kept. */
-static void take_passed(struct api_client *c, struct msghdr *mh) {
-	for (struct cmsghdr *cm = CMSG_FIRSTHDR(mh); cm != NULL; cm = CMSG_NXTHDR(mh, cm)) {
-		size_t n;
-
-		if (cm->cmsg_level != SOL_SOCKET || cm->cmsg_type != SCM_RIGHTS)
-			continue;
-		n = (cm->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (size_t i = 0; i < n; i++) {
-			if (c->passed >= 0)
-				close(c->passed);
-			memcpy(&c->passed, CMSG_DATA(cm) + i * sizeof(int), sizeof(int));
-		}
-	}
-}
-
 /* Reads once. 1: something came, 0: nothing now or the end, negative: broken. */
 static int client_read(struct api_client *c) {
-	char control[CMSG_SPACE(8 * sizeof(int))] __attribute__((aligned(8)));
-	struct iovec iov;
-	struct msghdr mh = {.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control)};
+	int fds[PASSED_MAX], error;
+	unsigned came;
 	ssize_t n;
 
 	if (c->in_room - c->in_len < CHUNK) {
@@ -128,11 +111,14 @@ static int client_read(struct api_client *c) {
 		c->in = in;
 		c->in_room = room;
 	}
-	iov = (struct iovec){.iov_base = c->in + c->in_len, .iov_len = CHUNK};
-	n = recvmsg(c->fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	n = passed_recv(c->fd, c->in + c->in_len, CHUNK, fds, &came);
+	error = errno;
+	for (unsigned i = 0; i < came; i++) { // only the last is kept
+		closer_close(c->owner, c->passed);
+		c->passed = fds[i];
+	}
 	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	take_passed(c, &mh);
+		return error == EAGAIN || error == EINTR ? 0 : -error;
 	if (n == 0)
 		c->eof = true;
 	c->in_len += (size_t)n;
@@ -296,10 +282,12 @@ static int client_new(struct api *a, int fd) {
 	if (c == NULL)
 		return -ENOMEM;
 	*c = (struct api_client){.api = a, .fd = fd, .passed = -1, .last = now_us(a->loop)};
-	if (sd_event_add_io(a->loop, &c->io, fd, EPOLLIN, on_client, c) < 0 ||
+	c->owner = closer_owner_new("API client", NULL, NULL);
+	if (c->owner == NULL || sd_event_add_io(a->loop, &c->io, fd, EPOLLIN, on_client, c) < 0 ||
 		sd_event_add_time(a->loop, &c->timer, CLOCK_MONOTONIC, UINT64_MAX, 0, on_slow, c) <
 			0) {
 		sd_event_source_disable_unref(c->io);
+		closer_owner_free(c->owner);
 		free(c);
 		return -ENOMEM;
 	}
@@ -321,9 +309,9 @@ static void on_connect(int conn, void *arg) {
 			    &len) == 0)
 			(void)!send(conn, text, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 		free(text);
-		close(conn);
+		closer_hang_up(NULL, conn);
 	} else if (client_new(a, conn) < 0) {
-		close(conn);
+		closer_hang_up(NULL, conn);
 	}
 }
 
@@ -338,7 +326,12 @@ int api_start(struct api **out, sd_event *loop, struct listener *listener,
 		return err_set(e, ENOMEM, "out of memory");
 	*a = (struct api){
 		.loop = loop, .listener = listener, .methods = methods, .arg = arg, .gone = gone};
-	ret = listener_serve(listener, loop, "API socket", on_connect, a, e);
+	ret = closer_open(loop, e);
+	if (ret == 0) {
+		ret = listener_serve(listener, loop, "API socket", on_connect, a, e);
+		if (ret < 0)
+			closer_end();
+	}
 	if (ret < 0) {
 		free(a);
 		return ret;
@@ -355,5 +348,6 @@ void api_stop(struct api *a) {
 		client_drop(a->clients);
 	}
 	listener_close(a->listener);
+	closer_end();
 	free(a);
 }

@@ -18,14 +18,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <rte_cycles.h>
 #include <rte_spinlock.h>
 
+#include "base/closer.h"
 #include "base/err.h"
+#include "base/passed.h"
 #include "control/pcapng.h"
 
 enum {
@@ -195,7 +196,7 @@ static void slot_close(struct slot *s) {
 	slot_aim(s, NULL);
 	sd_event_source_disable_unref(s->io);
 	s->io = NULL;
-	close(s->fd);
+	closer_close(NULL, s->fd);
 	s->fd = -1;
 	free(s->ring);
 	free(s->out);
@@ -359,9 +360,8 @@ void captures_free(struct captures *cs) {
 static int slot_open(
 	struct slot *s, struct port *p, const struct capture_spec *spec, struct err *e) {
 	char program[32];
-	struct stat st;
 
-	if (fstat(spec->fd, &st) < 0 || (!S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode)))
+	if (!passed_is_stream(spec->fd))
 		return err_set(
 			e, EINVAL, "the descriptor to capture to is neither a pipe nor a socket");
 	fcntl(spec->fd, F_SETFL, fcntl(spec->fd, F_GETFL) | O_NONBLOCK);
@@ -407,7 +407,7 @@ int captures_start(
 		break;
 	}
 	if (ret < 0) {
-		close(spec->fd);
+		closer_close(NULL, spec->fd);
 		return ret;
 	}
 	sd_event_source_set_time_relative(cs->timer, 0);

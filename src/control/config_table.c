@@ -81,6 +81,7 @@ static const struct value_type ports = {take_ports, dump_ports};
 
 static const char *const idle_words[] = {"adaptive", "busy", "interrupt", NULL};
 static const char *const link_words[] = {"up", "down", NULL};
+static const char *const memory_words[] = {"ram", "any", NULL};
 static const char *const mode_words[] = {"server", "client", NULL};
 
 #define AT    SCHEMA_AT
@@ -134,6 +135,11 @@ const struct field port_fields[] = {
 		.must = "server (weir listens) or client (weir connects)"},
 	{"group", &value_group, AT(struct config_port, group), .kinds = VHOST, .change = REOPEN,
 		.must = "the name of a group, which then may connect"},
+	{"memory", &value_word, AT(struct config_port, spec.any_memory), .words = memory_words,
+		.kinds = VHOST, .change = REOPEN,
+		.must = "ram (files on tmpfs or hugetlbfs) or any (the front end is trusted with "
+			"the "
+			"switch)"},
 	{"netns", &value_netns, AT(struct config_port, netns), .kinds = TAP, .change = REOPEN,
 		.must = "a name as in `ip netns` or an absolute path"},
 	{"queues", &value_number, AT(struct config_port, spec.queues), .min = 1, .max = QUEUES_MAX,

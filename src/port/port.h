@@ -57,6 +57,7 @@ struct port_spec {
 	const char *group; /* vhost-user server: group that may connect; NULL: none */
 	bool client; /* vhost-user: connect instead of listen */
 	bool link_down; /* administratively down */
+	bool any_memory; /* vhost-user: guest memory may be a file of any kind */
 	bool existing; /* tap: take the interface that is there, make none */
 	uint16_t queues; /* pairs, 1..QUEUES_MAX */
 	uint16_t mtu; /* PORT_MTU_MIN..PORT_MTU_MAX, bytes of layer 3 */

@@ -17,6 +17,7 @@
 #include <rte_vhost.h>
 #include <systemd/sd-event.h>
 
+#include "base/closer.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/pages.h"
@@ -262,6 +263,7 @@ static void dev_free(struct vhost_dev *d) {
 	sd_event_source_disable_unref(d->on_wake);
 	if (d->wake >= 0)
 		close(d->wake);
+	closer_owner_free(d->owner);
 	pthread_cond_destroy(&d->gone);
 	pthread_mutex_destroy(&d->mu);
 	free(d);
@@ -269,9 +271,12 @@ static void dev_free(struct vhost_dev *d) {
 
 static struct vhost_dev *dev_new(struct port *p) {
 	struct vhost_dev *d = calloc(1, sizeof(*d));
+	char what[PORT_NAME_MAX + 8];
 
 	if (d == NULL)
 		return NULL;
+	snprintf(what, sizeof(what), "port %s", p->name);
+	d->owner = closer_owner_new(what, door_hangs, d);
 	d->port = p;
 	d->vid = -1;
 	d->door.front = d->door.back = -1;
@@ -299,7 +304,7 @@ static struct vhost_dev *dev_new(struct port *p) {
 		if (rx->epfd < 0)
 			goto fail;
 	}
-	if (d->wake < 0)
+	if (d->wake < 0 || d->owner == NULL)
 		goto fail;
 	return d;
 fail:
@@ -316,23 +321,31 @@ static int vhost_open(struct port *p, const struct port_spec *s, struct err *e) 
 		return err_set(e, ENOMEM, "no memory or descriptors for %u queue pairs", p->queues);
 	sigbus_install();
 	call_init();
+	rc = closer_open(env->loop, e);
+	if (rc < 0) {
+		dev_free(d);
+		return rc;
+	}
 	rc = sd_event_add_io(env->loop, &d->on_wake, d->wake, EPOLLIN, on_wake, d);
 	if (rc >= 0)
 		rc = door_open(d, s, e);
 	else
 		rc = err_set(e, -rc, "the event loop takes no more descriptors");
-	if (rc < 0)
+	if (rc < 0) {
 		dev_free(d);
+		closer_end();
+	}
 	return rc;
 }
 
 static int vhost_set(struct port *p, const struct port_spec *s, struct err *e) {
 	struct vhost_dev *d = dev_of(p);
 
-	if (strcmp(s->path, d->door.path) != 0 || s->client != d->door.client || s->mtu != p->mtu ||
+	if (strcmp(s->path, d->door.path) != 0 || s->any_memory != d->door.any_memory ||
+		s->client != d->door.client || s->mtu != p->mtu ||
 		strcmp(s->group != NULL ? s->group : "", d->door.group) != 0)
 		return err_set(e, ENOTSUP,
-			"path, mode, group and mtu of a vhost-user port need it reopened");
+			"path, mode, group, memory and mtu of a vhost-user port need it reopened");
 	return door_set_link(d, s->link_down, e);
 }
 
@@ -341,6 +354,7 @@ static void vhost_close(struct port *p) {
 
 	door_close(d);
 	dev_free(d);
+	closer_end();
 }
 
 /* Who wrote past the end of a port's rings may have written anything anywhere: nothing that goes on from
@@ -356,7 +370,7 @@ static void vhost_look(struct port *p) {
 			p->name, i);
 		abort();
 	}
-	listener_look(&d->door.listener);
+	door_look(d);
 }
 
 static void feature_words(uint64_t f, char *out, size_t size) {

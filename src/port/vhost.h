@@ -58,6 +58,7 @@ struct door {
 	char twin[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* where the library connects */
 	char group[32];
 	bool client, link_down;
+	bool any_memory;
 	bool acks; /* by the last SET_PROTOCOL_FEATURES that passed: REPLY_ACK */
 	uint64_t half_since; /* when the message being read began, CLOCK_MONOTONIC us */
 	unsigned have; /* bytes of the message being read */
@@ -74,6 +75,7 @@ struct vhost_dev {
 	struct vhost_rx *rx[QUEUES_MAX];
 	struct vhost_tx *tx[QUEUES_MAX];
 	struct door door;
+	struct closer_owner *owner; /* of what its front ends passed along */
 	bool registered; /* with the library; control thread only */
 
 	pthread_mutex_t mu; /* what follows; taken by the library's thread and the control thread */
@@ -104,6 +106,10 @@ int door_open(struct vhost_dev *d, const struct port_spec *s, struct err *e);
 void door_close(struct vhost_dev *d);
 int door_set_link(struct vhost_dev *d, bool down, struct err *e);
 void door_detach(struct vhost_dev *d, const char *reason);
+/* Once a second. */
+void door_look(struct vhost_dev *d);
+/* A descriptor of a front end hangs at close; arg: the device. */
+void door_hangs(void *arg);
 
 /* A front end that ended by itself: a shut when a message was begun. `how`: "ended", "fell silent". */
 void door_ended(struct vhost_dev *d, const char *how);
@@ -114,7 +120,7 @@ uint64_t door_now_us(void); /* CLOCK_MONOTONIC */
 /* The crossing: handlers of the event loop for both ends, and the end of a message that was begun. */
 int cross_on_front(struct sd_event_source *s, int fd, uint32_t revents, void *arg);
 int cross_on_back(struct sd_event_source *s, int fd, uint32_t revents, void *arg);
-void cross_drop(struct door *door);
+void cross_drop(struct vhost_dev *d);
 
 /* The folder for d->door.twin, NULL: the error is set; each take has its give. */
 const char *twin_dir_take(struct err *e);

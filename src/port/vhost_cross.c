@@ -11,6 +11,8 @@
 #include <rte_vhost.h>
 #include <systemd/sd-event.h>
 
+#include "base/closer.h"
+#include "base/passed.h"
 #include "port/vhost.h"
 #include "port/vhost_message.h"
 
@@ -22,9 +24,11 @@
  * that refuses ends the connection too. That costs two copies of a few hundred bytes when a guest starts,
  * and nothing while frames flow. */
 
-void cross_drop(struct door *door) {
+void cross_drop(struct vhost_dev *d) {
+	struct door *door = &d->door;
+
 	for (unsigned i = 0; i < door->nfds; i++)
-		close(door->fds[i]);
+		closer_close(d->owner, door->fds[i]);
 	door->nfds = 0;
 	door->have = 0;
 }
@@ -50,40 +54,21 @@ static bool pass(int to, const void *bytes, size_t len, const int *fds, unsigned
 }
 
 /* Reads up to `len` bytes and appends descriptors; bytes read, 0 at the end, -1 with errno. */
-static ssize_t fetch(int from, void *bytes, size_t len, int *fds, unsigned *nfds) {
-	union {
-		struct cmsghdr h;
-		char room[CMSG_SPACE(sizeof(int) * VHOST_MSG_FDS)];
-	} control;
-	struct iovec iov = {.iov_base = bytes, .iov_len = len};
-	struct msghdr m = {.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.room,
-		.msg_controllen = sizeof(control.room)};
-	ssize_t n = recvmsg(from, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	unsigned came = 0;
+static ssize_t fetch(
+	struct vhost_dev *d, int from, void *bytes, size_t len, int *fds, unsigned *nfds) {
+	int in[PASSED_MAX];
+	unsigned came;
+	ssize_t n = passed_recv(from, bytes, len, in, &came);
+	const int error = errno;
+	const bool fits = n >= 0 && came <= VHOST_MSG_FDS - *nfds;
 
-	if (n < 0)
-		return -1;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c != NULL; c = CMSG_NXTHDR(&m, c)) {
-		unsigned k = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-		const int *in = (const int *)CMSG_DATA(c);
-
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		came += k;
-		for (unsigned i = 0; i < k; i++) {
-			if (*nfds < VHOST_MSG_FDS)
-				fds[(*nfds)++] = in[i];
-			else
-				close(in[i]);
-		}
-	}
-	if (m.msg_flags & MSG_CTRUNC) {
-		errno = came < VHOST_MSG_FDS ? EMFILE : EMSGSIZE;
-		return -1;
-	}
-	return n;
+	for (unsigned i = 0; i < came; i++)
+		if (fits)
+			fds[(*nfds)++] = in[i];
+		else
+			closer_close(d->owner, in[i]);
+	errno = n < 0 ? error : EMSGSIZE;
+	return fits || came == 0 ? n : -1;
 }
 
 /* The library hung up: without acknowledgements that is how it says no, and messages may have
@@ -137,7 +122,7 @@ static void inflight_cross(struct vhost_dev *d, const struct message *m) {
 	} else if (door->acks && message_u32(m->bytes + 4) & MESSAGE_NEED_REPLY) {
 		answer(d, m, (uint64_t[]){0}, 8, -1);
 	}
-	cross_drop(door);
+	cross_drop(d);
 }
 
 /* A whole message is in door->msg: answers it, passes it on, or ends the connection (false). */
@@ -145,7 +130,8 @@ static bool message_cross(struct vhost_dev *d) {
 	struct door *door = &d->door;
 	const struct message m = {
 		.bytes = door->msg, .len = door->have, .fds = door->fds, .nfds = door->nfds};
-	const struct message_limits limits = {.queues = d->port->queues, .mtu = d->port->mtu};
+	const struct message_limits limits = {
+		.queues = d->port->queues, .mtu = d->port->mtu, .any_memory = door->any_memory};
 	const unsigned request = message_u32(door->msg);
 	char why[192];
 
@@ -157,7 +143,7 @@ static bool message_cross(struct vhost_dev *d) {
 	switch (request) {
 	case MESSAGE_GET_QUEUE_NUM: // the library would say 128
 		answer(d, &m, (uint64_t[]){d->port->queues}, 8, -1);
-		cross_drop(door);
+		cross_drop(d);
 		return true;
 	case MESSAGE_GET_INFLIGHT_FD:
 	case MESSAGE_SET_INFLIGHT_FD:
@@ -179,7 +165,7 @@ static bool message_cross(struct vhost_dev *d) {
 			door_detach(d, "more vhost-user messages at once than librte_vhost takes");
 		return false;
 	}
-	cross_drop(door);
+	cross_drop(d);
 	return true;
 }
 
@@ -210,7 +196,7 @@ int cross_on_front(sd_event_source *s, int fd, uint32_t revents, void *arg) {
 				return 0;
 			continue;
 		}
-		n = fetch(fd, door->msg + door->have, want - door->have, door->fds, &door->nfds);
+		n = fetch(d, fd, door->msg + door->have, want - door->have, door->fds, &door->nfds);
 		if (n < 0 && errno == EAGAIN)
 			break;
 		if (n < 0 && errno == EMSGSIZE) {
@@ -247,7 +233,7 @@ int cross_on_back(sd_event_source *s, int fd, uint32_t revents, void *arg) {
 	uint8_t bytes[VHOST_MSG_MAX];
 	int fds[VHOST_MSG_FDS];
 	unsigned nfds = 0;
-	ssize_t n = fetch(fd, bytes, MESSAGE_HEADER, fds, &nfds), size = 0;
+	ssize_t n = fetch(d, fd, bytes, MESSAGE_HEADER, fds, &nfds), size = 0;
 	char why[128];
 
 	if (n < 0 && errno == EAGAIN)
@@ -256,7 +242,7 @@ int cross_on_back(sd_event_source *s, int fd, uint32_t revents, void *arg) {
 	if (n == MESSAGE_HEADER)
 		size = message_u32(bytes + 8);
 	if (size > VHOST_MSG_MAX - MESSAGE_HEADER ||
-		(size > 0 && fetch(fd, bytes + n, (size_t)size, fds, &nfds) != size))
+		(size > 0 && fetch(d, fd, bytes + n, (size_t)size, fds, &nfds) != size))
 		n = 0;
 	if (n != MESSAGE_HEADER) {
 		library_hung_up(d);

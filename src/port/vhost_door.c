@@ -12,6 +12,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "base/closer.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/sock.h"
@@ -39,15 +40,11 @@ enum {
 	AFTER_SHUT_US = 500 * 1000,
 	HALF_MESSAGE_US = 2000 * 1000,
 	GONE_US = 2 * 1000, /* the library is letting go of the last connection */
+	STUCK_US = 100 * 1000, /* something of the last connection hangs at close */
+	WAITING_MAX = 16, /* descriptors to be closed before nobody is let in any more */
 };
 
 static void door_timer(struct vhost_dev *d, uint64_t us);
-
-static void fd_drop(int *fd) {
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
 
 static void source_drop(sd_event_source **s) {
 	*s = sd_event_source_disable_unref(*s);
@@ -58,9 +55,11 @@ void door_detach(struct vhost_dev *d, const char *reason) {
 
 	source_drop(&door->on_front);
 	source_drop(&door->on_back);
-	cross_drop(door);
-	fd_drop(&door->back);
-	fd_drop(&door->front);
+	cross_drop(d);
+	if (door->back >= 0)
+		close(door->back);
+	closer_hang_up(d->owner, door->front);
+	door->back = door->front = -1;
 	d->peer[0] = '\0';
 	if (reason != NULL) {
 		d->shut = true;
@@ -101,8 +100,8 @@ static void attach(struct vhost_dev *d) {
 	uint64_t offered = 0;
 	struct err e;
 
-	if (!device_wait_gone(d, 0)) {
-		door_timer(d, GONE_US);
+	if (closer_stuck(d->owner) || !device_wait_gone(d, 0)) {
+		door_timer(d, closer_stuck(d->owner) ? STUCK_US : GONE_US);
 		return;
 	}
 	source_drop(&door->on_timer);
@@ -143,7 +142,9 @@ static void on_arrival(int conn, void *arg) {
 	if (d->door.front >= 0) {
 		log_warn("port %s: refused a second front end, %s; the port belongs to %s",
 			d->port->name, sock_peer(conn, who, sizeof(who)), d->peer);
-		close(conn);
+		closer_hang_up(d->owner, conn);
+		if (closer_waiting(d->owner) >= WAITING_MAX)
+			acceptor_pause(&d->door.listener.acceptor, true); // door_look goes on
 		return;
 	}
 	d->door.front = conn;
@@ -198,6 +199,18 @@ void door_await_rest(struct vhost_dev *d) {
 	door_timer(d, HALF_MESSAGE_US);
 }
 
+void door_look(struct vhost_dev *d) {
+	if (closer_waiting(d->owner) < WAITING_MAX)
+		acceptor_pause(&d->door.listener.acceptor, false);
+	listener_look(&d->door.listener);
+}
+
+void door_hangs(void *arg) {
+	door_detach(arg,
+		"what a front end passed along, or its connection, hangs when it is closed; "
+		"nobody is let in until it is closed");
+}
+
 static int listen_here(struct vhost_dev *d, struct err *e) {
 	struct door *door = &d->door;
 	const bool any = door->group[0] != '\0';
@@ -206,6 +219,7 @@ static int listen_here(struct vhost_dev *d, struct err *e) {
 
 	if (rc < 0)
 		return rc;
+	door->listener.owner = d->owner;
 	snprintf(what, sizeof(what), "port %s", d->port->name);
 	rc = listener_serve(&door->listener, port_env_get()->loop, what, on_arrival, d, e);
 	if (rc < 0)
@@ -246,6 +260,7 @@ int door_open(struct vhost_dev *d, const struct port_spec *s, struct err *e) {
 	strcpy(door->path, s->path);
 	snprintf(door->group, sizeof(door->group), "%s", s->group != NULL ? s->group : "");
 	door->client = s->client;
+	door->any_memory = s->any_memory;
 	door->link_down = true;
 	dir = twin_dir_take(e);
 	if (dir == NULL)

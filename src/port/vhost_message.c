@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "base/passed.h"
 #include "port/gmem.h"
 
 /* What a request carries that must hold before the library acts on it. */
@@ -75,6 +76,40 @@ int64_t message_ring(const uint8_t *bytes) {
 	}
 }
 
+/* Descriptors are for what has one, and of the kind it is for. Nobody is asked what a descriptor is but the
+ * kernel (passed.h): what is let in can be looked at, mapped and closed without waiting. */
+static bool admit_descriptors(const struct message *m, char *why, size_t size) {
+	const char *name = message_name(message_u32(m->bytes));
+
+	switch (requests[message_u32(m->bytes)].shape) {
+	case MEMORY:
+		return true; // with its regions
+	case RING_FD:
+		break;
+	default:
+		if (m->nfds == 0 || message_u32(m->bytes) == MESSAGE_SET_INFLIGHT_FD)
+			return true; // that looks at it itself
+		snprintf(why, size, "vhost-user message %s with %u descriptors; it carries none",
+			name, m->nfds);
+		return false;
+	}
+	if (m->nfds <= 1)
+		return true;
+	snprintf(why, size, "vhost-user message %s with %u descriptors; it carries one", name,
+		m->nfds);
+	return false;
+}
+
+static bool admit_eventfd(const struct message *m, char *why, size_t size) {
+	const char *name = message_name(message_u32(m->bytes));
+
+	if (m->nfds == 0 || passed_is_eventfd(m->fds[0]))
+		return true;
+	snprintf(why, size, "vhost-user message %s for ring %u: the descriptor is not an eventfd",
+		name, (unsigned)message_ring(m->bytes));
+	return false;
+}
+
 /* See inflight_cross in vhost_door.c: weir needs nothing of the region, so it only has to be one. */
 static bool admit_inflight(
 	const struct message *m, const struct message_limits *l, char *why, size_t size) {
@@ -92,6 +127,11 @@ static bool admit_inflight(
 	}
 	if (message_u32(m->bytes) != MESSAGE_SET_INFLIGHT_FD)
 		return true;
+	if (m->nfds == 1 && !passed_is_memory(m->fds[0])) {
+		snprintf(why, size,
+			"the in-flight region is in a file on neither tmpfs nor hugetlbfs");
+		return false;
+	}
 	if (m->nfds != 1 || fstat(m->fds[0], &st) < 0 || bytes < queues * MESSAGE_INFLIGHT_RING ||
 		offset > (uint64_t)st.st_size || bytes > (uint64_t)st.st_size - offset) {
 		snprintf(why, size,
@@ -118,7 +158,7 @@ static uint64_t whole_pages(const struct stat *st, uint64_t bytes) {
 }
 
 /* What is wrong with the region, NULL: nothing. */
-static const char *region_fault(const struct region *r, int fd) {
+static const char *region_fault(const struct region *r, int fd, bool any_memory) {
 	uint64_t mapped;
 	struct stat st;
 	void *p;
@@ -128,6 +168,10 @@ static const char *region_fault(const struct region *r, int fd) {
 	if (r->gpa + r->size < r->gpa || r->uva + r->size < r->uva ||
 		__builtin_add_overflow(r->offset, r->size, &mapped))
 		return "wraps around the end of the address space";
+	if (!any_memory && !passed_is_memory(fd))
+		return "cannot be mapped: its file is on neither tmpfs nor hugetlbfs; `memory: "
+		       "any` "
+		       "at the port lets it in";
 	if (fstat(fd, &st) < 0 || (S_ISREG(st.st_mode) && mapped > (uint64_t)st.st_size))
 		return "is longer than its file";
 	// The library maps from the file's beginning, and keeps the descriptor when that fails.
@@ -139,7 +183,8 @@ static const char *region_fault(const struct region *r, int fd) {
 	return NULL;
 }
 
-static bool admit_memory(const struct message *m, char *why, size_t size) {
+static bool admit_memory(
+	const struct message *m, const struct message_limits *l, char *why, size_t size) {
 	const uint8_t *p = m->bytes + MESSAGE_HEADER;
 	const unsigned n = message_u32(p);
 	struct region r[GMEM_REGIONS];
@@ -155,7 +200,7 @@ static bool admit_memory(const struct message *m, char *why, size_t size) {
 	}
 	memcpy(r, p + 8, n * sizeof(r[0]));
 	for (unsigned i = 0; i < n; i++) {
-		const char *fault = region_fault(&r[i], m->fds[i]);
+		const char *fault = region_fault(&r[i], m->fds[i], l->any_memory);
 
 		for (unsigned k = 0; k < i && fault == NULL; k++)
 			if (r[i].gpa < r[k].gpa + r[k].size && r[k].gpa < r[i].gpa + r[i].size)
@@ -185,11 +230,16 @@ bool message_admit(
 			m->len - MESSAGE_HEADER, requests[request].payload);
 		return false;
 	}
+	if (!admit_descriptors(m, why, size))
+		return false;
 	switch (requests[request].shape) {
 	case PLAIN:
 		return true;
 	case RING_STATE:
+		break;
 	case RING_FD:
+		if (!admit_eventfd(m, why, size))
+			return false;
 		break;
 	case MTU:
 		if (message_u64(p) <= l->mtu)
@@ -202,7 +252,7 @@ bool message_admit(
 	case INFLIGHT:
 		return admit_inflight(m, l, why, size);
 	case MEMORY:
-		return admit_memory(m, why, size);
+		return admit_memory(m, l, why, size);
 	}
 	ring = (uint32_t)message_ring(m->bytes);
 	if (ring < 2 * l->queues)

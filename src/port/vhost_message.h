@@ -48,6 +48,7 @@ struct message {
 struct message_limits {
 	unsigned queues; /* pairs */
 	unsigned mtu;
+	bool any_memory; /* files that are on neither tmpfs nor hugetlbfs are taken, too */
 };
 
 static inline uint32_t message_u32(const uint8_t *p) {

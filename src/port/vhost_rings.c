@@ -14,6 +14,7 @@
 #include <linux/virtio_net.h>
 #include <rte_vhost.h>
 
+#include "base/passed.h"
 #include "frame/offload.h"
 #include "port/vhost.h"
 
@@ -53,19 +54,7 @@ void ring_fault(struct ring *v, const char *fmt, ...) {
 
 /* A duplicate of what must be an eventfd. -1: none, or not one. */
 static int eventfd_dup(int fd) {
-	char link[64], name[32];
-	ssize_t n;
-
-	if (fd < 0)
-		return -1;
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	n = readlink(link, name, sizeof(name) - 1);
-	if (n < 0)
-		return -1;
-	name[n] = '\0';
-	if (strcmp(name, "anon_inode:[eventfd]") != 0)
-		return -1;
-	return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return passed_is_eventfd(fd) ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
 }
 
 /* Are the three areas of the ring where the library says, whole and aligned (virtio 1.2, 2.7, 2.8)? */

@@ -116,8 +116,8 @@ static void an_unknown_key_is_refused_with_the_nearest_known_one(void **state) {
 			"f:1: port a: unknown key 'vhost_user'; did you mean 'vhost-user'?"},
 		{"ports: {a: {\"x\\n\\x1b\": 1}}\n",
 			"f:1: port a: unknown key 'x\?\?'; there are: vhost-user, tap, network, "
-			"trunk, native, mode, group, netns, queues, mtu, link, mac, static-macs, "
-			"mac-limit, isolated, qinq"});
+			"trunk, native, mode, group, memory, netns, queues, mtu, link, mac, "
+			"static-macs, mac-limit, isolated, qinq"});
 }
 
 static void a_top_level_value_that_is_wrong_is_refused_with_what_it_must_be(void **state) {

@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -278,6 +279,47 @@ static void memory_that_cannot_be_mapped_for_writing_is_refused(void **state) {
 	close(reader);
 }
 
+static void a_file_on_disk_is_memory_only_where_the_port_says_so(void **state) {
+	const struct message_limits any = {.queues = 2, .mtu = 1500, .any_memory = true};
+	char path[] = "/var/tmp/weirXXXXXX";
+	int fd = mkstemp(path);
+	struct message m;
+
+	assert_true(fd >= 0);
+	unlink(path);
+	assert_int_equal(ftruncate(fd, FILE_SIZE), 0);
+	tidy_table();
+	assert_false(pass_table(1, fd));
+	refused("memory: any");
+	m = (struct message){bytes, MESSAGE_HEADER + 8 + 32, &fd, 1};
+	assert_true(message_admit(&m, &any, why, sizeof(why)));
+	close(fd);
+}
+
+static void descriptors_pass_only_where_they_belong_and_as_what_they_are_for(void **state) {
+	static const uint8_t zero[64];
+	int event = eventfd(0, EFD_CLOEXEC), file = file_new(FILE_SIZE);
+	const int two[2] = {event, event};
+
+	for (unsigned i = 0; i < TAKEN; i++) {
+		const bool has_one = taken[i].request >= 12 && taken[i].request <= 14;
+
+		assert_int_equal(
+			pass(taken[i].request, zero, taken[i].payload, &event, 1), has_one);
+		assert_false(pass(taken[i].request, zero, taken[i].payload, two, 2));
+		refused(has_one ? "2 descriptors; it carries one"
+				: "2 descriptors; it carries none");
+		if (has_one) {
+			assert_false(pass(taken[i].request, zero, taken[i].payload, &file, 1));
+			refused("not an eventfd");
+		}
+	}
+	assert_false(pass(32, zero, 20, &event, 1));
+	refused("neither tmpfs nor hugetlbfs");
+	close(event);
+	close(file);
+}
+
 static unsigned mappings(void) {
 	FILE *f = fopen("/proc/self/maps", "r");
 	unsigned n = 0;
@@ -356,6 +398,8 @@ int main(void) {
 		cmocka_unit_test(a_region_that_cannot_be_is_refused),
 		cmocka_unit_test(regions_that_overlap_are_refused_and_neighbours_are_not),
 		cmocka_unit_test(memory_that_cannot_be_mapped_for_writing_is_refused),
+		cmocka_unit_test(a_file_on_disk_is_memory_only_where_the_port_says_so),
+		cmocka_unit_test(descriptors_pass_only_where_they_belong_and_as_what_they_are_for),
 		cmocka_unit_test(a_part_of_a_huge_page_is_looked_at_and_leaves_nothing_mapped),
 		cmocka_unit_test(an_in_flight_region_has_a_mark_for_each_ring_inside_its_file),
 	};
