@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 static ssize_t slurp(char *buf, size_t size, const char *path) {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	size_t len = 0;
 	ssize_t n = 1;
 

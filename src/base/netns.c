@@ -45,14 +45,11 @@ const char *netns_file(const char *netns, char *buf, size_t size) {
 	return buf;
 }
 
-int netns_enter(const char *netns, int *back, struct err *e) {
+int netns_open(const char *netns, struct err *e) {
 	char path[512];
-	int fd, rc;
+	// Others may have put a FIFO there, at which open(2) waits for a writer.
+	int fd = open(netns_file(netns, path, sizeof(path)), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 
-	*back = -1;
-	if (netns == NULL)
-		return 0;
-	fd = open(netns_file(netns, path, sizeof(path)), O_RDONLY | O_CLOEXEC);
 	if (fd < 0 && errno == ENOENT)
 		return err_set(e, ENOENT,
 			"no network namespace '%s' (there is no %s); make it with `ip netns add`",
@@ -60,10 +57,21 @@ int netns_enter(const char *netns, int *back, struct err *e) {
 	if (fd < 0)
 		return err_set(
 			e, errno, "network namespace '%s': %s: %s", netns, path, strerror(errno));
-	if (ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET) {
-		close(fd);
-		return err_set(e, EINVAL, "'%s' is not a network namespace", path);
-	}
+	if (ioctl(fd, NS_GET_NSTYPE) == CLONE_NEWNET)
+		return fd;
+	close(fd);
+	return err_set(e, EINVAL, "'%s' is not a network namespace", path);
+}
+
+int netns_enter(const char *netns, int *back, struct err *e) {
+	int fd, rc;
+
+	*back = -1;
+	if (netns == NULL)
+		return 0;
+	fd = netns_open(netns, e);
+	if (fd < 0)
+		return fd;
 	rc = netns_enter_fd(fd, back);
 	close(fd);
 	if (rc == -EPERM)

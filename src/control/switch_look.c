@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/netns.h"
 #include "control/switch_state.h"
 
 /* What can be told of a port without opening it: so that a dry run refuses what an apply would, and
@@ -46,21 +47,11 @@ static const char *netns_path(const char *netns, char *buf, size_t size) {
 }
 
 static int look_at_netns(const struct config_port *p, struct err *e) {
-	char path[300];
-	int fd;
+	int fd = p->netns != NULL ? netns_open(p->netns, e) : -1;
 
-	if (p->netns == NULL)
-		return 0;
-	fd = open(netns_path(p->netns, path, sizeof(path)), O_RDONLY | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT)
-		return err_set(e, ENOENT,
-			"no network namespace '%s' (there is no %s); make it with `ip netns add`",
-			p->netns, path);
-	if (fd < 0)
-		return err_set(e, errno, "network namespace '%s': %s: %s", p->netns, path,
-			strerror(errno));
-	close(fd);
-	return 0;
+	if (fd >= 0)
+		close(fd);
+	return p->netns != NULL && fd < 0 ? fd : 0;
 }
 
 int switch_look(const struct config_port *p, struct err *e) {

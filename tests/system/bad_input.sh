@@ -146,6 +146,21 @@ unknown_port() {
 }
 it "an unknown port is named beside the known ones" unknown_port
 
+pipes() { # nobody writes to them, so whoever opened one as usual would wait for good
+	mkfifo "$T/pipe" /run/netns/pipe
+	refused timeout 5 "$WEIR" port add t tap=t0 network=blue netns="$T/pipe" | says 'port t' 'not a network namespace'
+	refused timeout 5 "$WEIR" port add t tap=t0 network=blue netns=pipe | says 'port t' 'not a network namespace'
+	refused timeout 5 "$WEIR" switch -c "$T/pipe" | says "$T/pipe" 'pipe'
+	mv "$T/weir.yaml" "$T/was.yaml"
+	mv "$T/pipe" "$T/weir.yaml"
+	kill -HUP "$switch_pid"
+	until_ok 3 grep "reload refused.*pipe" "$T/weir.log"
+	mv "$T/was.yaml" "$T/weir.yaml"
+	show ports 'map(.name) == ["a", "b"]'
+	ping_ok b 10.0.0.1
+}
+it "a pipe in the place of a namespace or of the configuration holds nobody up" pipes
+
 no_switch() {
 	refused "$WEIR" --api "$T/nothing.sock" show ports | says "$T/nothing.sock" 'no |not '
 }

@@ -90,7 +90,7 @@ static int open_child(struct agent_stream *s, const struct endpoint *ep, struct 
 
 	snprintf(path, sizeof(path), "/run/netns/%s", ep->name);
 	if (ep->kind == ENDPOINT_NS)
-		ns = open(path, O_RDONLY | O_CLOEXEC);
+		ns = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (ep->kind == ENDPOINT_NS && ns < 0)
 		return errno == ENOENT ? no_ns(ep, e)
 				       : err_set(e, errno, "endpoint %s: %s: %s", ep->text, path,
