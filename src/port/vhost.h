@@ -155,6 +155,8 @@ void call_guest(int fd);
 /* A guest's memory, for the SIGBUS handler. */
 void sigbus_watch(struct vhost_dev *d);
 void sigbus_forget(struct vhost_dev *d);
+/* The calling thread takes a new memory table of the device; NULL: it is done. */
+void sigbus_taking(struct vhost_dev *d);
 void sigbus_install(void);
 
 #endif

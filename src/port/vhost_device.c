@@ -94,13 +94,16 @@ static int ring_changed(const void *msg) {
 
 static void all_before(struct vhost_dev *d, unsigned request) {
 	rings_stop(d);
+	d->mem.n = 0; // no ring starts before the table is taken again
+	if (request != MESSAGE_SET_MEM_TABLE && request != MESSAGE_RESET_OWNER)
+		return; // memory stays where it is
 	sigbus_forget(d);
-	d->mem.n = 0; // not to be looked at while the library changes it
-	if (request == MESSAGE_SET_MEM_TABLE || request == MESSAGE_RESET_OWNER)
-		d->has_mem = false;
+	d->has_mem = false;
+	sigbus_taking(request == MESSAGE_SET_MEM_TABLE ? d : NULL);
 }
 
 static void all_after(struct vhost_dev *d, unsigned request) {
+	sigbus_taking(NULL);
 	if (request == MESSAGE_SET_MEM_TABLE)
 		d->has_mem = true; // only called when the library took it
 	memory_take(d);
@@ -154,6 +157,7 @@ static void on_disconnection(int vid) {
 	pthread_mutex_lock(&d->mu);
 	rings_stop(d);
 	sigbus_forget(d);
+	sigbus_taking(NULL); // of a table that was refused
 	d->mem.n = 0;
 	d->vid = -1;
 	d->features = 0;

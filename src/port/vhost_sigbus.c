@@ -3,16 +3,22 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include <rte_vhost.h>
 
 #include "port/vhost.h"
 
 /* Guest memory is a file that the front end can make shorter after we mapped it; touching what is
  * no longer there raises SIGBUS in whoever touches it, a worker or the library. The handler puts
  * private zero pages in the place of the whole region, so that the access goes on and finds
- * nothing, and marks the device: the port is then shut like after any other fault. */
+ * nothing, and marks the device: the port is then shut like after any other fault.
+ *
+ * Nothing but guest memory is replaced. A SIGBUS elsewhere is a fault of our own, or of the machine's
+ * memory, and going on with zeros in the place of what was there would be worse than the end. */
 
 struct watch {
 	atomic_uint changes; /* odd: being changed */
@@ -21,6 +27,10 @@ struct watch {
 };
 
 static struct watch watches[PORTS_MAX][GMEM_REGIONS]; // by slot; touched only where ports are
+
+/* Whose memory table this thread, the library's, is just taking: it touches rings in the new regions
+ * before it says where they are. */
+static _Thread_local struct vhost_dev *taking;
 
 /* Replaces [start, end); hugetlbfs wants its own alignment. */
 static int cover(uintptr_t start, uintptr_t end) {
@@ -61,6 +71,31 @@ static void watch_write(struct watch *w, uintptr_t start, uintptr_t end, struct 
 	atomic_fetch_add(&w->changes, 1);
 }
 
+static void replaced(struct vhost_dev *d) {
+	atomic_store(&d->shrunk, true);
+	device_still(d);
+}
+
+/* Is it in a region of the table that this thread is taking? The library is asked, which takes memory for
+ * its answer; that is safe here, for it was reading a guest's memory and nothing else. */
+static bool replace_taking(uintptr_t at) {
+	struct rte_vhost_memory *m = NULL;
+	bool done = false;
+
+	if (taking == NULL || rte_vhost_get_mem_table(taking->vid, &m) != 0 || m == NULL)
+		return false;
+	for (unsigned i = 0; i < m->nregions && !done; i++) {
+		const uintptr_t start = m->regions[i].host_user_addr;
+
+		if (start != 0 && at - start < m->regions[i].size)
+			done = cover(start, start + m->regions[i].size) == 0;
+	}
+	free(m);
+	if (done)
+		replaced(taking);
+	return done;
+}
+
 static void on_sigbus(int sig, siginfo_t *info, void *context) {
 	uintptr_t at = (uintptr_t)info->si_addr;
 	const int was = errno;
@@ -74,22 +109,26 @@ static void on_sigbus(int sig, siginfo_t *info, void *context) {
 				continue;
 			if (cover(start, end) < 0)
 				break;
-			atomic_store(&d->shrunk, true);
-			device_still(d);
+			replaced(d);
 			errno = was;
 			return;
 		}
 	}
-	// Memory the library shares with a front end besides the guest's own: the in-flight region.
-	if (info->si_code == BUS_ADRERR && cover(at & ~4095ul, (at & ~4095ul) + 4096) == 0)
+	if (info->si_code > 0 && replace_taking(at)) {
+		errno = was;
 		return;
-	signal(sig, SIG_DFL); // a fault of our own: let it happen again
+	}
+	signal(sig, SIG_DFL); // let it happen again
 }
 
 void sigbus_install(void) {
 	struct sigaction sa = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_NODEFER};
 
 	sigaction(SIGBUS, &sa, NULL);
+}
+
+void sigbus_taking(struct vhost_dev *d) {
+	taking = d;
 }
 
 void sigbus_watch(struct vhost_dev *d) {

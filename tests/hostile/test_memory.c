@@ -6,12 +6,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 enum { FRAME = 64 };
+
+struct shrinker {
+	int fd;
+	size_t size;
+	atomic_bool stop;
+};
+
 /* With acknowledgements the guest is told no, and stays; without them the switch hangs up. */
 #define NO_ACK \
 	{ .protocol = FRONT_P_MQ }
@@ -238,6 +247,39 @@ static void told_again(struct front *f) {
 	}
 }
 
+static void *shrink_and_grow(void *arg) {
+	struct shrinker *s = arg;
+
+	while (!atomic_load(&s->stop)) {
+		(void)!ftruncate(s->fd, 0);
+		(void)!ftruncate(s->fd, (off_t)s->size);
+	}
+	return NULL;
+}
+
+/* The library reads the rings in new memory before it says that it took it. */
+static void told_again_while_it_shrinks(struct front *f) {
+	struct shrinker s = {.fd = f->region[0].fd, .size = f->region[0].size};
+	pthread_t thread;
+
+	for (unsigned i = 0; i < 100; i++) {
+		atomic_store(&s.stop, false);
+		assert_int_equal(pthread_create(&thread, NULL, shrink_and_grow, &s), 0);
+		for (unsigned k = 0; k < 3; k++) {
+			struct front_message m = table(f);
+
+			m.memory.region[0].gpa += (k + 1ull)
+						  << 32; // one that is as before is passed over
+			tell(f, &m);
+		}
+		atomic_store(&s.stop, true);
+		pthread_join(thread, NULL);
+		front_disconnect(f);
+		front_layout(f);
+		(void)!front_reconnect(f);
+	}
+}
+
 static void swapped(struct front *f) {
 	/* Another table while rings run: their addresses are no longer in it. */
 	struct front_message m = table(f);
@@ -349,6 +391,9 @@ static struct lie lies[] = {
 	{"a memory file cut under the buffers shuts the port, and the switch lives", truncated_half,
 		SHUT, "", RUNNING, {.regions = 2}},
 	{"the memory table told again and again under load is taken", told_again, ALIVE},
+	{"a memory table told again and again while its file shrinks and grows does no harm, and "
+	 "the switch lives",
+		told_again_while_it_shrinks, EITHER, NULL, RUNNING, {.protocol = FRONT_P_MQ}},
 	{"a memory table without the rings, under load, stops them", swapped, EITHER},
 	{"a memory table without the buffers, under load, shuts the port", moved, SHUT, "outside"},
 	{"a ring table outside memory never starts", table_outside, EITHER, NULL, NEGOTIATED},
