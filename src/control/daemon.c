@@ -25,6 +25,7 @@
 #include "control/config.h"
 #include "control/metrics.h"
 #include "control/switch.h"
+#include "control/watchdog.h"
 
 #define LOOK_US      1000000ull
 #define REBALANCE_US 5000000ull
@@ -256,8 +257,6 @@ static int start_loop(struct daemon *d, struct err *e) {
 	if (ret >= 0)
 		ret = sd_event_add_time_relative(
 			d->loop, NULL, CLOCK_MONOTONIC, LOOK_US, 100000, on_look, d);
-	if (ret >= 0)
-		ret = sd_event_set_watchdog(d->loop, 1);
 	return ret < 0 ? err_set(e, -ret, "event loop: %s", strerror(-ret)) : 0;
 }
 
@@ -286,7 +285,8 @@ static int start_services(struct daemon *d, struct err *e) {
 	ret = api_start(&d->api, d->loop, &d->api_socket, api_methods, d, client_gone, e);
 	if (ret < 0)
 		return ret;
-	return serve_metrics(d, c->metrics, e);
+	ret = watchdog_start(&d->watchdog, d->loop, d->sw, e);
+	return ret < 0 ? ret : serve_metrics(d, c->metrics, e);
 }
 
 static int start_switch(
@@ -310,6 +310,7 @@ static int start_switch(
 }
 
 static void stop(struct daemon *d) {
+	watchdog_stop(d->watchdog);
 	if (d->captures != NULL)
 		captures_close(d->captures);
 	api_stop(d->api);

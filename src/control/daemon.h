@@ -35,6 +35,7 @@ struct daemon {
 	struct listener api_socket;
 	struct metrics *metrics;
 	struct captures *captures;
+	struct watchdog *watchdog;
 	cpu_set_t control; /* where all threads but workers run */
 	uint64_t started_us; /* CLOCK_MONOTONIC */
 	double started_s; /* of the epoch */

@@ -440,6 +440,20 @@ static void workers_pass(struct workers *all) {
 			nanosleep(&(struct timespec){.tv_nsec = LOOK_US * 1000}, NULL);
 }
 
+uint64_t workers_mark(struct workers *all) {
+	return rte_rcu_qsbr_start(all->rcu);
+}
+
+int workers_late(const struct workers *all, uint64_t mark) {
+	for (unsigned i = 0; i < all->n; i++) {
+		uint64_t seen = __atomic_load_n(&all->rcu->qsbr_cnt[i].cnt, __ATOMIC_ACQUIRE);
+
+		if (seen != __RTE_QSBR_CNT_THR_OFFLINE && seen < mark)
+			return all->w[i].cpu;
+	}
+	return -1;
+}
+
 void workers_set_capture(struct workers *all, capture_fn *fn, void *arg) {
 	// Taken away before what it points at goes: no worker is inside when this returns.
 	if (fn != NULL && all->capture_arg != arg)

@@ -82,6 +82,10 @@ void workers_set_idle(struct workers *w, enum idle_mode idle);
 void workers_publish(struct workers *w, struct snapshot *s);
 const struct snapshot *workers_snapshot(const struct workers *w); /* control thread only */
 void workers_stats(const struct workers *w, unsigned index, struct worker_stats *out);
+/* Signs of life: marks this moment, and tells whether each worker has been between two turns, or asleep,
+ * since a mark: the CPU of one that has not, -1: all have. Nobody waits. */
+uint64_t workers_mark(struct workers *w);
+int workers_late(const struct workers *w, uint64_t mark);
 /* TSC cycles a second. */
 uint64_t workers_hz(void);
 
