@@ -23,6 +23,7 @@
 #include "control/api.h"
 #include "control/capture.h"
 #include "control/config.h"
+#include "control/crashes.h"
 #include "control/metrics.h"
 #include "control/switch.h"
 #include "control/watchdog.h"
@@ -289,6 +290,15 @@ static int start_services(struct daemon *d, struct err *e) {
 	return ret < 0 ? ret : serve_metrics(d, c->metrics, e);
 }
 
+/* Remembers, beside the API's socket, what a crash is to leave. */
+static int start_ports(struct daemon *d, const struct config *c, struct err *e) {
+	char path[sizeof(d->api_socket.path) + 16];
+
+	snprintf(path, sizeof(path), "%s.crashes", d->api_socket.path);
+	d->crashes = crashes_open(path, now_us());
+	return sw_start_after(&d->sw, c, d->loop, d->crashes, e);
+}
+
 static int start_switch(
 	struct daemon *d, const struct config *c, char *kept, size_t size, struct err *e) {
 	cpu_set_t control;
@@ -302,7 +312,7 @@ static int start_switch(
 	if (ret == 0)
 		ret = host_start_dpdk(&control, host_switch_memory, e);
 	if (ret == 0)
-		ret = sw_start(&d->sw, c, d->loop, e);
+		ret = start_ports(d, c, e);
 	if (ret < 0)
 		return ret;
 	narrow(d);
@@ -317,6 +327,7 @@ static void stop(struct daemon *d) {
 	metrics_stop(d->metrics);
 	if (d->sw != NULL)
 		sw_stop(d->sw);
+	crashes_close(d->crashes, d->ready);
 	captures_free(d->captures);
 	listener_close(&d->api_socket);
 	sd_event_unref(d->loop);
@@ -342,6 +353,7 @@ int daemon_run(const struct daemon_options *o, struct err *e) {
 		log_info("weir %s ready after %llu ms, API at %s, privileges kept: %s",
 			WEIR_VERSION, (unsigned long long)(now_us() - d.started_us) / 1000,
 			d.api_socket.path, kept[0] != '\0' ? kept : "none");
+		d.ready = true;
 		status(&d, true);
 		ret = sd_event_loop(d.loop);
 		if (ret < 0)

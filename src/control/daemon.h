@@ -36,6 +36,8 @@ struct daemon {
 	struct metrics *metrics;
 	struct captures *captures;
 	struct watchdog *watchdog;
+	struct crashes *crashes;
+	bool ready; /* it has started, and ends by itself */
 	cpu_set_t control; /* where all threads but workers run */
 	uint64_t started_us; /* CLOCK_MONOTONIC */
 	double started_s; /* of the epoch */

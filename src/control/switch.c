@@ -12,6 +12,7 @@
 #include "base/json_memory.h"
 #include "base/log.h"
 #include "control/config_schema.h"
+#include "control/crashes.h"
 #include "control/switch_state.h"
 #include "forward/fdb.h"
 
@@ -28,6 +29,13 @@ enum {
 	ACCURACY_US = 500,
 };
 
+uint64_t switch_now_us(void) {
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
 uint32_t switch_now_s(void) {
 	struct timespec ts;
 
@@ -40,6 +48,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *arg) {
 
 	fdb_age(s->fdb, switch_now_s());
 	switch_recover(s, TICK_US / 1000000);
+	switch_let_in(s);
 	sd_event_source_set_time_relative(source, TICK_US);
 	sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	return 0;
@@ -60,6 +69,12 @@ static void on_port_changed(struct port *p, void *arg) {
 		return;
 	sd_event_source_set_time_relative(s->soon, SOON_US);
 	sd_event_source_set_enabled(s->soon, SD_EVENT_ONESHOT);
+}
+
+static void on_port_attached(struct port *p, bool attached, void *arg) {
+	const struct sw *s = arg;
+
+	crashes_working(s->crashes, p->name, attached, switch_now_us());
 }
 
 static int start_timers(struct sw *s, struct err *e) {
@@ -88,7 +103,10 @@ static struct state *state_of_nothing(const struct config *c, struct err *e) {
 }
 
 static int start(struct sw *s, const struct config *c, struct err *e) {
-	struct port_env env = {.loop = s->loop, .changed = on_port_changed, .arg = s};
+	struct port_env env = {.loop = s->loop,
+		.changed = on_port_changed,
+		.attached = on_port_attached,
+		.arg = s};
 	json_t *diff = NULL;
 	int rc;
 
@@ -111,6 +129,11 @@ static int start(struct sw *s, const struct config *c, struct err *e) {
 }
 
 int sw_start(struct sw **out, const struct config *c, sd_event *loop, struct err *e) {
+	return sw_start_after(out, c, loop, NULL, e);
+}
+
+int sw_start_after(struct sw **out, const struct config *c, sd_event *loop, struct crashes *crashes,
+	struct err *e) {
 	struct sw *s = calloc(1, sizeof(*s));
 	int rc;
 
@@ -118,6 +141,7 @@ int sw_start(struct sw **out, const struct config *c, sd_event *loop, struct err
 	if (s == NULL)
 		return err_set(e, ENOMEM, "no memory for the switch");
 	s->loop = sd_event_ref(loop);
+	s->crashes = crashes;
 	rc = start(s, c, e);
 	if (rc != 0) {
 		sw_stop(s);
@@ -169,6 +193,8 @@ int sw_apply(struct sw *s, const struct config *want, bool dry_run, json_t **dif
 		*diff = steps;
 	else
 		json_decref(steps);
+	if (s->crashes != NULL && !dry_run)
+		switch_let_in(s);
 	return rc;
 }
 

@@ -14,11 +14,15 @@
 /* The running switch: ports, workers, MAC table, and the configuration they came from. Control
  * thread only. */
 
+struct crashes;
 struct sw;
 struct err;
 
-/* Starts it all; on failure nothing is left running. */
+/* Starts it all; on failure nothing is left running. `crashes` (may be NULL) stays the caller's, and says
+ * which ports are held. */
 int sw_start(struct sw **out, const struct config *c, sd_event *loop, struct err *e);
+int sw_start_after(struct sw **out, const struct config *c, sd_event *loop, struct crashes *crashes,
+	struct err *e);
 void sw_stop(struct sw *s);
 
 /* Brings the switch to `want`, all or nothing: on failure the running switch is as it was. *diff (new

@@ -116,12 +116,12 @@ static bool in_the_way(struct apply *a, const struct config_port *p) {
 }
 
 static int open_one(struct apply *a, unsigned i) {
-	const struct port_spec *spec = &a->next->config->ports[i].spec;
+	const struct port_spec spec = switch_spec(a->s, &a->next->config->ports[i]);
 	uint16_t id = a->next->port_id[i];
-	int rc = port_open(&a->opened[id], id, spec, a->e);
+	int rc = port_open(&a->opened[id], id, &spec, a->e);
 
 	if (rc != 0)
-		err_prefix(a->e, "port %s: ", spec->name);
+		err_prefix(a->e, "port %s: ", spec.name);
 	return rc;
 }
 
@@ -152,13 +152,15 @@ static bool needs_set(const json_t *to) {
 static int set_running(struct apply *a) {
 	for (unsigned id = 0; id < PORTS_MAX; id++) {
 		struct port *p = a->s->now->port[id];
+		struct port_spec spec;
 		int rc;
 
 		// A lost port is opened with what is new.
 		if (a->changed[id] == NULL || p == NULL || a->s->lost[id] != NULL ||
 			!needs_set(a->changed[id]))
 			continue;
-		rc = port_set(p, &port_at(a->next, (uint16_t)id)->spec, a->e);
+		spec = switch_spec(a->s, port_at(a->next, (uint16_t)id));
+		rc = port_set(p, &spec, a->e);
 		if (rc != 0) {
 			err_prefix(a->e, "port %s: ", p->name);
 			return rc;
@@ -170,10 +172,13 @@ static int set_running(struct apply *a) {
 
 static void unset(struct apply *a) {
 	for (unsigned id = 0; id < PORTS_MAX; id++) {
+		struct port_spec spec;
 		struct err e;
 
-		if (a->set[id] && port_set(a->s->now->port[id],
-					  &port_at(a->s->now, (uint16_t)id)->spec, &e) != 0)
+		if (!a->set[id])
+			continue;
+		spec = switch_spec(a->s, port_at(a->s->now, (uint16_t)id));
+		if (port_set(a->s->now->port[id], &spec, &e) != 0)
 			log_error("port %s: the change could not be taken back: %s",
 				a->s->now->port[id]->name, e.text);
 	}
@@ -312,13 +317,14 @@ static void put_back(struct apply *a) {
 		a->opened[id] = NULL;
 	}
 	for (unsigned id = 0; id < PORTS_MAX; id++) {
+		struct port_spec spec;
 		struct err e;
 
 		if (!a->replaced[id] || s->now->port[id] != NULL)
 			continue;
 		any = true;
-		if (port_open(&s->now->port[id], (uint16_t)id, &port_at(s->now, (uint16_t)id)->spec,
-			    &e) != 0)
+		spec = switch_spec(s, port_at(s->now, (uint16_t)id));
+		if (port_open(&s->now->port[id], (uint16_t)id, &spec, &e) != 0)
 			switch_lose(s, (uint16_t)id, false, e.text);
 	}
 	if (any && switch_publish(s) != 0)

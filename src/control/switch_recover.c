@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "control/crashes.h"
 #include "control/switch_state.h"
 
 /* Ports that are lost while the switch runs: what they stood on was taken away (a TAP deleted, its
@@ -72,7 +73,7 @@ static bool works(struct sw *s, uint16_t id) {
 
 // Opens the port and puts it in the place of what is left of it.
 static int reopen(struct sw *s, uint16_t id, const struct config_port *cp, struct err *e) {
-	struct port_spec spec = cp->spec;
+	struct port_spec spec = switch_spec(s, cp);
 	struct port *was = s->now->port[id], *p;
 	int rc;
 
@@ -125,4 +126,42 @@ void switch_recover(struct sw *s, unsigned passed_s) {
 		any |= recover(s, i, passed_s);
 	if (any && s->reopened != NULL)
 		s->reopened(s->reopened_arg);
+}
+
+struct port_spec switch_spec(const struct sw *s, const struct config_port *p) {
+	struct port_spec spec = p->spec;
+
+	spec.link_down |= crashes_held_until(s->crashes, spec.name) != 0;
+	return spec;
+}
+
+/* A TAP is at work as long as it is open and its link up; who attaches to other ports says so. */
+static void let_in(struct sw *s, unsigned i, bool was_held) {
+	const struct config_port *cp = &s->now->config->ports[i];
+	struct port *p = s->now->port[s->now->port_id[i]];
+	const struct port_spec spec = switch_spec(s, cp);
+	struct err e;
+
+	if (p == NULL)
+		return;
+	if (was_held && crashes_held_until(s->crashes, cp->spec.name) == 0) {
+		log_info("port %s is let in again", cp->spec.name);
+		if (port_set(p, &spec, &e) != 0)
+			log_error("port %s cannot be let in: %s", cp->spec.name, e.text);
+	}
+	if (spec.kind == PORT_TAP)
+		crashes_working(s->crashes, spec.name, !spec.link_down, switch_now_us());
+}
+
+void switch_let_in(struct sw *s) {
+	bool was_held[PORTS_MAX];
+
+	if (s->crashes == NULL)
+		return;
+	for (unsigned i = 0; i < s->now->config->nports; i++)
+		was_held[i] =
+			crashes_held_until(s->crashes, s->now->config->ports[i].spec.name) != 0;
+	crashes_look(s->crashes, switch_now_us());
+	for (unsigned i = 0; i < s->now->config->nports; i++)
+		let_in(s, i, was_held[i]);
 }

@@ -3,9 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/err.h"
 #include "base/mac.h"
+#include "control/crashes.h"
 #include "control/switch.h"
 #include "control/switch_state.h"
 #include "forward/fdb.h"
@@ -131,14 +133,33 @@ static void show_macs_of_port(
 	add(map, "mac_moves", moves - s->moves_before[id]);
 }
 
+/* Why the port is not let in yet, and until when. */
+static void held(struct port_status *st, unsigned crashes, uint64_t until_us) {
+	const uint64_t now_us = switch_now_us(),
+		       left_s = until_us > now_us ? (until_us - now_us + 999999) / 1000000 : 0;
+	const time_t at = time(NULL) + (time_t)left_s;
+	char clock[16];
+	struct tm tm;
+
+	strftime(clock, sizeof(clock), "%H:%M:%S", localtime_r(&at, &tm));
+	st->state = PORT_WAITING;
+	snprintf(st->reason, sizeof(st->reason),
+		"it was at work at the last %u crashes of the switch; it is let in at %s, in %llu "
+		"s",
+		crashes, clock, (unsigned long long)left_s);
+}
+
 static void show_status(
 	json_t *map, const struct sw *s, const struct config_port *cp, uint16_t id) {
 	struct port *p = s->now->port[id];
 	struct port_status st = {.state = PORT_DOWN, .mtu = cp->spec.mtu};
 	const struct lost *lost = s->lost[id];
+	const uint64_t until = crashes_held_until(s->crashes, cp->spec.name);
 
 	if (p != NULL)
 		port_status(p, &st);
+	if (until != 0)
+		held(&st, crashes_of(s->crashes, cp->spec.name), until);
 	json_object_set_new(map, "state", json_string(port_state_name(st.state)));
 	json_object_set_new(map, "reason",
 		lost != NULL ? json_sprintf("%s; weir tries again by itself", lost->why)
@@ -152,6 +173,7 @@ static void show_status(
 	add(map, "mtu", st.mtu);
 	add(map, "reconnects", st.reconnects);
 	add(map, "shuts", st.shuts);
+	add(map, "crashes", crashes_of(s->crashes, cp->spec.name));
 	json_object_set_new(
 		map, "capture", json_boolean(p != NULL && atomic_load(&p->capture) > 0));
 }

@@ -19,6 +19,7 @@
  * and ports and the open ports themselves. The switch has one that it runs; sw_apply builds the next
  * beside it. */
 
+struct crashes;
 struct fdb;
 
 struct state {
@@ -65,6 +66,7 @@ struct sw {
 	struct workers *workers;
 	sd_event *loop;
 	sd_event_source *tick, *soon;
+	struct crashes *crashes; /* NULL: nobody remembers; not ours */
 	struct lost
 		*lost[PORTS_MAX]; /* ports of `now` that carry nothing until opened again; by id */
 	void (*reopened)(void *arg); /* NULL: nobody asked */
@@ -76,6 +78,12 @@ struct sw {
 
 /* The clock of the MAC table. */
 uint32_t switch_now_s(void);
+uint64_t switch_now_us(void); /* CLOCK_MONOTONIC */
+
+/* What the port is opened with and set to now: as long as it is held, its link is down. */
+struct port_spec switch_spec(const struct sw *s, const struct config_port *p);
+/* Lets in the ports whose time has come, and records which are at work. */
+void switch_let_in(struct sw *s);
 
 /* Sums over the queues of a port. */
 void switch_port_counters(const struct port *p, struct rx_counters *rx, struct tx_counters *tx);

@@ -196,6 +196,8 @@ struct port_env {
 	void (*changed)(
 		struct port *, void *arg); /* a ring came or went, a state changed: called on the
 	                                      * control thread, from the loop */
+	/* A front end comes (its first message is not read yet), or has gone. NULL: nobody asks. */
+	void (*attached)(struct port *, bool attached, void *arg);
 	void *arg;
 };
 void port_env_set(const struct port_env *env);

@@ -50,6 +50,13 @@ static void source_drop(sd_event_source **s) {
 	*s = sd_event_source_disable_unref(*s);
 }
 
+static void tell_attached(struct vhost_dev *d, bool attached) {
+	const struct port_env *env = port_env_get();
+
+	if (env->attached != NULL)
+		env->attached(d->port, attached, env->arg);
+}
+
 void door_detach(struct vhost_dev *d, const char *reason) {
 	struct door *door = &d->door;
 
@@ -60,6 +67,8 @@ void door_detach(struct vhost_dev *d, const char *reason) {
 		close(door->back);
 	closer_hang_up(d->owner, door->front);
 	door->back = door->front = -1;
+	if (d->peer[0] != '\0')
+		tell_attached(d, false);
 	d->peer[0] = '\0';
 	if (reason != NULL) {
 		d->shut = true;
@@ -105,6 +114,7 @@ static void attach(struct vhost_dev *d) {
 		return;
 	}
 	source_drop(&door->on_timer);
+	tell_attached(d, true);
 	atomic_store(&d->shrunk, false);
 	atomic_store(&d->fault_claimed, 0);
 	atomic_store(&d->faulted, false);

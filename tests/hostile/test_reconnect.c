@@ -153,8 +153,11 @@ static int configure(void) {
 }
 
 static int switch_start(void) {
-	char config[128], log[128];
+	char config[128], log[128], crashes[128];
 
+	// How long ports are held after several crashes is tests/system/crashes.sh's.
+	path_of(crashes, sizeof(crashes), "api.crashes");
+	unlink(crashes);
 	path_of(config, sizeof(config), "weir.yaml");
 	path_of(log, sizeof(log), "log");
 	bed->pid = process_start(config, log);

@@ -70,6 +70,7 @@ killed() {
 	died=$(now)
 	until_ok 5 test -s "$T/weir.status" # on a busy machine it takes time to be gone
 	sleep 0.5
+	rm -f "$T/api.sock.crashes" # which would hold ports after several; see system/crashes.sh
 	switch_start
 	echo "$switch_pid" >"$T/switch_pid"
 	back=$(now)
