@@ -3,26 +3,32 @@
 #include "base/listener.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/group.h"
 #include "base/log.h"
 
 /* Asking whether a socket is live means to connect to it, which its owner sees: not every second. */
 enum { LOOKS_BETWEEN = 30 };
 
 /* Who may connect besides root and ourselves. */
-static int let_group_in(const struct listener *l, struct err *e) {
-	struct group *g;
+static int let_group_in(struct listener *l, struct err *e) {
+	gid_t gid;
+	int rc;
 
 	if (l->group[0] == '\0')
 		return 0;
-	g = getgrnam(l->group);
-	if (g == NULL)
+	rc = group_find(l->group, &gid);
+	l->group_due =
+		rc ==
+		-EINPROGRESS; // until then its owner may connect, and listener_look asks again
+	if (l->group_due)
+		return 0;
+	if (rc < 0)
 		return err_set(e, EINVAL, "group: there is no group '%s'", l->group);
-	if (lchown(l->path, (uid_t)-1, g->gr_gid) < 0)
+	if (lchown(l->path, (uid_t)-1, gid) < 0)
 		return err_set(
 			e, errno, "group: cannot give %s to group '%s': %m", l->path, l->group);
 	return 0;
@@ -85,6 +91,8 @@ void listener_look(struct listener *l) {
 		if (missed)
 			log_info("%s: the socket file %s is back", what, l->path);
 		l->missed = false;
+		if (l->group_due && let_group_in(l, &l->why) < 0)
+			log_error("%s: %s", what, l->why.text);
 		return;
 	}
 	if (missed && sock_file_same(there, l->other) && l->rest > 0) {

@@ -18,6 +18,7 @@ struct listener {
 	struct acceptor acceptor;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* empty: closed */
 	char group[32]; /* who may connect besides the owner; empty: by the mode alone */
+	bool group_due; /* the name service has not said yet which that is */
 	mode_t mode;
 	int fd; /* -1: it is not listening */
 	struct closer_owner *owner; /* of who waits to be taken when it closes; NULL: nobody's */

@@ -2,13 +2,13 @@
  * Copyright (c) 2026, the weir authors */
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/group.h"
 #include "base/netns.h"
 #include "control/switch_state.h"
 
@@ -18,8 +18,9 @@
 static int look_at_socket(const struct config_port *p, struct err *e) {
 	char dir[108];
 	char *slash;
+	gid_t gid;
 
-	if (p->group != NULL && getgrnam(p->group) == NULL)
+	if (p->group != NULL && group_find(p->group, &gid) == -ENOENT)
 		return err_set(e, ENOENT,
 			"no such group '%s'; make it with groupadd, or leave group: out", p->group);
 	if (p->spec.client)

@@ -140,8 +140,8 @@ hangs() {
 it "the watchdog finds a weir that stands still, ends it and starts it again" hangs
 
 crashes() { # more often than systemd's own limit of 5 in 10 s
-	local pid i
-	for i in {1..7}; do
+	local pid
+	for _ in {1..7}; do
 		pid=$(ctl show -P MainPID weir)
 		ctl kill --signal=SEGV weir
 		until_ok 5 eval "[[ \$(ctl show -P MainPID weir) != 0 ]] && not state MainPID $pid"
