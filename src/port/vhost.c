@@ -406,6 +406,22 @@ static void feature_words(uint64_t f, char *out, size_t size) {
 				out + n, size - n, "%s%s", n > 0 ? " " : "", words[i].word);
 }
 
+/* No queue runs, and nothing is wrong: what is waited for. */
+static void waits(const struct vhost_dev *d, char *out, size_t size) {
+	const char *nobody = d->door.client ? "nobody listens at the socket"
+					    : "nobody has connected to the socket";
+	char how[150];
+
+	if (d->door.front >= 0) {
+		session_waits(&d->door.session, out, size);
+	} else if (d->attaches == 0) {
+		snprintf(out, size, "%s yet", nobody);
+	} else {
+		session_left(&d->door.session, how, sizeof(how));
+		snprintf(out, size, "%s again%s", nobody, how);
+	}
+}
+
 static void vhost_status(struct port *p, struct port_status *out) {
 	struct vhost_dev *d = dev_of(p);
 
@@ -432,11 +448,7 @@ static void vhost_status(struct port *p, struct port_status *out) {
 			d->door.listener.why.text);
 	} else {
 		out->state = PORT_WAITING;
-		snprintf(out->reason, sizeof(out->reason), "%s",
-			d->door.front >= 0
-				? "connected; the guest's driver has not started its queues"
-			: d->door.client ? "nobody listens at the socket yet"
-					 : "nobody has connected to the socket yet");
+		waits(d, out->reason, sizeof(out->reason));
 	}
 }
 

@@ -23,6 +23,7 @@
  * vhost_door.c     the socket users see: who may come in, and when he has to go
  * vhost_cross.c    messages that cross to the library, and answers that come back
  * vhost_message.c, vhost_session.c  what a message may say, by itself and behind others
+ * vhost_waits.c    what a port without a running queue waits for, as a sentence
  * vhost_twin.c     the folder of the sockets between weir and the library
  * vhost_device.c   the library's callbacks, and how it is made to connect
  * vhost_rings.c    rings are given to the workers and taken from them

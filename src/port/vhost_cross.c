@@ -200,8 +200,13 @@ int cross_on_front(sd_event_source *s, int fd, uint32_t revents, void *arg) {
 		if (n < 0 && errno == EAGAIN)
 			break;
 		if (n < 0 && errno == EMSGSIZE) {
-			door_detach(d, "a vhost-user message with more descriptors than the 8 that "
-				       "are allowed");
+			// They come with its header, or behind it.
+			door_detach(d, message_u32(door->msg) == MESSAGE_SET_MEM_TABLE
+					       ? "a memory table with more descriptors, one a "
+						 "region, than the 8 that are allowed: give the "
+						 "guest " MESSAGE_FEWER_REGIONS
+					       : "a vhost-user message with more descriptors than "
+						 "the 8 that are allowed");
 			return 0;
 		}
 		if (n < 0 && errno == EMFILE) {

@@ -189,8 +189,14 @@ static bool admit_memory(
 	const unsigned n = message_u32(p);
 	struct region r[GMEM_REGIONS];
 
-	if (n == 0 || n > GMEM_REGIONS || m->nfds != n ||
-		m->len < MESSAGE_HEADER + 8 + n * MESSAGE_REGION) {
+	if (n > GMEM_REGIONS) {
+		snprintf(why, size,
+			"memory table of %u regions; at most %d are taken: give the "
+			"guest " MESSAGE_FEWER_REGIONS,
+			n, GMEM_REGIONS);
+		return false;
+	}
+	if (n == 0 || m->nfds != n || m->len < MESSAGE_HEADER + 8 + n * MESSAGE_REGION) {
 		snprintf(why, size,
 			"memory table of %u regions in %zu bytes with %u descriptors; expected 1 "
 			"to %d "

@@ -35,7 +35,11 @@ enum message_request {
 	MESSAGE_SET_VRING_ENABLE = 18,
 	MESSAGE_GET_INFLIGHT_FD = 31,
 	MESSAGE_SET_INFLIGHT_FD = 32,
+	MESSAGE_SET_STATUS = 39,
 };
+
+/* How a guest gets fewer memory regions; ends the sentence on too many. */
+#define MESSAGE_FEWER_REGIONS "fewer NUMA nodes or DIMMs, or one memory backend"
 
 struct message {
 	const uint8_t *bytes; /* header and payload, whole */

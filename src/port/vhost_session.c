@@ -8,6 +8,7 @@
 #include <linux/vhost.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
+#include <rte_vhost.h>
 
 /* A ring runs once it has been kicked and enabled; a front end that did not take the protocol's own
  * features has no word for enabling, and a kick does both. GET_VRING_BASE stops it, and what it was told
@@ -114,6 +115,7 @@ static bool features_hold(const struct session *s, uint64_t f, char *why, size_t
 
 static bool take_memory(struct session *s, const uint8_t *p, char *why, size_t size) {
 	s->nregions = message_u32(p);
+	s->memory_due = false;
 	for (unsigned i = 0; i < s->nregions; i++) {
 		const uint8_t *r = p + 8 + i * MESSAGE_REGION; // gpa, size, uva, offset
 
@@ -134,6 +136,11 @@ static void take_areas(struct session_ring *r, const uint8_t *p) {
 	r->placed = true;
 }
 
+/* It is stopped, enabled or disabled next, and may have run so far. */
+static void ring_ends(struct session *s, const struct session_ring *r) {
+	s->ran |= runs(r) && s->nregions > 0;
+}
+
 void session_begin(struct session *s, uint64_t offered) {
 	memset(s, 0, sizeof(*s));
 	s->offered = offered;
@@ -146,14 +153,23 @@ bool session_admit(struct session *s, const struct message *m, char *why, size_t
 	const unsigned index = (unsigned)ring;
 	struct session_ring *r;
 
+	s->said = true;
 	switch (request) {
 	case MESSAGE_SET_FEATURES:
 		if (!features_hold(s, message_u64(p), why, size))
 			return false;
 		s->features = message_u64(p);
+		s->featured = s->memory_due = true;
+		return true;
+	case MESSAGE_SET_PROTOCOL_FEATURES:
+		s->tells_status = message_u64(p) >> VHOST_USER_PROTOCOL_F_STATUS & 1;
+		return true;
+	case MESSAGE_SET_STATUS:
+		s->status = p[0];
 		return true;
 	case MESSAGE_RESET_OWNER:
 		session_begin(s, s->offered);
+		s->said = true;
 		return true;
 	case MESSAGE_SET_MEM_TABLE:
 		return take_memory(s, p, why, size);
@@ -177,10 +193,15 @@ bool session_admit(struct session *s, const struct message *m, char *why, size_t
 		r->enabled |= !has(s, F_PROTOCOL);
 		break;
 	case MESSAGE_SET_VRING_ENABLE:
+		ring_ends(s, r);
 		r->enabled = message_u32(p + 4) != 0;
 		break;
+	case MESSAGE_SET_VRING_CALL:
+		r->called = true;
+		return true;
 	case MESSAGE_GET_VRING_BASE:
-		r->kicked = false;
+		ring_ends(s, r);
+		r->kicked = r->called = false;
 		return true;
 	default:
 		return true;

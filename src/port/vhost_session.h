@@ -22,10 +22,16 @@ struct session_ring {
 	uint64_t area[3]; /* descriptors, driver's, device's; addresses in the front end */
 	bool placed; /* areas are told */
 	bool kicked, enabled; /* both: it runs, if all the rest is told */
+	bool called; /* SET_VRING_CALL came: librte_vhost starts no ring without */
 };
 
 struct session {
 	uint64_t offered, features;
+	bool said, featured; /* any message came; SET_FEATURES did */
+	bool memory_due; /* no memory table since the last SET_FEATURES */
+	bool ran; /* a ring ran until it was stopped, or enabled or disabled */
+	bool tells_status; /* SET_STATUS is negotiated; librte_vhost then waits for DRIVER_OK */
+	uint8_t status;
 	unsigned nregions; /* 0: no memory table yet */
 	struct {
 		uint64_t uva, size;
@@ -43,5 +49,13 @@ void session_begin(struct session *s, uint64_t offered);
  * together; rings that would run outside of the
  * memory table. Addresses are not looked at before the ring runs (vhost-user.rst, SET_VRING_ADDR). */
 bool session_admit(struct session *s, const struct message *m, char *why, size_t size);
+
+/* A sentence in `out` on what the port of a front end that is connected, and whose queues do not run, waits
+ * for: the first step of the protocol that is missing, and how to remedy what keeps front ends from it. */
+void session_waits(const struct session *s, char *out, size_t size);
+
+/* How the front end left, for the end of a sentence on a port that nobody is connected to; begins with a
+ * space. */
+void session_left(const struct session *s, char *out, size_t size);
 
 #endif

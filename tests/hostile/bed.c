@@ -357,7 +357,9 @@ void bed_judge(struct front *f, const struct lie *l) {
 				? json_string_value(json_object_get(p, "reason"))
 				: "");
 		json_decref(all);
-		if (strcmp(state, "shut") == 0 || l->ending != SHUT)
+		if (strcmp(state, "shut") == 0 ||
+			(l->ending != SHUT &&
+				(l->reason == NULL || strstr(reason, l->reason) != NULL)))
 			break;
 		bed_rest_us(20000);
 	} while (bed_now_ms() < end);
@@ -366,11 +368,13 @@ void bed_judge(struct front *f, const struct lie *l) {
 		fail_msg("the port is %s (%s), not shut", state, reason);
 	if (strcmp(state, "shut") == 0 && reason[0] == '\0')
 		fail_msg("the port is shut without a reason");
-	if (l->ending == SHUT && l->reason != NULL && strstr(reason, l->reason) == NULL)
+	if (l->reason != NULL && strstr(reason, l->reason) == NULL)
 		fail_msg("the reason is \"%s\", expected \"...%s...\"", reason, l->reason);
 	if (l->ending == SHUT && !front_hung_up(f, 1000 * bed_patience()))
 		fail_msg("the port is shut, but its connection is open");
-	if (l->ending == ALIVE && l->stage == RUNNING && !bed_passes(f))
+	if (l->ending == ALIVE && l->reason != NULL && strcmp(state, "waiting") != 0)
+		fail_msg("the port is %s (%s), not waiting", state, reason);
+	if (l->ending == ALIVE && l->reason == NULL && l->stage == RUNNING && !bed_passes(f))
 		fail_msg("the port is %s (%s), but no frame passes", state, reason);
 }
 

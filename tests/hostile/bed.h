@@ -27,7 +27,7 @@
 
 enum ending {
 	SHUT, /* the port is shut, `reason` is in the sentence `weir show ports` gives */
-	ALIVE, /* nothing happens to the port: its frames go on */
+	ALIVE, /* nothing happens to the port: its frames go on, or it waits, as `reason` says */
 	EITHER, /* both are fair, as long as a shut has a reason */
 };
 

@@ -194,6 +194,63 @@ static void silent(struct front *f) {
 	(void)f;
 }
 
+/* --- Front ends that stop on the way --------------------------------------------------------- */
+
+static void negotiates(struct front *f) {
+	assert_int_equal(front_negotiate(f), 0);
+}
+
+static void gives_memory(struct front *f) {
+	assert_int_equal(front_set_memory(f), 0);
+}
+
+static void enables_nothing(struct front *f) {
+	gives_memory(f);
+	for (unsigned i = 0; i < f->nrings; i++)
+		assert_int_equal(front_set_ring(f, &f->ring[i]), 0);
+}
+
+static void enables_one(struct front *f) {
+	enables_nothing(f);
+	assert_int_equal(front_enable(f, &f->ring[0], true), 0);
+}
+
+static void stops(struct front *f) {
+	assert_int_equal(front_stop(f), 0);
+}
+
+/* The guest comes back with more memory than a table has room for, as QEMU would. */
+static void stops_and_gives_no_memory(struct front *f) {
+	stops(f);
+	assert_int_equal(front_set_features(f), 0);
+}
+
+static void nine_regions(struct front *f) {
+	struct {
+		uint32_t head[3], n, padding;
+		uint64_t region[9][4]; // gpa, size, uva, offset
+	} __attribute__((packed))
+	m = {.head = {FRONT_SET_MEM_TABLE, FRONT_VERSION, sizeof(m) - FRONT_HEADER}, .n = 9};
+	int fds[9];
+
+	for (unsigned i = 0; i < 9; i++) {
+		m.region[i][0] = i * f->region[0].size;
+		m.region[i][1] = f->region[0].size;
+		m.region[i][2] = (uintptr_t)f->region[0].map;
+		fds[i] = f->region[0].fd;
+	}
+	front_raw(f, &m, sizeof(m), fds, 9);
+}
+
+static void leaves(struct front *f) {
+	front_disconnect(f);
+}
+
+static void negotiates_and_leaves(struct front *f) {
+	negotiates(f);
+	leaves(f);
+}
+
 /* Thousands of messages with plausible numbers and random payload. */
 static void at_random(struct front *f) {
 	uint32_t seed = 2026;
@@ -259,7 +316,31 @@ static struct lie lies[] = {
 		CONNECTED},
 	{"a front end that starts and dies 30 times does no harm", come_start_and_go, EITHER, NULL,
 		RUNNING},
-	{"a front end that says nothing does no harm", silent, ALIVE, NULL, CONNECTED},
+	{"a front end that says nothing is waited for to speak", silent, ALIVE,
+		"the front end has sent no message yet", CONNECTED},
+	{"one that negotiates is waited for to set features", negotiates, ALIVE,
+		"no features are set yet", CONNECTED},
+	{"one that sets features is waited for to give memory, shared and in at most 8 regions",
+		silent, ALIVE,
+		"no memory table: guest memory is not shared (share=on), or more than 8 "
+		"regions",
+		NEGOTIATED},
+	{"one that gives memory is waited for to set up its rings", gives_memory, ALIVE,
+		"queue 0: SET_VRING_NUM is missing", NEGOTIATED},
+	{"one that sets up its rings is waited for to enable them", enables_nothing, ALIVE,
+		"queue 0: SET_VRING_ENABLE is missing", NEGOTIATED},
+	{"one that enables a ring is waited for to enable the other", enables_one, ALIVE,
+		"queue 1: SET_VRING_ENABLE is missing", NEGOTIATED},
+	{"a guest that stops its rings is paused, or its driver was reset", stops, ALIVE,
+		"the queues were stopped", RUNNING},
+	{"one that comes back without a memory table is waited for to give it",
+		stops_and_gives_no_memory, ALIVE, "no memory table", RUNNING},
+	{"a memory table of nine regions shuts the port, and how to get fewer is said",
+		nine_regions, SHUT, "fewer NUMA nodes", NEGOTIATED},
+	{"a front end that leaves before it gives memory may have had too many regions",
+		negotiates_and_leaves, ALIVE, "left without a memory table", CONNECTED},
+	{"one that leaves when all ran is waited for to come back", leaves, ALIVE,
+		"again since the last front end left", RUNNING},
 	{"3,000 messages at random do no harm", at_random, EITHER, NULL, CONNECTED},
 };
 

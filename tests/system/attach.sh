@@ -115,12 +115,12 @@ leave() {
 removed() {
 	local socket=$T/elsewhere.sock
 	occupy "$socket" connect
-	until_ok 2 is first waiting "connected; the guest's driver"
+	until_ok 2 is first waiting "connected; the front end has sent no message"
 	rm "$socket"
 	until_ok 3 test -S "$socket"
-	is first waiting "connected; the guest's driver"
+	is first waiting "connected; the front end has sent no message"
 	leave
-	until_ok 2 is first waiting "nobody has connected"
+	until_ok 2 is first waiting "nobody has connected to the socket again since"
 	soon "$socket"
 	logged 1 "port first: the socket file $socket was removed; it is made again"
 }

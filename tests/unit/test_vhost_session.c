@@ -206,6 +206,151 @@ static void nothing_is_judged_without_memory(void **unused) {
 	refused("queue 0: a split ring of 0 descriptors");
 }
 
+static void waits(const char *words) {
+	char said[192];
+
+	session_waits(&s, said, sizeof(said));
+	if (strcmp(said, words) != 0)
+		fail_msg("\"%s\", expected \"%s\"", said, words);
+	assert_true(strlen(said) < sizeof(said) - 1); // whole
+}
+
+static void lacks(unsigned queue, const char *message) {
+	char words[192];
+
+	snprintf(words, sizeof(words),
+		"connected; the guest's driver has not started queue %u: %s is missing", queue,
+		message);
+	waits(words);
+}
+
+static const char no_table[] =
+	"connected; features came and no memory table: guest memory is not "
+	"shared (share=on), or more than 8 regions (give the guest fewer NUMA "
+	"nodes or DIMMs, or one memory backend)";
+static const char stopped[] =
+	"connected; the queues were stopped: the guest is paused, or its driver "
+	"was reset, and has not started them again";
+static const char starting[] = "connected; the queues are being started";
+
+static void run_queue(uint32_t ring) {
+	assert_true(state(MESSAGE_SET_VRING_NUM, ring, 256));
+	assert_true(address(ring, AT, AT + 0x1000, AT + 0x2000));
+	assert_true(say(MESSAGE_SET_VRING_CALL, (uint64_t[]){ring}, 8));
+	assert_true(kick(ring));
+	assert_true(state(MESSAGE_SET_VRING_ENABLE, ring, 1));
+}
+
+static void run(void) {
+	session_begin(&s, UINT64_MAX);
+	assert_true(features(BIT(PROTOCOL)));
+	assert_true(memory(AT));
+	run_queue(0);
+	run_queue(1);
+	waits(starting);
+}
+
+static void stop(void) {
+	assert_true(state(MESSAGE_GET_VRING_BASE, 0, 0));
+	assert_true(state(MESSAGE_GET_VRING_BASE, 1, 0));
+	assert_true(state(MESSAGE_SET_VRING_ENABLE, 0, 0));
+	assert_true(state(MESSAGE_SET_VRING_ENABLE, 1, 0));
+}
+
+static void each_step_that_is_missing_has_its_sentence(void **unused) {
+	session_begin(&s, UINT64_MAX);
+	waits("connected; the front end has sent no message yet");
+	assert_true(say(1, "", 0)); // GET_FEATURES
+	waits("connected; the guest's driver has not started: no features are set yet");
+	assert_true(state(MESSAGE_SET_VRING_ENABLE, 0, 1)); // QEMU does before the driver starts
+	waits("connected; the guest's driver has not started: no features are set yet");
+	assert_true(features(BIT(PROTOCOL)));
+	waits(no_table);
+	assert_true(memory(AT));
+	lacks(0, "SET_VRING_NUM");
+	assert_true(state(MESSAGE_SET_VRING_NUM, 0, 256));
+	lacks(0, "SET_VRING_ADDR");
+	assert_true(address(0, AT, AT + 0x1000, AT + 0x2000));
+	lacks(0, "SET_VRING_CALL");
+	assert_true(say(MESSAGE_SET_VRING_CALL, (uint64_t[]){0}, 8));
+	lacks(0, "SET_VRING_KICK");
+	assert_true(kick(0));
+	lacks(1, "SET_VRING_NUM"); // the first is enabled already
+	run_queue(1);
+	waits(starting);
+	assert_true(state(MESSAGE_SET_VRING_ENABLE, 1, 0));
+	lacks(1, "SET_VRING_ENABLE");
+}
+
+static void a_table_may_come_before_the_features(void **unused) {
+	session_begin(&s, UINT64_MAX);
+	assert_true(memory(AT));
+	assert_true(features(BIT(PROTOCOL)));
+	lacks(0, "SET_VRING_NUM");
+}
+
+static void a_driver_that_tells_its_status_is_waited_for_until_it_is_ready(void **unused) {
+	run();
+	assert_true(say(MESSAGE_SET_PROTOCOL_FEATURES, (uint64_t[]){BIT(16)}, 8));
+	waits("connected; the guest's driver has not said that it is ready (DRIVER_OK; its status "
+	      "is "
+	      "0x0)");
+	assert_true(say(MESSAGE_SET_STATUS, (uint64_t[]){0xb}, 8));
+	waits("connected; the guest's driver has not said that it is ready (DRIVER_OK; its status "
+	      "is "
+	      "0xb)");
+	assert_true(say(MESSAGE_SET_STATUS, (uint64_t[]){0xf}, 8));
+	waits(starting);
+}
+
+static void queues_that_were_stopped_are_told_from_those_that_never_ran(void **unused) {
+	run();
+	stop();
+	waits(stopped);
+	assert_true(features(BIT(PROTOCOL))); // the driver is back, with more memory than fits
+	waits(no_table);
+	assert_true(memory(AT));
+	waits(stopped);
+	run_queue(0);
+	run_queue(1);
+	waits(starting);
+	assert_true(state(MESSAGE_SET_VRING_ENABLE, 0, 0)); // disabled before it is stopped
+	assert_true(state(MESSAGE_SET_VRING_ENABLE, 1, 0));
+	stop();
+	waits(stopped);
+	assert_true(features(BIT(PROTOCOL)));
+	run_queue(0); // from the table that is there
+	waits(stopped);
+	run_queue(1);
+	waits(starting);
+	assert_true(say(MESSAGE_RESET_OWNER, "", 0));
+	waits("connected; the guest's driver has not started: no features are set yet");
+}
+
+static void left(const char *words) {
+	char said[150];
+
+	session_left(&s, said, sizeof(said));
+	if (strcmp(said, words) != 0)
+		fail_msg("\"%s\", expected \"%s\"", said, words);
+}
+
+static void a_front_end_that_left_before_its_table_is_told_from_others(void **unused) {
+	static const char early[] = "; the last one left without a memory table, as QEMU does "
+				    "with more than 8 regions (give the guest fewer NUMA nodes or "
+				    "DIMMs, or one memory backend)";
+
+	assert_true(strlen("nobody has connected to the socket again") + strlen(early) < 191);
+	session_begin(&s, UINT64_MAX);
+	left(" since the last front end left");
+	assert_true(say(1, "", 0));
+	left(early);
+	assert_true(features(BIT(PROTOCOL)));
+	left(early);
+	run();
+	left(" since the last front end left");
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(features_change_only_while_no_ring_runs),
@@ -218,6 +363,11 @@ int main(void) {
 		cmocka_unit_test(all_rings_of_a_port_have_131072_descriptors_at_most),
 		cmocka_unit_test(a_packed_ring_that_becomes_split_is_looked_at_again),
 		cmocka_unit_test(nothing_is_judged_without_memory),
+		cmocka_unit_test(each_step_that_is_missing_has_its_sentence),
+		cmocka_unit_test(a_table_may_come_before_the_features),
+		cmocka_unit_test(a_driver_that_tells_its_status_is_waited_for_until_it_is_ready),
+		cmocka_unit_test(queues_that_were_stopped_are_told_from_those_that_never_ran),
+		cmocka_unit_test(a_front_end_that_left_before_its_table_is_told_from_others),
 	};
 
 	return cmocka_run_group_tests_name("vhost_session", tests, NULL, NULL);
