@@ -6,6 +6,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "bench/stats.h"
+
 /* A value of at least HIST_SUB keeps its HIST_SUB_BITS + 1 leading bits: they and the number of bits
  * behind them, the shift, are its bucket. So bucket i of HIST_SUB and more has shift i / HIST_SUB - 1,
  * begins at (HIST_SUB + i % HIST_SUB) << shift and is 1 << shift wide, at most 1 / HIST_SUB of where it
@@ -53,15 +55,10 @@ void hist_merge(struct hist *to, const struct hist *from) {
 		to->bucket[i] += from->bucket[i];
 }
 
-uint64_t hist_quantile(const struct hist *h, double q) {
-	uint64_t rank, seen = 0, v = h->max;
+/* The value at a place in ascending order, 1..count. */
+static uint64_t value_at(const struct hist *h, uint64_t rank) {
+	uint64_t seen = 0, v = h->max;
 
-	if (h->count == 0)
-		return 0;
-	if (q <= 0)
-		return h->min;
-	// 0.9999 of 10000 is 9999, though their product may come out a hair above.
-	rank = (uint64_t)ceil(q * (double)h->count - 1e-9);
 	if (rank >= h->count)
 		return h->max;
 	for (unsigned i = 0; i < HIST_BUCKETS; i++) {
@@ -74,7 +71,25 @@ uint64_t hist_quantile(const struct hist *h, double q) {
 	return v < h->min ? h->min : v > h->max ? h->max : v;
 }
 
-json_t *hist_json(const struct hist *h) {
+uint64_t hist_quantile(const struct hist *h, double q) {
+	if (h->count == 0)
+		return 0;
+	if (q <= 0)
+		return h->min;
+	// 0.9999 of 10000 is 9999, though their product may come out a hair above.
+	return value_at(h, (uint64_t)ceil(q * (double)h->count - 1e-9));
+}
+
+bool hist_knows(const struct hist *h, double q) {
+	// 1 - 0.9999 is a hair less than one in ten thousand.
+	return h->count > 0 && (q <= 0 || q >= 1 || (double)h->count * (1 - q) >= 1 - 1e-9);
+}
+
+static json_t *value_or_null(const struct hist *h, uint64_t rank) {
+	return rank > 0 ? json_integer((json_int_t)value_at(h, rank)) : json_null();
+}
+
+static void add_quantiles(json_t *v, const struct hist *h) {
 	static const struct {
 		const char *name;
 		double q;
@@ -85,6 +100,23 @@ json_t *hist_json(const struct hist *h) {
 		{"p99.9", 0.999},
 		{"p99.99", 0.9999},
 	};
+	json_t *low = json_object(), *high = json_object();
+
+	for (unsigned i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
+		struct ranks r = quantile_ranks(h->count, points[i].q);
+		bool known = hist_knows(h, points[i].q);
+		uint64_t q = hist_quantile(h, points[i].q);
+
+		json_object_set_new(
+			v, points[i].name, known ? json_integer((json_int_t)q) : json_null());
+		json_object_set_new(low, points[i].name, value_or_null(h, r.low));
+		json_object_set_new(high, points[i].name, value_or_null(h, r.high));
+	}
+	json_object_set_new(v, "low", low);
+	json_object_set_new(v, "high", high);
+}
+
+json_t *hist_json(const struct hist *h) {
 	json_t *v = json_object(), *buckets = json_array();
 	double mean = h->count > 0 ? h->sum / (double)h->count : 0;
 
@@ -92,9 +124,7 @@ json_t *hist_json(const struct hist *h) {
 	json_object_set_new(v, "min", json_integer((json_int_t)(h->count > 0 ? h->min : 0)));
 	json_object_set_new(v, "max", json_integer((json_int_t)h->max));
 	json_object_set_new(v, "mean", json_real(mean));
-	for (unsigned i = 0; i < sizeof(points) / sizeof(points[0]); i++)
-		json_object_set_new(
-			v, points[i].name, json_integer((json_int_t)hist_quantile(h, points[i].q)));
+	add_quantiles(v, h);
 	json_object_set_new(v, "error", json_real(HIST_ERROR));
 	for (unsigned i = 0; i < HIST_BUCKETS; i++)
 		if (h->bucket[i] > 0)

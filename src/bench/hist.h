@@ -3,6 +3,7 @@
 #ifndef WEIR_BENCH_HIST_H
 #define WEIR_BENCH_HIST_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <jansson.h>
@@ -30,9 +31,14 @@ void hist_add(struct hist *h, uint64_t ns);
 void hist_merge(struct hist *to, const struct hist *from);
 /* The value below which the fraction q (0..1) of all lies; 0 and 1 are min and max; 0 when empty. */
 uint64_t hist_quantile(const struct hist *h, double q);
+/* Are there enough for the quantile q to be more than the greatest value under another name? At least one
+ * value has to lie above it: count (1 - q) of 1 and more. 0 and 1 want any value. */
+bool hist_knows(const struct hist *h, double q);
 
-/* {"count", "min", "max", "mean", "p50", "p90", "p99", "p99.9", "p99.99", "error", "buckets": [[from_ns,
- * count], ...]}, the empty buckets left out; and back: 0 or -EINVAL. */
+/* {"count", "min", "max", "mean", "p50", "p90", "p99", "p99.9", "p99.99", "low", "high", "error",
+ * "buckets": [[from_ns, count], ...]}, the empty buckets left out; and back: 0 or -EINVAL. A quantile that
+ * is not known is null; low and high have under its name between which values it lies in 95 % of cases
+ * (quantile_ranks), null: that side has no bound. */
 json_t *hist_json(const struct hist *h);
 int hist_load(struct hist *h, const json_t *v);
 

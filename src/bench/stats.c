@@ -9,6 +9,10 @@
 
 /* What is no more beside the mean is the arithmetic's doing. */
 #define ROUNDING 1e-12
+/* From this variance on the normal distribution has the ranks of a binomial one to within one of them. */
+#define BINOMIAL_LARGE 1e4
+/* 95 % of the normal distribution lie within so many standard deviations. */
+#define NORMAL_95 1.959964
 
 int series_add(struct series *s, double v) {
 	if (s->n >= SERIES_MAX)
@@ -182,6 +186,45 @@ struct welch series_welch(const struct series *a, const struct series *b) {
 	w.ci95 = student_t95(df) * se;
 	w.p = student_outside(w.difference / se, df);
 	return w;
+}
+
+/* How likely at least k of n lie below the q-quantile; k of 1 to n. */
+static double at_least_below(double k, double n, double q) {
+	return beta_within(q, 1 - q, k, n - k + 1);
+}
+
+/* The least k of 1 to n + 1 that so many below the quantile reach in at most 2.5 % of cases. */
+static double rank_exceeded(double n, double q) {
+	double low = 0, high = n + 1;
+
+	while (high - low > 1) {
+		double mid = floor((low + high) / 2);
+
+		if (at_least_below(mid, n, q) > 0.025)
+			low = mid;
+		else
+			high = mid;
+	}
+	return high;
+}
+
+struct ranks quantile_ranks(uint64_t n, double q) {
+	double all = (double)n, spread = sqrt(all * q * (1 - q)), low, high;
+	struct ranks r = {0, 0};
+
+	if (n == 0 || !(q > 0 && q < 1))
+		return r;
+	if (spread * spread > BINOMIAL_LARGE) {
+		low = floor(all * q - NORMAL_95 * spread);
+		high = ceil(all * q + NORMAL_95 * spread) + 1;
+	} else {
+		// Seen from above, what is below the quantile is above that of 1 - q.
+		high = rank_exceeded(all, q);
+		low = all + 1 - rank_exceeded(all, 1 - q);
+	}
+	r.low = low >= 1 ? (uint64_t)low : 0;
+	r.high = high <= all ? (uint64_t)high : 0;
+	return r;
 }
 
 static int by_p(const void *a, const void *b) {

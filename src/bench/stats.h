@@ -4,6 +4,7 @@
 #define WEIR_BENCH_STATS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <jansson.h>
 
@@ -48,6 +49,15 @@ struct welch series_welch(const struct series *a, const struct series *b);
  * at most 5 % the chance of one or more false alarms among all n is at most 5 %, however they hang
  * together. Sorts p. */
 void holm(double **p, unsigned n);
+
+/* Between which of n values in ascending order, the first being number 1, the q-quantile of what they were
+ * drawn from lies in at least 95 % of cases, whatever the distribution (order statistics, DLMF 8.17.5;
+ * H. A. David, H. N. Nagaraja, "Order Statistics", 2003, 7.1). 0: so few values bound it not on that side.
+ * It takes them for independent of each other. */
+struct ranks {
+	uint64_t low, high;
+};
+struct ranks quantile_ranks(uint64_t n, double q);
 
 /* Of several endpoints in the same interval: (max - min) / mean; standard deviation / mean; Jain's
  * index (sum x)^2 / (n sum x^2), 1 when all are equal. 0 for nothing. */

@@ -161,10 +161,13 @@ static json_t *latency_row(const json_t *one, const json_t *known) {
 	json_object_set(row, "mode", json_object_get(one, "mode"));
 	json_object_set_new(row, "count", json_string(output_unit(n, "", buf, sizeof(buf))));
 	for (unsigned i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
-		double ns = json_number_value(json_object_get(one, points[i][1]));
+		const json_t *v = json_object_get(one, points[i][1]);
+		double ns = json_number_value(v);
 
+		// Of too few values the rare ones are not known (hist_knows).
 		json_object_set_new(row, points[i][0],
-			json_string(output_unit(ns / 1e9, "s", buf, sizeof(buf))));
+			json_string(json_is_number(v) ? output_unit(ns / 1e9, "s", buf, sizeof(buf))
+						      : "-"));
 	}
 	return row;
 }

@@ -40,7 +40,8 @@ def histogram(dice, count):
         buckets[v // width * width] += 1
     quantiles = {name: values[math.ceil(count * part - 1e-6) - 1] for name, part in QUANTILES.items()}
     return {"count": count, "min": values[0], "max": values[-1], "mean": sum(values) / count,
-            "error": 0.0039, "buckets": sorted(map(list, buckets.items())), **quantiles}
+            "error": 0.0039, "buckets": sorted(map(list, buckets.items())), **quantiles,
+            "low": quantiles, "high": {**quantiles, "p99.99": None}}
 
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999, "p99.99": 0.9999}
@@ -190,6 +191,9 @@ class Check:
                       [entry["min"], entry["count"], entry["max"]])
             self.same(f"{label}: points", len(line), len(entry["buckets"]) + 1)
             for name, part in QUANTILES.items():
+                if entry["count"] * (1 - part) < 1 - 1e-9:  # none can lie above it
+                    self.same(f"{label}: {name} of too few", entry[name], None)
+                    continue
                 at = next((p["y"] for p in line if 1 - 1 / p["x"] > part - 1e-9), last["y"])
                 if abs(at - entry[name]) > 2 * entry["error"] * entry[name] + 1:
                     self.wrong.append(f"{label}: {name} is drawn at {at}, and is {entry[name]}")

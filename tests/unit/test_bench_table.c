@@ -60,6 +60,14 @@ static void a_latency_is_told_in_units_of_its_size(void **state) {
 		"reply    open  1.23M  950ns  12.3us  100us  1.00ms  3.20ms  45.0ms  1.5s\n");
 }
 
+static void a_quantile_that_is_not_known_is_no_number(void **state) {
+	prints("{\"complete\":true,\"latencies\":[{\"name\":\"reply\",\"labels\":{},\"mode\":"
+	       "\"open\",\"count\":20,\"min\":1000,\"max\":9000,\"mean\":1.0,\"p50\":2000,"
+	       "\"p90\":8000,\"p99\":null,\"p99.9\":null,\"p99.99\":null}]}",
+		"LATENCY  MODE  COUNT     MIN     P50     P90  P99  P99.9  P99.99     MAX\n"
+		"reply    open     20  1.00us  2.00us  8.00us    -      -       -  9.00us\n");
+}
+
 static void of_endpoints_the_least_and_the_most_are_named(void **state) {
 	prints("{\"complete\":true,\"endpoints\":[{\"name\":\"rate\",\"unit\":\"1/"
 	       "s\",\"labels\":{},"
@@ -129,6 +137,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(labels_that_all_have_are_told_once),
 		cmocka_unit_test(a_latency_is_told_in_units_of_its_size),
+		cmocka_unit_test(a_quantile_that_is_not_known_is_no_number),
 		cmocka_unit_test(of_endpoints_the_least_and_the_most_are_named),
 		cmocka_unit_test(the_cost_of_all_repeats_is_their_mean),
 		cmocka_unit_test(warnings_and_the_reason_of_an_early_end_come_last_and_clean),

@@ -213,6 +213,70 @@ static void a_histogram_that_contradicts_itself_is_refused(void **state) {
 	}
 }
 
+static const char *const names[] = {"p50", "p90", "p99", "p99.9", "p99.99"};
+static const double quantiles[] = {0.5, 0.9, 0.99, 0.999, 0.9999};
+enum { NNAMES = 5 };
+
+static void a_quantile_of_too_few_values_is_not_their_maximum_but_absent(void **state) {
+	static const uint64_t least[NNAMES] = {2, 10, 100, 1000, 10000};
+
+	for (unsigned i = 0; i < NNAMES; i++) {
+		hist_reset(&all);
+		for (uint64_t n = 1; n <= least[i]; n++) {
+			hist_add(&all, n);
+			assert_int_equal(hist_knows(&all, quantiles[i]), n == least[i]);
+		}
+		for (uint64_t n = least[i] - 1; n <= least[i]; n++) {
+			json_t *v;
+
+			hist_reset(&all);
+			for (uint64_t k = 1; k <= n; k++)
+				hist_add(&all, k);
+			v = hist_json(&all);
+			assert_int_equal(
+				json_is_integer(json_object_get(v, names[i])), n == least[i]);
+			assert_int_equal(json_is_null(json_object_get(v, names[i])), n < least[i]);
+			json_decref(v);
+		}
+	}
+	hist_reset(&all);
+	assert_false(hist_knows(&all, 1));
+}
+
+/* Of a bound that is not there nothing is asked: then it is at infinity. */
+static bool holds(const json_t *v, unsigned i, double truth) {
+	const json_t *low = json_object_get(json_object_get(v, "low"), names[i]);
+	const json_t *high = json_object_get(json_object_get(v, "high"), names[i]);
+
+	return (json_is_null(low) || json_number_value(low) <= truth * (1 + HIST_ERROR)) &&
+	       (json_is_null(high) || json_number_value(high) >= truth * (1 - HIST_ERROR));
+}
+
+/* Exponential values of mean 25000, whose quantile q is -ln(1 - q) 25000. Order statistics are discrete, so
+ * the interval is a little wider than it has to be; with 1000 values that of p99.9 has no upper bound. */
+static void the_interval_of_a_quantile_holds_the_true_one_in_95_of_100(void **state) {
+	enum { TIMES = 1000 };
+	unsigned held[NNAMES] = {0};
+
+	seed = 20261122;
+	for (int t = 0; t < TIMES; t++) {
+		json_t *v;
+
+		hist_reset(&all);
+		for (int k = 0; k < 1000; k++)
+			hist_add(&all, exponential());
+		v = hist_json(&all);
+		for (unsigned i = 0; i < NNAMES; i++)
+			held[i] += holds(v, i, -log(1 - quantiles[i]) * 25000);
+		assert_true(json_is_integer(json_object_get(json_object_get(v, "high"), "p99")));
+		assert_true(json_is_null(json_object_get(json_object_get(v, "high"), "p99.9")));
+		json_decref(v);
+	}
+	for (unsigned i = 0; i < NNAMES; i++)
+		if (held[i] < 0.94 * TIMES || (i < 3 && held[i] > 0.99 * TIMES))
+			fail_msg("%s: held %u of %d times", names[i], held[i], TIMES);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_quantile_is_within_the_stated_error_of_exact_sorting),
@@ -222,6 +286,8 @@ int main(void) {
 		cmocka_unit_test(merging_two_is_adding_the_values_of_both),
 		cmocka_unit_test(a_histogram_goes_to_json_and_comes_back_the_same),
 		cmocka_unit_test(a_histogram_that_contradicts_itself_is_refused),
+		cmocka_unit_test(a_quantile_of_too_few_values_is_not_their_maximum_but_absent),
+		cmocka_unit_test(the_interval_of_a_quantile_holds_the_true_one_in_95_of_100),
 	};
 
 	return cmocka_run_group_tests_name("hist", tests, NULL, NULL);

@@ -212,6 +212,37 @@ static void holms_correction_steps_down_from_the_least(void **state) {
 	holm(all, 0);
 }
 
+/* By summing the binomial distribution up, in a plain loop; and known ends: below 36,887 values none has
+ * p99.99 below it in 97.5 % of cases, since 0.9999^n is more than 0.025. */
+static void the_ranks_of_a_quantile_are_those_of_the_binomial_distribution(void **state) {
+	static const struct {
+		unsigned n;
+		double q;
+	} cases[] = {{1, 0.5}, {5, 0.5}, {6, 0.5}, {20, 0.5}, {99, 0.9}, {1000, 0.99},
+		{3000, 0.999}, {4000, 0.999}};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		unsigned n = cases[i].n, low = 0, high = 0;
+		double q = cases[i].q, below = 0;
+		struct ranks r = quantile_ranks(n, q);
+
+		for (unsigned k = 0; k < n; k++) { // below: so many or fewer lie below the quantile
+			below += exp(lgamma(n + 1.0) - lgamma(k + 1.0) - lgamma(n - k + 1.0) +
+				     k * log(q) + (n - k) * log(1 - q));
+			low = below <= 0.025 ? k + 1 : low;
+			if (high == 0 && 1 - below <= 0.025)
+				high = k + 1;
+		}
+		assert_int_equal(r.low, low);
+		assert_int_equal(r.high, high);
+	}
+	assert_int_equal(quantile_ranks(36886, 0.9999).high, 0);
+	assert_int_equal(quantile_ranks(36887, 0.9999).high, 36887);
+	about((double)quantile_ranks(4000000, 0.99).low, 3960000 - 390.03, 1);
+	about((double)quantile_ranks(4000000, 0.99).high, 3960000 + 391.03, 1);
+	assert_int_equal(quantile_ranks(0, 0.5).low, 0);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_series_is_described_in_the_usual_words),
@@ -227,6 +258,7 @@ int main(void) {
 		cmocka_unit_test(what_cannot_be_compared_has_no_p),
 		cmocka_unit_test(without_any_spread_only_the_number_of_repeats_counts),
 		cmocka_unit_test(holms_correction_steps_down_from_the_least),
+		cmocka_unit_test(the_ranks_of_a_quantile_are_those_of_the_binomial_distribution),
 	};
 
 	return cmocka_run_group_tests_name("stats", tests, NULL, NULL);

@@ -160,6 +160,11 @@ static void endpoints(struct fair_figures *f, const char *name, const char *unit
 	result_endpoints(f->b->doc, name, unit, l, names, values, f->p->n);
 }
 
+/* In seconds; NAN: there are too few. */
+static double quantile(const struct hist *h, double q) {
+	return hist_knows(h, q) ? (double)hist_quantile(h, q) / 1e9 : NAN;
+}
+
 /* The latencies of this repeat go to those of all. */
 static void add_latencies(struct fair_figures *f, struct cell *c) {
 	struct hist *all = malloc(sizeof(*all));
@@ -174,10 +179,8 @@ static void add_latencies(struct fair_figures *f, struct cell *c) {
 		hist_merge(&c->latency[i], latest);
 		hist_reset(latest);
 	}
-	if (all->count > 0) {
-		add(c, M_P50, (double)hist_quantile(all, 0.5) / 1e9);
-		add(c, M_P99, (double)hist_quantile(all, 0.99) / 1e9);
-	}
+	add(c, M_P50, quantile(all, 0.5));
+	add(c, M_P99, quantile(all, 0.99));
 	free(all);
 }
 
@@ -295,8 +298,8 @@ static void finish_latencies(struct fair_figures *f, struct cell *c, int noise) 
 	struct hist *all = &c->latency[f->p->n]; // not needed any more for what it was
 
 	for (unsigned i = 0; i < f->p->n; i++) {
-		p50[i] = (double)hist_quantile(&c->latency[i], 0.5) / 1e9;
-		p99[i] = (double)hist_quantile(&c->latency[i], 0.99) / 1e9;
+		p50[i] = quantile(&c->latency[i], 0.5);
+		p99[i] = quantile(&c->latency[i], 0.99);
 		hist_merge(all, &c->latency[i]);
 	}
 	if (all->count == 0)

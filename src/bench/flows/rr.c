@@ -103,12 +103,13 @@ static void add_latencies(struct rr *r, const json_t *v) {
 	hist_merge(&r->all, h);
 	add(r, M_MEAN, h->sum / (double)h->count / 1e9);
 	for (int m = 0; m < METRICS; m++)
-		if (metrics[m].quantile > 0)
+		if (metrics[m].quantile > 0 && hist_knows(h, metrics[m].quantile))
 			add(r, (enum metric)m, (double)hist_quantile(h, metrics[m].quantile) / 1e9);
 	r->p50 = (double)hist_quantile(h, 0.5) / 1e9;
 	if (r->rate == 0 || hist_load(h, json_object_get(v, "lateness")) < 0 || h->count == 0)
 		return;
-	add(r, M_LATENESS, (double)hist_quantile(h, 0.99) / 1e9);
+	if (hist_knows(h, 0.99))
+		add(r, M_LATENESS, (double)hist_quantile(h, 0.99) / 1e9);
 	keep_most(&r->lateness, (double)hist_quantile(h, 0.5) / 1e9 / r->p50);
 }
 

@@ -18,7 +18,7 @@ enum shape {
 	COLUMNS, /* `each` and the other member are arrays of the same length */
 };
 
-enum { FIELDS_MAX = 16 };
+enum { FIELDS_MAX = 24 };
 
 struct table {
 	const char *file, *kind;
@@ -35,7 +35,8 @@ static const struct table tables[CSV_TABLES] = {
 		ENTRY, NULL, {NULL}, NULL},
 	{"latencies.csv", "latencies",
 		{"name", "mode", "count", "min", "mean", "p50", "p90", "p99", "p99.9", "p99.99",
-			"max", "error"},
+			"max", "error", "low.p50", "high.p50", "low.p90", "high.p90", "low.p99",
+			"high.p99", "low.p99.9", "high.p99.9", "low.p99.99", "high.p99.99"},
 		ENTRY, NULL, {NULL}, NULL},
 	{"latency_buckets.csv", "latencies", {"name", "mode"}, ROWS, "buckets",
 		{"from_ns", "count"}, NULL},

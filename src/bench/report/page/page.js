@@ -222,11 +222,21 @@ function figures(doc) {
 
 /* ---- the rest ---- */
 
+/* Between which values a quantile lies, for who points at it. */
+function bounds(l, key) {
+	if (!(key in (l.low || {})))
+		return '';
+	if (!isNumber(l[key]))
+		return 'not known: not one of ' + times(l.count).replace(/repeats?/, 'values') + ' can lie above it';
+	const [low, high] = [l.low, l.high].map(side => isNumber(side[key]) ? nanoseconds(side[key]) : null);
+	return '95 % interval: ' + (low || 'from nowhere') + ' to ' + (high || 'not bounded by so few values');
+}
+
 function latencies(doc) {
 	const all = list(doc.latencies).filter(l => l.count > 0);
 	if (all.length === 0)
 		return;
-	const quantile = (title, key) => [title, l => nanoseconds(l[key]), true];
+	const quantile = (title, key) => [title, l => el('span', {title: bounds(l, key)}, nanoseconds(l[key])), true];
 	page.append(el('h2', {}, 'Latency'), el('section', {className: 'grid'},
 		...groups(all, l => l.name).map(g => {
 			const {texts, common} = tell(g);

@@ -277,7 +277,7 @@ function percentileTick(x) {
 }
 
 function latenciesPlot(latencies, texts) {
-	const tail = Math.max(...latencies.map(l => l.max / Math.max(l.p50, 1)));
+	const tail = Math.max(...latencies.map(l => l.max / Math.max(l.p50 ?? l.min, 1)));
 	const most = Math.max(10, ...latencies.map(l => l.count));
 	const ticks = [1, 2];
 	for (let x = 10; x <= most; x *= 10)
