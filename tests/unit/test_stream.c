@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,6 +17,7 @@
 #include "base/err.h"
 #include "bench/agent.h"
 #include "bench/endpoint.h"
+#include "bench/flows/stream_flow.h"
 #include "bench/frames/seqs.h"
 #include "bench/lines.h"
 #include "bench/options.h"
@@ -239,6 +241,94 @@ static void an_agent_answers_nonsense_with_a_sentence(void **state) {
 		assert_non_null(strstr(answer(cases[i].line, buf, sizeof(buf)), cases[i].says));
 }
 
+/* A socket at 127.0.0.1 and one connected to it. */
+static void two_sockets(int *in, int *out) {
+	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	socklen_t len = sizeof(sa);
+
+	*in = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	*out = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(*in, (struct sockaddr *)&sa, len), 0);
+	assert_int_equal(getsockname(*in, (struct sockaddr *)&sa, &len), 0);
+	assert_int_equal(connect(*out, (struct sockaddr *)&sa, len), 0);
+}
+
+static struct stream_flow *flow_of(struct stream_plan *plan, int fd, bool sends) {
+	struct stream_flow *f = aligned_alloc(_Alignof(struct stream_flow), sizeof(*f));
+
+	memset(f, 0, sizeof(*f));
+	f->plan = plan;
+	f->fd = fd;
+	f->sends = sends;
+	assert_int_equal(stream_flow_start(f), 0);
+	return f;
+}
+
+/* Datagrams of a batch leave tens of microseconds apart: one time for all would be jitter that no path
+ * made. */
+static void no_two_datagrams_carry_the_time_of_one(void **state) {
+	struct stream_plan plan = {.udp = true, .length = 100, .phase = STREAM_COUNTED};
+	uint64_t head[3], last = 0;
+	unsigned stamped = 0, n = 0;
+	struct stream_flow *f;
+	int in, out;
+
+	two_sockets(&in, &out);
+	f = flow_of(&plan, out, true);
+	for (; n < 2000; n++) {
+		assert_true(recv(in, head, sizeof(head), 0) == sizeof(head));
+		if (head[2] == 0)
+			continue;
+		assert_true(head[2] > last);
+		last = head[2];
+		stamped++;
+	}
+	assert_true(stamped >= n / 32);
+	atomic_store(&plan.stop, true);
+	stream_flow_close(f);
+	close(in);
+	free(f);
+}
+
+/* Numbered and counted as a sender does it; stamped in multiples of a millisecond that have passed. */
+static void send_stamped(int out, uint64_t number, uint64_t sent_ns) {
+	uint64_t head[3] = {UINT64_C(0x7765697273747231), number | UINT64_C(1) << 63, sent_ns};
+
+	assert_int_equal(send(out, head, sizeof(head), 0), sizeof(head));
+}
+
+static void jitter_of(unsigned n, uint64_t every, uint64_t *transits, double *jitter) {
+	struct stream_plan plan = {.udp = true, .length = 100, .phase = STREAM_COUNTED};
+	struct stream_flow *f;
+	int in, out;
+
+	two_sockets(&in, &out);
+	f = flow_of(&plan, in, false);
+	for (unsigned i = 0; i < n; i++)
+		send_stamped(out, i, i % every == 0 ? 1000 + i : 0);
+	while (atomic_load(&f->moved.datagrams) < n)
+		usleep(1000);
+	atomic_store(&plan.stop, true);
+	pthread_join(f->thread, NULL);
+	f->threaded = false;
+	*transits = f->transits;
+	*jitter = f->jitter_ns;
+	stream_flow_close(f);
+	close(out);
+	free(f);
+}
+
+static void jitter_is_of_datagrams_that_have_a_time_and_of_two_at_least(void **state) {
+	uint64_t transits;
+	double jitter;
+
+	jitter_of(1, 1, &transits, &jitter);
+	assert_int_equal(transits, 1); // which is said to be none
+	jitter_of(64, 32, &transits, &jitter);
+	assert_int_equal(transits, 2);
+	assert_true(jitter > 0);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(endpoints_are_what_they_are_written_as),
@@ -248,6 +338,8 @@ int main(void) {
 		cmocka_unit_test(options_are_taken_and_the_rest_stays),
 		cmocka_unit_test(a_line_is_one_object_and_no_longer_than_agreed),
 		cmocka_unit_test(an_agent_answers_nonsense_with_a_sentence),
+		cmocka_unit_test(no_two_datagrams_carry_the_time_of_one),
+		cmocka_unit_test(jitter_is_of_datagrams_that_have_a_time_and_of_two_at_least),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,12 @@
  *
  * A rate is kept by a schedule: what should have been sent by now, against what was. Lateness is made up
  * for, up to CATCH_UP_NS; what is later than that is offered but not sent, or a path that stood still
- * would get a burst for which nobody asked. */
+ * would get a burst for which nobody asked.
+ *
+ * Datagrams go out in batches where they can, one system call each. Between its first and its last tens of
+ * microseconds pass, so only the first has a time of its own: that of the moment before the call. Jitter is
+ * reckoned from those, against the time at which the kernel of the other end had each. At a rate that the
+ * sender holds every batch is one datagram. */
 #include "bench/flows/stream_flow.h"
 
 #include <errno.h>
@@ -38,7 +43,7 @@ enum {
 struct datagram {
 	uint64_t mark,
 		number; // the number with COUNTED_FLAG when it counts; they have their own series
-	uint64_t sent_ns;
+	uint64_t sent_ns; // 0: not known
 };
 
 static void add(atomic_uint_fast64_t *to, uint64_t n) {
@@ -161,7 +166,7 @@ static int send_batch(struct stream_flow *f, struct udp_out *o, unsigned n) {
 
 	for (unsigned i = 0; i < n; i++) {
 		o->head[i].number = (o->numbers[counted] + i) | (counted ? COUNTED_FLAG : 0);
-		o->head[i].sent_ns = now;
+		o->head[i].sent_ns = i == 0 ? now : 0;
 	}
 	sent = sendmmsg(f->fd, o->msgs, n, MSG_NOSIGNAL);
 	if (sent > 0) {
@@ -245,7 +250,7 @@ static uint64_t stamp_of(struct stream_flow *f, struct msghdr *m) {
 static void judge_jitter(struct stream_flow *f, int64_t transit, int64_t *last) {
 	int64_t d = transit - *last;
 
-	if (*last != 0)
+	if (f->transits++ > 0)
 		f->jitter_ns += ((double)(d < 0 ? -d : d) - f->jitter_ns) / 16;
 	*last = transit;
 }
@@ -269,7 +274,7 @@ static void take_datagram(struct stream_flow *f, struct udp_in *in, int i) {
 	count(&f->moved, in->msgs[i].msg_len, 1, counted);
 	if (counted)
 		seqs_take(&f->seqs, d->number & ~COUNTED_FLAG);
-	if (counted && at != 0)
+	if (counted && at != 0 && d->sent_ns != 0)
 		judge_jitter(f, (int64_t)(at - d->sent_ns), &in->transit);
 }
 

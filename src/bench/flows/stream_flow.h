@@ -49,6 +49,7 @@ struct stream_flow {
 	atomic_uint_fast64_t overflows; /* UDP receivers: datagrams that found the socket full */
 	_Alignas(64) struct seqs seqs; /* UDP receivers; to be read when it has ended */
 	double jitter_ns; /* RFC 3550 section 6.4.1; the same */
+	uint64_t transits; /* that it was reckoned from; below two it is not known */
 };
 
 /* Starts the thread; 0 or -EAGAIN. The descriptor is blocking, and is closed by stream_flow_close. */
