@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -246,15 +247,16 @@ static json_t *others(const struct other *before, unsigned nbefore, struct other
 	return list;
 }
 
+/* Of this host: what was stolen is others' work, and said by itself. NAN: the kernel does not say. */
 static double busy_seconds(void) {
 	unsigned n;
 	struct proc_cpu *cpus = proc_cpus(&n);
 	double sum = 0;
 
-	for (int i = 0; n > 0 && i < PROC_PARTS; i++)
-		sum += cpus[0].part[i];
+	for (int i = 0; i < PROC_PARTS; i++)
+		sum += n > 0 && i != PROC_STEAL ? cpus[0].part[i] : 0;
 	free(cpus);
-	return sum;
+	return n > 0 ? sum : NAN;
 }
 
 /* Sleeps, so that what runs meanwhile is others. */
@@ -268,7 +270,8 @@ static void add_load(json_t *v) {
 	busy = busy_seconds() - busy;
 	seconds = proc_now() - start;
 	after = look_around(&nafter);
-	json_object_set_new(v, "load", json_real(busy > 0 ? busy / seconds : 0));
+	json_object_set_new(
+		v, "load", isnan(busy) ? json_null() : json_real(fmax(0, busy / seconds)));
 	json_object_set_new(v, "others", others(before, nbefore, after, nafter, seconds));
 	free(before);
 	free(after);

@@ -3,10 +3,12 @@
 #include "bench/hostcpu.h"
 
 #include <dirent.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "bench/proc.h"
@@ -20,6 +22,7 @@ struct thread {
 	unsigned process; /* which of h->processes */
 	pid_t tid;
 	uint64_t ran, waited; /* ns */
+	uint64_t user; /* ticks */
 };
 
 struct process {
@@ -38,13 +41,29 @@ struct hostcpu {
 	unsigned nthreads;
 };
 
+enum { STAT_MAX = 512 };
+
 /* What is run now shows in schedstat a tick later, at either end of the interval. */
 static const double LATE_S = 0.01;
+
+/* Field 14 of stat (proc(5)); the second is a name in parentheses and may hold any character. */
+static uint64_t user_ticks(pid_t pid, pid_t tid) {
+	unsigned long long ticks = 0;
+	char text[STAT_MAX], *at;
+
+	if (file_line(text, sizeof(text), "/proc/%d/task/%d/stat", pid, tid) < 0)
+		return 0;
+	at = strrchr(text, ')');
+	if (at == NULL ||
+		sscanf(at, ") %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu", &ticks) != 1)
+		return 0;
+	return ticks;
+}
 
 static int add_thread(struct thread **all, unsigned *n, unsigned process, pid_t pid, pid_t tid) {
 	unsigned long long ran, waited;
 	struct thread *more;
-	char text[64];
+	char text[STAT_MAX];
 
 	if (file_line(text, sizeof(text), "/proc/%d/task/%d/schedstat", pid, tid) < 0 ||
 		sscanf(text, "%llu %llu", &ran, &waited) != 2)
@@ -53,7 +72,7 @@ static int add_thread(struct thread **all, unsigned *n, unsigned process, pid_t 
 	if (more == NULL)
 		return -1;
 	*all = more;
-	more[(*n)++] = (struct thread){process, tid, ran, waited};
+	more[(*n)++] = (struct thread){process, tid, ran, waited, user_ticks(pid, tid)};
 	return 0;
 }
 
@@ -121,8 +140,8 @@ fail:
 	return NULL;
 }
 
-/* What a CPU did in the interval, by kind, in CPUs; returns the sum. Counters of the kernel can go
- * back a little. */
+/* What a CPU did in the interval, by kind, in CPUs; returns the sum of what this host did, which stolen
+ * time is not. Counters of the kernel can go back a little. */
 static double difference(const struct proc_cpu *before, const struct proc_cpu *after,
 	double seconds, double part[PROC_PARTS]) {
 	double sum = 0;
@@ -131,7 +150,7 @@ static double difference(const struct proc_cpu *before, const struct proc_cpu *a
 		double d = (after->part[i] - before->part[i]) / seconds;
 
 		part[i] = d > 0 ? d : 0;
-		sum += part[i];
+		sum += i == PROC_STEAL ? 0 : part[i];
 	}
 	return sum;
 }
@@ -189,15 +208,17 @@ static void add_ended(json_t *list, const struct process *p, uint64_t now, doubl
 		return;
 	rest = (double)(now - p->ran) / 1e9 - of_threads;
 	if (rest > LATE_S * (nthreads + 1))
-		json_array_append_new(list,
-			json_pack("{s:s, s:s, s:i, s:n, s:f, s:n}", "role", p->role, "name",
-				"(ended)", "pid", p->pid, "tid", "busy", rest / seconds, "waited"));
+		json_array_append_new(
+			list, json_pack("{s:s, s:s, s:i, s:n, s:f, s:n, s:n}", "role", p->role,
+				      "name", "(ended)", "pid", p->pid, "tid", "busy",
+				      rest / seconds, "waited", "user"));
 }
 
 static json_t *threads_of(const struct hostcpu *h, double seconds) {
 	json_t *list = json_array();
 	struct thread *now;
 	unsigned n, i = 0;
+	double hz = (double)sysconf(_SC_CLK_TCK);
 
 	if (look_at_threads(h, &now, &n) < 0)
 		n = 0;
@@ -211,14 +232,15 @@ static json_t *threads_of(const struct hostcpu *h, double seconds) {
 			struct thread was = before(h, &now[i]);
 			double ran = (double)(now[i].ran - was.ran) / 1e9;
 			double waited = (double)(now[i].waited - was.waited) / 1e9;
+			double user = (double)(now[i].user - was.user) / hz;
 			char name[PROC_NAME];
 
 			sum += ran;
-			json_array_append_new(
-				list, json_pack("{s:s, s:s, s:i, s:i, s:f, s:f}", "role", of->role,
-					      "name", proc_name(of->pid, now[i].tid, name), "pid",
-					      of->pid, "tid", now[i].tid, "busy", ran / seconds,
-					      "waited", waited / seconds));
+			json_array_append_new(list,
+				json_pack("{s:s, s:s, s:i, s:i, s:f, s:f, s:f}", "role", of->role,
+					"name", proc_name(of->pid, now[i].tid, name), "pid",
+					of->pid, "tid", now[i].tid, "busy", ran / seconds, "waited",
+					waited / seconds, "user", fmin(user, ran) / seconds));
 		}
 		add_ended(list, of, total, sum, i - first, seconds);
 	}
@@ -250,10 +272,19 @@ void hostcpu_polled(json_t *cpu, const char *role, unsigned threads, double shar
 					    (int)threads, "moving", share * threads));
 }
 
-void hostcpu_per(json_t *cpu, double bits, double frames) {
-	double used = json_number_value(json_object_get(cpu, "busy")) *
-		      json_number_value(json_object_get(cpu, "seconds"));
+void hostcpu_spun(json_t *cpu, double cpus) {
+	if (cpu != NULL)
+		json_object_set_new(cpu, "spun",
+			json_real(json_number_value(json_object_get(cpu, "spun")) + cpus));
+}
 
+void hostcpu_per(json_t *cpu, double bits, double frames) {
+	double cpus = json_number_value(json_object_get(cpu, "busy")) -
+		      json_number_value(json_object_get(cpu, "spun"));
+	double used = fmax(0, cpus) * json_number_value(json_object_get(cpu, "seconds"));
+
+	if (!json_is_number(json_object_get(cpu, "busy")))
+		return;
 	if (bits > 0)
 		json_object_set_new(cpu, "per_gbit", json_real(used / (bits / 1e9)));
 	if (frames > 0)

@@ -17,12 +17,14 @@ struct hostcpu;
 struct hostcpu *hostcpu_begin(const pid_t *pids, const char *const *roles, unsigned n);
 
 /* Ends it and frees it:
- * {"seconds", "cpus": online, "busy": CPUs busy on average (all but idle and iowait),
+ * {"seconds", "cpus": online, "busy": CPUs busy on average (all but idle, iowait,
+ * and steal, which is others' work),
  *  "parts": {"user", "nice", "system", "irq", "softirq", "steal", "guest"}, each in CPUs,
  *  "busiest": {"cpu": 3, "busy": 0.99},
- *  "threads": [{"role", "name", "pid", "tid", "busy": CPUs, "waited": CPUs' worth of runnable waiting}]}
+ *  "threads": [{"role", "name", "pid", "tid", "busy": CPUs, "waited": CPUs' worth of runnable waiting,
+ *  "user": of "busy", outside of the kernel}]}
  * A thread that began meanwhile counts from then. What the threads of a process did that ended meanwhile
- * is one entry, "name": "(ended)", "tid" and "waited" null. A process that is gone has no entry; one that
+ * is one entry, "name": "(ended)", "tid", "waited" and "user" null. A process that is gone has no entry; one that
  * has ended and was not waited for still has. */
 json_t *hostcpu_end(struct hostcpu *h);
 
@@ -30,8 +32,12 @@ json_t *hostcpu_end(struct hostcpu *h);
  * of cycles in which frames were moved}; share: of all their cycles, 0..1. */
 void hostcpu_polled(json_t *cpu, const char *role, unsigned threads, double share);
 
+/* Sets "spun": CPUs' worth of time that threads of the tester spent looking for something to do, which no
+ * path costs. It stays in "busy". Adds up. */
+void hostcpu_spun(json_t *cpu, double cpus);
+
 /* Adds "per_gbit" (CPU seconds a Gbit) and "per_mframes" (CPU seconds a million frames) for what was
- * moved in the interval; 0 leaves one out. */
+ * moved in the interval, of "busy" less "spun"; 0 leaves one out, and so does a "busy" that is not known. */
 void hostcpu_per(json_t *cpu, double bits, double frames);
 
 #endif

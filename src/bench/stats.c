@@ -143,13 +143,13 @@ bool series_narrow(const struct series *s, double fraction) {
 double spread_skew(const double *v, unsigned n) {
 	double mean = mean_of(v, n);
 
-	return mean != 0 ? (greatest_of(v, n) - least_of(v, n)) / mean : 0;
+	return mean != 0 ? (greatest_of(v, n) - least_of(v, n)) / mean : NAN;
 }
 
 double spread_cv(const double *v, unsigned n) {
 	double mean = mean_of(v, n);
 
-	return mean != 0 ? sqrt(squares_of(v, n) / n) / mean : 0;
+	return mean != 0 ? sqrt(squares_of(v, n) / n) / mean : NAN;
 }
 
 double spread_jain(const double *v, unsigned n) {
@@ -159,7 +159,7 @@ double spread_jain(const double *v, unsigned n) {
 		sum += v[i];
 		squares += v[i] * v[i];
 	}
-	return squares > 0 ? sum * sum / (n * squares) : 0;
+	return squares > 0 ? sum * sum / (n * squares) : NAN;
 }
 
 /* Of two series without spread: how likely chance alone deals the na + nb values out so that all of one

@@ -60,7 +60,8 @@ struct ranks {
 struct ranks quantile_ranks(uint64_t n, double q);
 
 /* Of several endpoints in the same interval: (max - min) / mean; standard deviation / mean; Jain's
- * index (sum x)^2 / (n sum x^2), 1 when all are equal. 0 for nothing. */
+ * index (sum x)^2 / (n sum x^2), 1 when all are equal. NAN where nothing was moved: that is shared out
+ * neither evenly nor unevenly. */
 double spread_skew(const double *v, unsigned n);
 double spread_cv(const double *v, unsigned n);
 double spread_jain(const double *v, unsigned n);

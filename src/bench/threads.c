@@ -24,10 +24,26 @@ struct thread_time thread_time(int tid) {
 }
 
 struct thread_load thread_load(struct thread_time a, struct thread_time b) {
-	double t = (double)(b.at - a.at);
+	double t = (double)(b.at - a.at), spun = (double)(b.spun - a.spun);
+	struct thread_load l;
 
 	if (a.at == 0 || b.at <= a.at)
-		return (struct thread_load){0};
-	return (struct thread_load){
-		(double)(b.busy - a.busy) / t, (double)(b.waited - a.waited) / t};
+		return THREAD_UNKNOWN;
+	l.waited = (double)(b.waited - a.waited);
+	l.busy = (double)(b.busy - a.busy) - spun;
+	// Who spins is made to wait for a CPU, too.
+	if (l.busy < 0)
+		l.waited = fmax(0, l.waited + l.busy);
+	return (struct thread_load){fmax(0, l.busy) / t, l.waited / t, spun / t};
+}
+
+struct thread_load thread_busier(struct thread_load a, struct thread_load b) {
+	if (isnan(a.busy))
+		return b;
+	return b.busy + b.waited > a.busy + a.waited ? b : a;
+}
+
+void thread_load_tell(json_t *v, struct thread_load l) {
+	json_object_set_new(v, "busy", isnan(l.busy) ? json_null() : json_real(l.busy));
+	json_object_set_new(v, "waited", isnan(l.waited) ? json_null() : json_real(l.waited));
 }

@@ -102,6 +102,14 @@ alone it "a rate of TCP transactions is kept within 1 %" thrice rate_is_kept --f
 alone it "a rate of UDP transactions is kept within 1 %" thrice rate_is_kept --udp --flows 8
 alone it "a rate of connections is kept within 1 %" thrice rate_is_kept --connect --flows 32
 
+# A request each 50 us is waited for by looking at the clock, which is no work.
+spins_for_nothing() {
+	rr --rate 20000 --time 300ms &&
+		holds "$(figure "busiest client") < 0.9" && jq -e '.cpu[0] | .spun > 0.02 and .spun < .busy + 0.1' "$T/r.json" &&
+		jq -e '.warnings | all(test("client thread .* never rested") | not)' "$T/r.json"
+}
+it "a client that looks at the clock until a request is due is not called busy" thrice spins_for_nothing
+
 # A server that stands still for 0.3 s of 1 s: of the requests that fall due meanwhile, none is spared.
 # Closed loop, one request waits; open loop, three in ten wait 0.15 s on average.
 stall() {

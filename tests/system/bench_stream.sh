@@ -142,6 +142,28 @@ overload_is_told() {
 alone it "of a UDP stream twice as fast as its path, offered and received are told apart" \
 	thrice limited 20mbit 16kb 5ms overload_is_told
 
+# refuses_nothing INSTRUMENT PATTERN OPTIONS...: on a path that drops every large frame
+refuses_nothing() {
+	local status=0
+	weir bench "$1" ns:a ns:b --to 10.7.0.2 --udp --repeat 1 --omit 0s --time 100ms --quiet -j "${@:3}" >"$T/r.json" 2>"$T/r.err" || status=$?
+	[[ $status = 1 ]] && says "$2" <"$T/r.err" && "$TESTS/lib/valid-result" "$T/r.json" &&
+		jq -e --arg p "$2" '.complete == false and (.why_incomplete | test($p))' "$T/r.json"
+}
+nothing_arrives() {
+	"$TESTS/system/faulty_path.py" a na b nb 1 0 >"$T/none" 2>&1 &
+	until_ok 5 grep -q ready "$T/none"
+	address a na 10.7.0.1/24
+	address b nb 10.7.0.2/24
+	until_ok 5 ping_ok a 10.7.0.2
+	refuses_nothing stream 'none of [0-9]+ datagrams from ns:a arrived at ns:b' --rate 5Mbit
+	jq -e '[.figures[] | .name] | all(. != "jitter" and . != "reordered") and any(. == "loss")' "$T/r.json"
+	holds "$(figure loss) == 1 && $(figure throughput) == 0"
+	jq -e '.warnings | any(test("nothing arrived at ns:b in 1 of 1 repeats"))' "$T/r.json"
+	refuses_nothing rr 'none of [0-9]+ requests from ns:a was answered by ns:b' --request 600 --timeout 10ms
+	kill $!
+}
+it "of a path that carries nothing no figure is made up, and the status says so" nothing_arrives
+
 reverse() {
 	OMIT=100ms stream --time 300ms --reverse --rate 100Mbit &&
 		within 0.02 "$(figure throughput "b to a")" 100000000 &&

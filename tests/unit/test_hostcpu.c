@@ -11,13 +11,19 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "bench/threads.h"
 
 /* The load is known by the CPU time it took, never by the time on the wall: the machine may be full. */
 
@@ -190,7 +196,7 @@ static void threads_that_began_or_ended_meanwhile_are_counted(void **state) {
 	json_decref(cpu);
 }
 
-static void the_parts_add_up_to_busy_and_none_is_more_than_all_cpus(void **state) {
+static void the_parts_but_steal_add_up_to_busy_and_none_is_more_than_all_cpus(void **state) {
 	struct hostcpu *h = hostcpu_begin(NULL, NULL, 0);
 	double sum = 0, cpus;
 	const char *key;
@@ -200,7 +206,7 @@ static void the_parts_add_up_to_busy_and_none_is_more_than_all_cpus(void **state
 	spin(CLOCK_PROCESS_CPUTIME_ID, 50);
 	cpu = hostcpu_end(h);
 	json_object_foreach (json_object_get(cpu, "parts"), key, v)
-		sum += json_number_value(v);
+		sum += strcmp(key, "steal") == 0 ? 0 : json_number_value(v);
 	cpus = at(cpu, "cpus");
 	assert_int_equal(json_object_size(json_object_get(cpu, "parts")), 7);
 	assert_int_equal((long)cpus, sysconf(_SC_NPROCESSORS_ONLN));
@@ -210,6 +216,74 @@ static void the_parts_add_up_to_busy_and_none_is_more_than_all_cpus(void **state
 	assert_true(at(json_object_get(cpu, "busiest"), "busy") <= 1);
 	assert_true(at(json_object_get(cpu, "busiest"), "busy") * cpus >= at(cpu, "busy") * 0.5);
 	assert_int_equal(json_array_size(json_object_get(cpu, "threads")), 0);
+	json_decref(cpu);
+}
+
+static void write_stat(const char *path, unsigned user, unsigned steal) {
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	for (int i = -1; i < 1; i++)
+		fprintf(f, "%s %u 0 0 1000 0 0 0 %u 0 0\n", i < 0 ? "cpu " : "cpu0", user, steal);
+	fclose(f);
+}
+
+/* In a mount namespace of its own, where /proc/stat is a file that this test writes. */
+static int look_at_stolen_time(void) {
+	char path[] = "/tmp/weir-stat.XXXXXX";
+	int fd = mkstemp(path);
+	struct hostcpu *h;
+	json_t *cpu;
+	bool right;
+
+	write_stat(path, 100, 100);
+	if (fd < 0 || unshare(CLONE_NEWNS) < 0 ||
+		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		mount(path, "/proc/stat", NULL, MS_BIND, NULL) < 0)
+		return 77;
+	h = hostcpu_begin(NULL, NULL, 0);
+	usleep(20000);
+	write_stat(path, 101, 1100);
+	cpu = hostcpu_end(h);
+	unlink(path);
+	right = fabs(at(cpu, "busy") * at(cpu, "seconds") - 0.01) < 1e-6 &&
+		at(json_object_get(cpu, "parts"), "steal") * at(cpu, "seconds") > 9.99 &&
+		at(json_object_get(cpu, "busiest"), "busy") < 1;
+	json_decref(cpu);
+	return right ? 0 : 1;
+}
+
+/* A tick of work, and a thousand that a hypervisor took. */
+static void what_was_stolen_is_no_cost(void **state) {
+	int status;
+	pid_t pid;
+
+	if (geteuid() != 0)
+		skip();
+	pid = fork();
+	if (pid == 0)
+		_exit(look_at_stolen_time());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(status, 0);
+}
+
+static void what_the_tester_spun_away_is_no_cost(void **state) {
+	json_t *cpu = json_pack("{s:f, s:f}", "seconds", 10.0, "busy", 2.5);
+
+	hostcpu_spun(cpu, 1);
+	hostcpu_spun(cpu, 0.5);
+	near(at(cpu, "spun"), 1.5, 1e-12);
+	near(at(cpu, "busy"), 2.5, 1e-12);
+	hostcpu_per(cpu, 20e9, 0);
+	near(at(cpu, "per_gbit"), 0.5, 1e-12);
+	json_decref(cpu);
+	hostcpu_spun(NULL, 1);
+
+	cpu = json_pack("{s:f}", "seconds", 10.0); // nobody knows
+	hostcpu_per(cpu, 20e9, 1e6);
+	assert_int_equal(json_object_size(cpu), 1);
 	json_decref(cpu);
 }
 
@@ -227,13 +301,43 @@ static void cost_is_cpu_seconds_by_what_was_moved(void **state) {
 	json_decref(cpu);
 }
 
+/* It spins 60 of 100 ms, works 20, and waits for a CPU 10 of them; the second spun more than it ran. */
+static void a_thread_that_spins_is_busy_with_nothing(void **state) {
+	struct thread_time a = {.at = 1000000000}, b = a;
+	struct thread_load l, unknown = thread_load((struct thread_time){0}, a);
+	json_t *v = json_object();
+
+	b.at += 100000000;
+	b.busy = 80000000;
+	b.spun = 60000000;
+	b.waited = 10000000;
+	l = thread_load(a, b);
+	near(l.busy, 0.2, 1e-12);
+	near(l.waited, 0.1, 1e-12);
+	b.busy = 55000000;
+	l = thread_load(a, b);
+	near(l.busy, 0, 0);
+	near(l.waited, 0.05, 1e-12);
+	assert_true(isnan(unknown.busy));
+	near(thread_busier(unknown, l).waited, 0.05, 1e-12);
+	near(thread_busier(l, unknown).waited, 0.05, 1e-12);
+	thread_load_tell(v, unknown);
+	assert_true(json_is_null(json_object_get(v, "busy")));
+	thread_load_tell(v, l);
+	assert_true(json_is_real(json_object_get(v, "busy")));
+	json_decref(v);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_thread_that_spun_is_as_busy_as_the_kernel_charged_it),
 		cmocka_unit_test(processes_are_told_apart_by_role),
 		cmocka_unit_test(threads_that_began_or_ended_meanwhile_are_counted),
-		cmocka_unit_test(the_parts_add_up_to_busy_and_none_is_more_than_all_cpus),
+		cmocka_unit_test(the_parts_but_steal_add_up_to_busy_and_none_is_more_than_all_cpus),
 		cmocka_unit_test(cost_is_cpu_seconds_by_what_was_moved),
+		cmocka_unit_test(what_was_stolen_is_no_cost),
+		cmocka_unit_test(what_the_tester_spun_away_is_no_cost),
+		cmocka_unit_test(a_thread_that_spins_is_busy_with_nothing),
 	};
 
 	return cmocka_run_group_tests_name("hostcpu", tests, NULL, NULL);

@@ -124,9 +124,10 @@ static void skew_cv_and_jain_of_neighbours_are_what_their_formulas_say(void **st
 	about(spread_cv(one, 4), sqrt(3), 1e-12);
 	about(spread_jain(one, 4), 0.25, 1e-12);
 
-	about(spread_skew(NULL, 0), 0, 0);
-	about(spread_cv(NULL, 0), 0, 0);
-	about(spread_jain(one + 1, 3), 0, 0);
+	// Where there is nothing, nothing is shared out evenly or unevenly.
+	assert_true(isnan(spread_skew(NULL, 0)) && isnan(spread_skew(one + 1, 3)));
+	assert_true(isnan(spread_cv(NULL, 0)) && isnan(spread_cv(one + 1, 3)));
+	assert_true(isnan(spread_jain(NULL, 0)) && isnan(spread_jain(one + 1, 3)));
 }
 
 /* By mpmath 1.2, betainc(df/2, 1/2, 0, df/(df+t^2), regularized=True), with 30 digits. */

@@ -191,7 +191,7 @@ static void merge_threads(json_t *cpu) {
 	size_t i;
 
 	for (int r = 0; roles[r] != NULL; r++) {
-		double busy = 0, waited = 0;
+		double busy = 0, waited = 0, user = 0;
 		json_t *pid = NULL;
 
 		for (i = json_array_size(threads); i > 0; i--) {
@@ -200,15 +200,16 @@ static void merge_threads(json_t *cpu) {
 				continue;
 			busy += json_number_value(json_object_get(one, "busy"));
 			waited += json_number_value(json_object_get(one, "waited"));
+			user += json_number_value(json_object_get(one, "user"));
 			json_decref(pid);
 			pid = json_incref(json_object_get(one, "pid"));
 			json_array_remove(threads, i - 1);
 		}
 		if (pid != NULL)
 			json_array_append_new(
-				threads, json_pack("{s:s, s:s, s:o, s:n, s:f, s:f}", "role",
+				threads, json_pack("{s:s, s:s, s:o, s:n, s:f, s:f, s:f}", "role",
 						 roles[r], "name", "(all)", "pid", pid, "tid",
-						 "busy", busy, "waited", waited));
+						 "busy", busy, "waited", waited, "user", user));
 	}
 }
 
@@ -226,7 +227,8 @@ static double switch_busy(const json_t *cpu) {
 
 static void add_cpu(
 	struct fair_figures *f, struct cell *c, int load, double total, json_t *cpu, json_t *l) {
-	double busy = json_number_value(json_object_get(cpu, "busy"));
+	const json_t *known = json_object_get(cpu, "busy");
+	double busy = json_is_number(known) ? json_number_value(known) : NAN;
 	double cpus = json_number_value(json_object_get(cpu, "cpus"));
 	json_t *polling = json_array_get(json_object_get(cpu, "polling"), 0);
 

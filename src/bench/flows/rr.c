@@ -67,7 +67,8 @@ struct rr {
 	struct hist all, latest;
 	double *at, *v; // transactions over the time of one repeat
 	unsigned n;
-	double client_load, server_load, transactions, unserved, lateness, p50;
+	double client_load, server_load, unserved, lateness, p50; // the worst of all repeats
+	double all_offered, all_done; // of all repeats
 	json_t *cpu[2];
 	const char *failed;
 	char failed_text[128];
@@ -79,6 +80,12 @@ static double number(const json_t *event, const char *key) {
 
 static void add(struct rr *r, enum metric m, double v) {
 	series_add(&r->series[m], v);
+}
+
+/* What an end could not find out has no figure. */
+static void add_known(struct rr *r, enum metric m, const json_t *event, const char *key) {
+	if (json_is_number(json_object_get(event, key)))
+		add(r, m, number(event, key));
 }
 
 static void keep_most(double *most, double v) {
@@ -120,7 +127,8 @@ static void on_asked(struct rr *r, const json_t *v) {
 	r->asked = true;
 	if (t <= 0)
 		return;
-	r->transactions = n;
+	r->all_offered += offered;
+	r->all_done += n;
 	add(r, M_TRANSACTIONS, n / t);
 	if (r->rate > 0) {
 		add(r, M_OFFERED, offered / t);
@@ -131,13 +139,13 @@ static void on_asked(struct rr *r, const json_t *v) {
 	if (r->connect)
 		add(r, M_REFUSED, number(v, "refused"));
 	add_latencies(r, v);
-	add(r, M_CLIENT_BUSY, number(v, "busy"));
+	add_known(r, M_CLIENT_BUSY, v, "busy");
 	keep_most(&r->client_load, number(v, "busy") + number(v, "waited"));
 }
 
 static void on_answered(struct rr *r, const json_t *v) {
 	r->answered = true;
-	add(r, M_SERVER_BUSY, number(v, "busy"));
+	add_known(r, M_SERVER_BUSY, v, "busy");
 	keep_most(&r->server_load, number(v, "busy") + number(v, "waited"));
 }
 
@@ -264,6 +272,17 @@ static void finish(struct rr *r) {
 	warn(r);
 }
 
+/* A path on which nothing was answered was not measured. 0, or -ENODATA with the sentence. */
+static int check_answers(const struct rr *r, struct err *e) {
+	if (r->all_done > 0 || r->all_offered == 0)
+		return 0;
+	return err_set(e, ENODATA,
+		"none of %.0f requests from %s was answered by %s within %g ms; is something on "
+		"the "
+		"way dropping them, or --timeout too short?",
+		r->all_offered, r->pair.name[0], r->pair.name[1], (double)r->timeout / 1e6);
+}
+
 static int check(const struct rr *r, int argc, struct err *e) {
 	if (argc != 3)
 		return err_set(
@@ -309,6 +328,8 @@ static int run(struct bench *b, int argc, char **argv, struct err *e) {
 		ret = pair_open(&r->pair, argv[1], argv[2], to, e);
 	if (ret == 0) {
 		ret = bench_repeat(b, once, narrow, r, e);
+		if (ret == 0)
+			ret = check_answers(r, e);
 		finish(r);
 		pair_close(&r->pair);
 	}

@@ -56,6 +56,8 @@ struct client {
 	uint64_t start, asked; // open loop: when the schedule began; requests of it behind us
 	uint64_t sweep_at;
 	bool closed_counting;
+	uint64_t turn; // when this turn of the loop began
+	bool idle; // it did nothing but look at the clock, and for answers that were not there
 };
 
 static void done(struct client *c, struct slot *s, uint64_t now) {
@@ -322,6 +324,7 @@ static void wait_events(struct client *c, uint64_t until) {
 	left = left < WAIT_NS ? left : WAIT_NS;
 	ts.tv_nsec = (long)left;
 	n = epoll_pwait2(c->epoll, ev, EVENTS, &ts, NULL);
+	c->idle = left == 0 && n == 0;
 	for (int i = 0; i < n; i++)
 		on_event(c, ev[i].data.ptr, ev[i].events);
 }
@@ -338,13 +341,25 @@ static void close_counting(struct client *c) {
 			(uint64_t)((double)(now - c->start) * c->plan->per_ns) + 1 - c->asked;
 }
 
+/* A turn has begun; the last one was spun away if it found nothing to do. */
+static void count_idle(struct client *c, uint64_t turn) {
+	if (c->idle)
+		atomic_store_explicit(&c->t->spun,
+			atomic_load_explicit(&c->t->spun, memory_order_relaxed) + turn - c->turn,
+			memory_order_relaxed);
+	c->turn = turn;
+	c->idle = false;
+}
+
 static int run_many(struct client *c) {
 	uint64_t end = 0;
 	int phase;
 
 	c->start = clock_ns() + c->t->offset_ns;
 	while (c->failed == 0 && (phase = rr_phase_of(c->t)) < RR_ENDING) {
-		uint64_t next = clock_ns() + WAIT_NS;
+		uint64_t turn = clock_ns(), next = turn + WAIT_NS, asked = c->asked;
+
+		count_idle(c, turn);
 
 		if (phase < RR_AFTER && c->plan->per_ns > 0)
 			next = ask_scheduled(c);
@@ -357,6 +372,7 @@ static int run_many(struct client *c) {
 		if (phase == RR_AFTER && (c->pending == 0 || clock_ns() > end + 2 * SWEEP_NS))
 			break;
 		wait_events(c, next);
+		c->idle &= c->asked == asked;
 		sweep(c, clock_ns());
 	}
 	for (unsigned i = 0; i < c->t->n && c->plan->connect; i++)

@@ -41,7 +41,7 @@ struct rr_job {
 	unsigned threads_most; // 0: as many as CPUs
 	bool asks, watch_cpu, started, counting, over, end_asked, drained, reported;
 	struct thread_time *began;
-	double busy, waited; // of the busiest thread
+	struct thread_load load; // of the busiest thread
 	struct hostcpu *cpu;
 	uint64_t due, time, interval, begin_at, end_at, last_at, last_done;
 };
@@ -222,13 +222,20 @@ static uint64_t got(void *arg) {
 	return j->started ? done_so_far(j) * j->plan.response : 0;
 }
 
+static struct thread_time time_of(const struct rr_thread *t) {
+	struct thread_time now = thread_time(atomic_load(&t->tid));
+
+	now.spun = atomic_load(&t->spun);
+	return now;
+}
+
 static void begin_counting(struct rr_job *j) {
 	const char *role = j->asks ? "client" : "server";
 	pid_t self = getpid();
 
 	j->cpu = j->watch_cpu ? hostcpu_begin(&self, &role, 1) : NULL;
 	for (unsigned i = 0; i < j->n; i++)
-		j->began[i] = thread_time(atomic_load(&j->threads[i].tid));
+		j->began[i] = time_of(&j->threads[i]);
 	j->begin_at = j->last_at = clock_ns();
 	atomic_store(&j->plan.phase, RR_COUNTED);
 	j->last_done = done_so_far(j);
@@ -249,25 +256,26 @@ static void interval_over(
 }
 
 static void end_counting(struct rr_job *j, void (*say)(void *, json_t *), void *to) {
+	double spun = 0;
 	json_t *cpu;
 
+	j->load = THREAD_UNKNOWN;
 	j->end_at = clock_ns();
 	if (j->asks)
 		atomic_store(&j->plan.phase, RR_AFTER);
 	for (unsigned i = 0; i < j->n; i++) {
-		struct thread_load l =
-			thread_load(j->began[i], thread_time(atomic_load(&j->threads[i].tid)));
+		struct thread_load l = thread_load(j->began[i], time_of(&j->threads[i]));
 
-		if (l.busy + l.waited > j->busy + j->waited) {
-			j->busy = l.busy;
-			j->waited = l.waited;
-		}
+		j->load = thread_busier(j->load, l);
+		spun += isnan(l.spun) ? 0 : l.spun;
 	}
 	j->over = true;
 	if (j->end_at > j->last_at + j->interval / 2)
 		interval_over(j, j->end_at, say, to);
 	cpu = j->cpu != NULL ? hostcpu_end(j->cpu) : NULL;
 	j->cpu = NULL;
+	if (spun > 0)
+		hostcpu_spun(cpu, spun);
 	if (cpu != NULL)
 		say(to, json_pack("{s:s, s:o}", "event", "cpu", "cpu", cpu));
 }
@@ -286,18 +294,18 @@ static bool all_ended(const struct rr_job *j) {
 	return true;
 }
 
-/* {"began", "ended": ns of clock_ns(), "seconds", "busy", "waited": of the busiest thread, "failed": sentence or null}; who asked adds
+/* {"began", "ended": ns of clock_ns(), "seconds", "busy", "waited": of the busiest thread or null, "failed": sentence or null}; who asked adds
  * "transactions", "offered", "lost", "late", "refused": of those that began while counting; "latency" and,
  * in open loop, "lateness", histograms. */
 static json_t *report(const struct rr_job *j) {
 	struct hist *latency = malloc(sizeof(*latency)), *lateness = malloc(sizeof(*lateness));
 	uint64_t counted = 0, offered = 0, lost = 0, late = 0, refused = 0;
-	json_t *v = json_pack("{s:s, s:I, s:I, s:f, s:f, s:f}", "event",
-		j->asks ? "asked" : "answered", "began", (json_int_t)j->begin_at, "ended",
-		(json_int_t)j->end_at, "seconds", (double)(j->end_at - j->begin_at) / 1e9, "busy",
-		j->busy, "waited", j->waited);
+	json_t *v = json_pack("{s:s, s:I, s:I, s:f}", "event", j->asks ? "asked" : "answered",
+		"began", (json_int_t)j->begin_at, "ended", (json_int_t)j->end_at, "seconds",
+		(double)(j->end_at - j->begin_at) / 1e9);
 	int failed = latency != NULL && lateness != NULL ? 0 : ENOMEM;
 
+	thread_load_tell(v, j->load);
 	if (failed == 0) {
 		hist_reset(latency);
 		hist_reset(lateness);

@@ -43,6 +43,7 @@ struct rr_thread {
 	atomic_bool ended;
 	/* Clients. The first two are read while it runs, the others when it has ended. */
 	_Alignas(64) atomic_uint_fast64_t done; /* transactions since the start */
+	atomic_uint_fast64_t spun; /* ns of looking at the clock until one is due */
 	uint64_t counted, offered, lost, late, refused; /* of those that count */
 	struct hist latency, lateness; /* open loop: how long after its time a request was sent */
 };

@@ -14,6 +14,7 @@
 #include "bench/flows/flows.h"
 #include "bench/flows/pair.h"
 #include "bench/flows/stream_flow.h"
+#include "bench/flows/track.h"
 #include "bench/options.h"
 #include "bench/result.h"
 #include "bench/threads.h"
@@ -55,12 +56,6 @@ static const struct {
 	[M_RECEIVER_BUSY] = {"busiest receiver", "", ""},
 };
 
-/* Values over the time of one repeat. */
-struct track {
-	unsigned n, room;
-	double *at, *v;
-};
-
 enum { T_THROUGHPUT, T_SENT, T_RETRANSMITS, T_CWND, T_RTT, TRACKS };
 static const struct {
 	const char *name, *unit, *key;
@@ -79,6 +74,8 @@ struct way { // from A to B, or from B to A
 	struct track tracks[TRACKS];
 	double sent_s, sent_datagrams, received_bits; // of this repeat
 	double sender_load, receiver_load, overflows, unsent; // the worst of all repeats
+	double all_sent, all_received; // datagrams, of all repeats
+	unsigned empty; // repeats of which none arrived
 	json_t *flows; // bytes a flow, of this repeat
 };
 
@@ -93,36 +90,18 @@ struct stream {
 	char failed_text[128];
 };
 
-/* false: no memory, and the array is as it was. */
-static bool grow(double **array, unsigned room) {
-	double *grown = realloc(*array, room * sizeof(**array));
-
-	if (grown == NULL)
-		return false;
-	*array = grown;
-	return true;
-}
-
-static void track_add(struct track *t, double at, const json_t *v) {
-	unsigned room = t->room > 0 ? t->room * 2 : 64;
-
-	if (!json_is_number(v))
-		return;
-	if (t->n == t->room) {
-		if (!grow(&t->at, room) || !grow(&t->v, room))
-			return;
-		t->room = room;
-	}
-	t->at[t->n] = at;
-	t->v[t->n++] = json_number_value(v);
-}
-
 static double number(const json_t *event, const char *key) {
 	return json_number_value(json_object_get(event, key));
 }
 
 static void add(struct way *w, enum metric m, double v) {
 	series_add(&w->series[m], v);
+}
+
+/* What an end could not find out has no figure. */
+static void add_known(struct way *w, enum metric m, const json_t *event, const char *key) {
+	if (json_is_number(json_object_get(event, key)))
+		add(w, m, number(event, key));
 }
 
 static void keep_most(double *most, double v) {
@@ -164,7 +143,7 @@ static void on_sent(struct stream *s, unsigned who, const json_t *v) {
 	w->sent_datagrams = number(v, "datagrams");
 	add(w, M_SENT, bits / t);
 	add(w, M_BYTES_SENT, number(v, "total_bytes"));
-	add(w, M_SENDER_BUSY, number(v, "busy"));
+	add_known(w, M_SENDER_BUSY, v, "busy");
 	keep_most(&w->sender_load, number(v, "busy") + number(v, "waited"));
 	if (s->udp)
 		rate = number(v, "offered") * (double)s->length * 8 / t;
@@ -174,9 +153,9 @@ static void on_sent(struct stream *s, unsigned who, const json_t *v) {
 	}
 	if (s->udp)
 		return;
-	add(w, M_RETRANSMITS, number(v, "retransmits"));
-	add(w, M_CWND, number(v, "cwnd"));
-	add(w, M_RTT, number(v, "rtt"));
+	add_known(w, M_RETRANSMITS, v, "retransmits");
+	add_known(w, M_CWND, v, "cwnd");
+	add_known(w, M_RTT, v, "rtt");
 }
 
 static void on_received(struct stream *s, unsigned who, const json_t *v) {
@@ -191,16 +170,21 @@ static void on_received(struct stream *s, unsigned who, const json_t *v) {
 		return;
 	add(w, M_THROUGHPUT, w->received_bits / t);
 	add(w, M_BYTES_RECEIVED, number(v, "total_bytes"));
-	add(w, M_RECEIVER_BUSY, number(v, "busy"));
+	add_known(w, M_RECEIVER_BUSY, v, "busy");
 	keep_most(&w->receiver_load, number(v, "busy") + number(v, "waited"));
 	if (!s->udp)
 		return;
 	unique = number(v, "datagrams") - number(v, "duplicates") - number(v, "late");
 	if (w->sent_datagrams > 0)
 		add(w, M_LOSS, 1 - unique / w->sent_datagrams);
-	add(w, M_DUPLICATES, number(v, "duplicates"));
-	add(w, M_REORDERED, number(v, "reordered") + number(v, "late"));
-	add(w, M_JITTER, number(v, "jitter"));
+	w->all_sent += w->sent_datagrams;
+	w->all_received += number(v, "datagrams");
+	w->empty += w->sent_datagrams > 0 && number(v, "datagrams") == 0;
+	if (number(v, "datagrams") > 0) {
+		add(w, M_DUPLICATES, number(v, "duplicates"));
+		add(w, M_REORDERED, number(v, "reordered") + number(v, "late"));
+	}
+	add_known(w, M_JITTER, v, "jitter");
 	keep_most(&w->overflows, number(v, "overflows"));
 }
 
@@ -363,9 +347,28 @@ static void warn(const struct stream *s, const struct way *w, int from) {
 			"socket "
 			"full; they count as lost",
 			w->overflows, s->pair.name[1 - from]);
+	if (w->empty > 0)
+		result_warn(doc,
+			"of what %s sent, nothing arrived at %s in %u of %u repeats: there is no "
+			"jitter, and no order to judge, of these",
+			s->pair.name[from], s->pair.name[1 - from], w->empty, w->series[M_LOSS].n);
 	if (w->unsent > 0.01)
 		result_warn(doc, "of what was offered at %s, up to %.1f %% could not be sent",
 			s->pair.name[from], w->unsent * 100);
+}
+
+/* A path that carried nothing was not measured. 0, or -ENODATA with the sentence. */
+static int check_arrivals(const struct stream *s, struct err *e) {
+	for (int i = 0; i < 2; i++) {
+		const struct way *w = &s->way[i];
+
+		if (w->wanted && w->all_sent > 0 && w->all_received == 0)
+			return err_set(e, ENODATA,
+				"none of %.0f datagrams from %s arrived at %s; is something on the "
+				"way dropping UDP, or --length more than its MTU?",
+				w->all_sent, s->pair.name[i], s->pair.name[1 - i]);
+	}
+	return 0;
 }
 
 static void finish(struct stream *s) {
@@ -377,10 +380,8 @@ static void finish(struct stream *s) {
 				metrics[m].better, labels(s, w), &w->series[m]);
 		if (w->wanted)
 			warn(s, w, i);
-		for (int t = 0; t < TRACKS; t++) {
-			free(w->tracks[t].at);
-			free(w->tracks[t].v);
-		}
+		for (int t = 0; t < TRACKS; t++)
+			track_free(&w->tracks[t]);
 		json_decref(w->flows);
 	}
 }
@@ -433,6 +434,8 @@ static int run(struct bench *b, int argc, char **argv, struct err *e) {
 		ret = pair_open(&s->pair, argv[1], argv[2], to, e);
 	if (ret == 0) {
 		ret = bench_repeat(b, once, narrow, s, e);
+		if (ret == 0)
+			ret = check_arrivals(s, e);
 		finish(s);
 		pair_close(&s->pair);
 	}

@@ -231,6 +231,11 @@ static double seconds(uint64_t from, uint64_t to) {
 	return (double)(to - from) / 1e9;
 }
 
+/* Of what is never 0 once it is known. */
+static json_t *positive(double v) {
+	return v > 0 ? json_real(v) : json_null();
+}
+
 static json_t *interval_event(struct stream_job *j, const struct reading *now) {
 	double t = seconds(j->last.at, now->at);
 	json_t *v = json_pack("{s:s, s:f, s:f}", "event", "interval", "from",
@@ -245,8 +250,8 @@ static json_t *interval_event(struct stream_job *j, const struct reading *now) {
 	if (j->send.exists && !j->spec.udp) {
 		json_object_set_new(v, "retransmits",
 			json_integer((json_int_t)(now->tcp.retransmits - j->last.tcp.retransmits)));
-		json_object_set_new(v, "cwnd", json_integer((json_int_t)now->tcp.cwnd));
-		json_object_set_new(v, "rtt", json_real(now->tcp.rtt_s));
+		json_object_set_new(v, "cwnd", positive((double)now->tcp.cwnd));
+		json_object_set_new(v, "rtt", positive(now->tcp.rtt_s));
 	}
 	j->last = *now;
 	return v;
@@ -297,7 +302,9 @@ static void set_count(json_t *v, const char *key, uint64_t n) {
 struct sums {
 	uint64_t bytes, datagrams, counted_bytes, counted_datagrams;
 	uint64_t offered_bytes, offered_datagrams, duplicates, reordered, late, overflows;
-	double jitter_s, busy, waited;
+	double jitter_s;
+	unsigned jitters; // flows that know theirs
+	struct thread_load load; // of the busiest thread
 	int failed;
 };
 
@@ -312,11 +319,11 @@ static void sum_flow(struct sums *s, const struct stream_flow *f, struct thread_
 	s->reordered += f->seqs.reordered;
 	s->late += f->seqs.late;
 	s->overflows += atomic_load(&f->overflows);
-	s->jitter_s += f->jitter_ns * 1e-9;
-	if (load.busy + load.waited > s->busy + s->waited) {
-		s->busy = load.busy;
-		s->waited = load.waited;
+	if (f->transits > 1) {
+		s->jitter_s += f->jitter_ns * 1e-9;
+		s->jitters++;
 	}
+	s->load = thread_busier(s->load, load);
 	if (s->failed == 0)
 		s->failed = atomic_load(&f->failed);
 }
@@ -324,20 +331,19 @@ static void sum_flow(struct sums *s, const struct stream_flow *f, struct thread_
 /* {"began", "ended": ns of clock_ns(), "seconds": of what was counted, "bytes": in it, "total_bytes": from start to end, "flows": [bytes a
  * flow], "busy", "waited": of the busiest thread, "failed": sentence or null}; senders over TCP add
  * "retransmits", "cwnd", "rtt", "rtt_min"; over UDP all add "datagrams" (counted) and "total_datagrams",
- * senders "offered" (datagrams), receivers "duplicates", "reordered", "late", "jitter", "overflows". */
+ * senders "offered" (datagrams), receivers "duplicates", "reordered", "late", "jitter", "overflows". What
+ * could not be found out is null. */
 static json_t *report(const struct stream_job *j, bool sends) {
-	struct sums s = {0};
+	struct sums s = {.load = THREAD_UNKNOWN};
 	json_t *v = json_pack("{s:s, s:f}", "event", sends ? "sent" : "received", "seconds",
 		seconds(j->begin.at, j->end.at));
 	json_t *flows = json_array();
-	unsigned n = 0;
 
 	for (unsigned i = 0; i < j->spec.n; i++) {
 		const struct stream_flow *f = &j->flows[i];
 
 		if (f->sends != sends)
 			continue;
-		n++;
 		sum_flow(&s, f, j->loads[i]);
 		json_array_append_new(
 			flows, json_integer((json_int_t)atomic_load(&f->moved.bytes)));
@@ -350,16 +356,15 @@ static json_t *report(const struct stream_job *j, bool sends) {
 		j->spec.udp ? s.counted_bytes
 		: sends     ? j->end.sent - j->begin.sent
 			    : j->end.received - j->begin.received);
-	json_object_set_new(v, "busy", json_real(s.busy));
-	json_object_set_new(v, "waited", json_real(s.waited));
+	thread_load_tell(v, s.load);
 	json_object_set_new(
 		v, "failed", s.failed != 0 ? json_string(strerror(s.failed)) : json_null());
 	if (sends && !j->spec.udp) {
 		set_count(v, "offered_bytes", s.offered_bytes);
 		set_count(v, "retransmits", j->end.tcp.retransmits - j->begin.tcp.retransmits);
-		set_count(v, "cwnd", j->end.tcp.cwnd);
-		json_object_set_new(v, "rtt", json_real(j->end.tcp.rtt_s));
-		json_object_set_new(v, "rtt_min", json_real(j->end.tcp.rtt_min_s));
+		json_object_set_new(v, "cwnd", positive((double)j->end.tcp.cwnd));
+		json_object_set_new(v, "rtt", positive(j->end.tcp.rtt_s));
+		json_object_set_new(v, "rtt_min", positive(j->end.tcp.rtt_min_s));
 	}
 	if (!j->spec.udp)
 		return v;
@@ -373,7 +378,8 @@ static json_t *report(const struct stream_job *j, bool sends) {
 	set_count(v, "reordered", s.reordered);
 	set_count(v, "late", s.late);
 	set_count(v, "overflows", s.overflows);
-	json_object_set_new(v, "jitter", json_real(s.jitter_s / n));
+	json_object_set_new(
+		v, "jitter", s.jitters > 0 ? json_real(s.jitter_s / s.jitters) : json_null());
 	return v;
 }
 

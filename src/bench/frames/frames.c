@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -85,7 +86,7 @@ static void add_direction(struct session *s, unsigned d, const struct frame_coun
 		[SENT] = (double)c->sent / t,
 		[RECEIVED] = (double)c->received / t,
 		[BITS] = (double)c->received / t * frame_shape_mean(&s->shape) * 8,
-		[LOSS] = offered > 0 ? 1 - (double)c->received / offered : 0,
+		[LOSS] = offered > 0 ? 1 - (double)c->received / offered : NAN,
 		[N_OFFERED] = offered,
 		[N_SENT] = (double)c->sent,
 		[N_RECEIVED] = (double)c->received,
@@ -96,7 +97,8 @@ static void add_direction(struct session *s, unsigned d, const struct frame_coun
 	};
 
 	for (int i = 0; i < FIGURES; i++)
-		series_add(&s->series[d][i], v[i]);
+		if (!isnan(v[i]))
+			series_add(&s->series[d][i], v[i]);
 	hist_merge(&s->latency[d], &c->latency);
 }
 
@@ -195,6 +197,24 @@ static void on_sending(void *arg, bool begins) {
 		s->cpu = NULL;
 }
 
+/* A generator looks at the clock until the next frame is due, and makes frames: all it does outside of the
+ * kernel is the tester's. In its system calls and in interrupts the path begins. A sink is no part of the
+ * path at all. */
+static double spun_away(const json_t *cpu) {
+	double sum = 0;
+	size_t i;
+	json_t *one;
+
+	json_array_foreach (json_object_get(cpu, "threads"), i, one) {
+		const char *name = json_string_value(json_object_get(one, "name"));
+		bool sink = strcmp(name, "sink") == 0;
+
+		if (sink || strcmp(name, "generator") == 0)
+			sum += json_number_value(json_object_get(one, sink ? "busy" : "user"));
+	}
+	return sum;
+}
+
 /* What the host spent on what arrived. */
 static void add_cost(struct session *s, const struct frame_outcome *out) {
 	double frames = 0;
@@ -203,6 +223,7 @@ static void add_cost(struct session *s, const struct frame_outcome *out) {
 		return;
 	for (unsigned d = 0; d < out->directions; d++)
 		frames += (double)out->direction[d].received;
+	hostcpu_spun(s->cost, spun_away(s->cost));
 	hostcpu_per(s->cost, frames * frame_shape_mean(&s->shape) * 8, frames);
 	result_cpu(
 		s->b->doc, json_pack("{s:s, s:s}", "size", s->size, "rate", s->o->rate), s->cost);

@@ -26,14 +26,16 @@ static const struct derived {
 	const char *name; /* ... unless it has this one */
 	const char *unit;
 	double scale;
+	const char *less; /* another member that is taken off, when it is there */
 } derived[] = {
-	{"cpu", "busy", NULL, "host CPUs busy", "", 1},
-	{"cpu", "per_gbit", NULL, "host CPU a Gbit", "s", 1},
-	{"cpu", "per_mframes", NULL, "host CPU a million frames", "s", 1},
-	{"endpoints", "skew", "skew", NULL, "", 1},
-	{"latencies", "p50", "p50", NULL, "s", 1e-9},
-	{"latencies", "p99", "p99", NULL, "s", 1e-9},
-	{"latencies", "max", "max", NULL, "s", 1e-9},
+	{"cpu", "busy", NULL, "host CPUs busy", "", 1, "spun"},
+	{"cpu", "per_gbit", NULL, "host CPU a Gbit", "s", 1, NULL},
+	{"cpu", "per_mframes", NULL, "host CPU a million frames", "s", 1, NULL},
+	{"endpoints", "skew", "skew", NULL, "", 1, NULL},
+	{"endpoints", "cv", "cv", NULL, "", 1, NULL},
+	{"latencies", "p50", "p50", NULL, "s", 1e-9, NULL},
+	{"latencies", "p99", "p99", NULL, "s", 1e-9, NULL},
+	{"latencies", "max", "max", NULL, "s", 1e-9, NULL},
 };
 
 /* Conditions that are never the same, and of which no figure depends but through warnings. */
@@ -110,6 +112,7 @@ static void derive(json_t *figures, json_t *known, const struct derived *d, cons
 	const char *of = json_string_value(json_object_get(entry, "name"));
 	const json_t *v = json_object_get(entry, d->member);
 	char name[TEXT_MAX];
+	double off = d->less != NULL ? json_number_value(json_object_get(entry, d->less)) : 0;
 	json_t *one, *to;
 
 	if (!json_is_number(v) || !labels_are_strings(entry) || (d->name == NULL && of == NULL))
@@ -121,7 +124,7 @@ static void derive(json_t *figures, json_t *known, const struct derived *d, cons
 	json_object_del(json_object_get(one, "labels"), "repeat");
 	to = json_object_get(derived_figure(figures, known, one), "values");
 	if (to != NULL && json_array_size(to) < SERIES_MAX)
-		json_array_append_new(to, json_real(json_number_value(v) * d->scale));
+		json_array_append_new(to, json_real((json_number_value(v) - off) * d->scale));
 	json_decref(one);
 }
 
