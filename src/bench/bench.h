@@ -32,6 +32,9 @@ struct bench {
 	bool time_given; /* --time was */
 	bool quiet; /* no progress on stderr */
 	struct bench_meeting *meeting; /* NULL: it runs alone */
+	/* Called when counting begins and when its time is over; NULL: nobody. */
+	void (*counting)(void *arg, bool begins);
+	void *counting_arg;
 };
 
 /* An instrument: takes what options are left in argv (argv[0] is its name), measures, fills b->doc. 0;

@@ -115,6 +115,7 @@ struct crowd {
 	uint64_t begin, end; // of counting
 	uint64_t time, interval;
 	enum pair_moment moment;
+	const struct bench *b;
 };
 
 /* Those who listen are ready first. */
@@ -171,11 +172,14 @@ static int keep_time(struct crowd *c,
 	void *arg, struct err *e) {
 	uint64_t now = clock_ns();
 	enum pair_moment moment = c->moment;
+	const struct bench *b = c->b;
 	double left = ((double)c->end - (double)now) / 1e9;
 
 	if (now < c->begin || moment == PAIR_OVER)
 		return 0;
 	c->moment = now >= c->end ? PAIR_OVER : PAIR_COUNTS;
+	if (b->counting != NULL && (moment == PAIR_BEGINS || c->moment == PAIR_OVER))
+		b->counting(b->counting_arg, moment == PAIR_BEGINS);
 	if (counting == NULL) {
 		watch_host(c->p, c->moment == PAIR_OVER ? PAIR_OVER : moment);
 		return 0;
@@ -246,6 +250,7 @@ int pair_measure(struct pair *p, unsigned n, const struct bench *b, uint64_t int
 	int (*counting)(void *arg, enum pair_moment moment, double left_s, struct err *e),
 	bool (*event)(void *arg, unsigned who, const json_t *event), void *arg, struct err *e) {
 	struct crowd c = {.p = p,
+		.b = b,
 		.n = 2 * n,
 		.moment = PAIR_BEGINS,
 		.time = b->time_ns,

@@ -81,11 +81,13 @@ static json_t *labels(const struct figures *f, const struct test *t) {
 	return l;
 }
 
-/* Both ends of an interval. */
+/* What is counted, from its beginning to its end: no set-up, no warm-up, and not what comes after. */
 struct watch {
-	struct hostcpu *cpu; // NULL: no memory
+	const struct figures *f;
+	struct hostcpu *cpu; // NULL: not begun, or no memory
 	struct path_cycles before, after;
 	bool polls;
+	json_t *cost; // NULL: not ended, or nobody knows
 };
 
 static bool look_at_cycles(const struct figures *f, struct path_cycles *c) {
@@ -94,8 +96,8 @@ static bool look_at_cycles(const struct figures *f, struct path_cycles *c) {
 	return f->path->cycles != NULL && f->path->cycles((struct path_bed *)f->bed, c, &e) == 0;
 }
 
-static struct watch watch(const struct figures *f) {
-	struct watch w = {NULL};
+static void watch_begin(struct watch *w) {
+	const struct figures *f = w->f;
 	const char *roles[ROLES_MAX];
 	pid_t pids[ROLES_MAX];
 	unsigned n = 0;
@@ -108,23 +110,31 @@ static struct watch watch(const struct figures *f) {
 		pids[n] = f->bed->process[i].pid;
 		roles[n++] = f->bed->process[i].role;
 	}
-	w.polls = look_at_cycles(f, &w.before);
-	w.cpu = hostcpu_begin(pids, roles, n);
-	return w;
+	w->cpu = hostcpu_begin(pids, roles, n);
+	// The switch is asked last at the beginning and at the end, for its answer takes a while.
+	w->polls = look_at_cycles(f, &w->before);
 }
 
-/* What it cost, NULL: nobody knows. */
-static json_t *watched(const struct figures *f, struct watch *w) {
-	json_t *cpu = w->cpu != NULL ? hostcpu_end(w->cpu) : NULL;
+static void watch_end(struct watch *w) {
 	double all, moved;
 
-	if (cpu == NULL || !w->polls || !look_at_cycles(f, &w->after))
-		return cpu;
+	if (w->cpu == NULL)
+		return;
+	w->cost = hostcpu_end(w->cpu);
+	w->cpu = NULL;
+	if (w->cost == NULL || !w->polls || !look_at_cycles(w->f, &w->after))
+		return;
 	all = w->after.all - w->before.all;
 	moved = w->after.moved - w->before.moved;
 	if (all > 0)
-		hostcpu_polled(cpu, "switch", w->after.threads, moved / all);
-	return cpu;
+		hostcpu_polled(w->cost, "switch", w->after.threads, moved / all);
+}
+
+static void on_counting(void *arg, bool begins) {
+	if (begins)
+		watch_begin(arg);
+	else
+		watch_end(arg);
 }
 
 static double find_figure(const json_t *doc, const char *name) {
@@ -139,7 +149,7 @@ static double find_figure(const json_t *doc, const char *name) {
 
 /* Runs the instrument once between two of the ends, numbered from 0. */
 static int run_once(struct bench *b, const struct figures *f, const struct test *t, unsigned from,
-	unsigned to, json_t **doc, struct err *e) {
+	unsigned to, struct watch *w, json_t **doc, struct err *e) {
 	const char *kind = f->path->nic != NULL ? "vm" : "ns";
 	char a[32], z[32], option[32], value[VALUE_LEN];
 	char *argv[] = {(char *)t->with->name, a, z, option, value, NULL};
@@ -154,6 +164,8 @@ static int run_once(struct bench *b, const struct figures *f, const struct test 
 	own.repeat = 1;
 	own.until = 0;
 	own.quiet = true;
+	own.counting = w != NULL ? on_counting : NULL;
+	own.counting_arg = w;
 	ret = t->with->run(&own, 5, argv, e);
 	*doc = own.doc;
 	return ret;
@@ -177,9 +189,9 @@ static void keep_latencies(struct bench *b, const struct figures *f, const struc
 }
 
 static int run_two(struct bench *b, const struct figures *f, const struct test *t, unsigned repeat,
-	double *value, struct err *e) {
+	double *value, struct watch *w, struct err *e) {
 	json_t *doc;
-	int ret = run_once(b, f, t, 0, 1, &doc, e);
+	int ret = run_once(b, f, t, 0, 1, w, &doc, e);
 
 	*value = find_figure(doc, t->figure);
 	keep_latencies(b, f, t, repeat, doc);
@@ -200,6 +212,12 @@ static double own_cpu(const json_t *cpu) {
 	return json_array_size(threads) > 0 ? sum : NAN;
 }
 
+/* What could not be found out has no figure. */
+static void add_known(struct series *to, const json_t *v, const char *key) {
+	if (json_is_number(json_object_get(v, key)))
+		series_add(to, json_number_value(json_object_get(v, key)));
+}
+
 static void keep_cpu(struct bench *b, const struct figures *f, const struct test *t,
 	unsigned repeat, double value, json_t *cpu, struct seen *seen) {
 	double own = own_cpu(cpu);
@@ -207,14 +225,13 @@ static void keep_cpu(struct bench *b, const struct figures *f, const struct test
 	json_t *l = labels(f, t), *one;
 	size_t i;
 
-	// Traffic flows all the time but for the moment in which it is set up.
 	if (strcmp(t->unit, "bit/s") == 0) {
 		hostcpu_per(cpu, value * json_number_value(json_object_get(cpu, "seconds")), 0);
-		series_add(&seen->cost, json_number_value(json_object_get(cpu, "per_gbit")));
+		add_known(&seen->cost, cpu, "per_gbit");
 	}
-	series_add(&seen->cpu, json_number_value(json_object_get(cpu, "busy")));
+	add_known(&seen->cpu, cpu, "busy");
 	json_array_foreach (json_object_get(cpu, "polling"), i, one)
-		series_add(&seen->moving, json_number_value(json_object_get(one, "moving")));
+		add_known(&seen->moving, one, "moving");
 	if (!isnan(own))
 		series_add(&seen->own, own);
 	snprintf(number, sizeof(number), "%u", repeat + 1);
@@ -241,7 +258,7 @@ static void pair_child(struct bench *b, const struct figures *f, const struct te
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	b->meeting = m;
-	told.status = run_once(b, f, t, 2 * pair, 2 * pair + 1, &doc, &told.e);
+	told.status = run_once(b, f, t, 2 * pair, 2 * pair + 1, NULL, &doc, &told.e);
 	told.value = find_figure(doc, t->figure);
 	told.late = m->late;
 	// The others do not wait for one that failed.
@@ -263,8 +280,8 @@ static void start_pair(struct bench *b, const struct figures *f, const struct te
 	p->tells = tell[0];
 }
 
-/* When all could begin, all are told the same moment. */
-static void meet(int ready, int go, unsigned n) {
+/* When all could begin, all are told the same moment; gives it. */
+static uint64_t meet(int ready, int go, unsigned n) {
 	uint64_t until = clock_ns() + MEET_MS * NS_PER_MS, begin;
 	char byte[PATH_GUESTS_MAX];
 	unsigned here = 0;
@@ -279,6 +296,20 @@ static void meet(int ready, int go, unsigned n) {
 	for (unsigned i = 0; i < n; i++)
 		if (write(go, &begin, sizeof(begin)) < 0)
 			break; // seen by who reads
+	return begin;
+}
+
+/* While the others count, who told them when. */
+static void watch_meanwhile(const struct bench *b, uint64_t begin, struct watch *w) {
+	uint64_t until = begin + b->omit_ns, now;
+
+	for (int i = 0; i < 2; i++, until += b->time_ns) {
+		while (!bench_stopped && (now = clock_ns()) < until)
+			clock_sleep_until(now + LOOK_MS * NS_PER_MS < until
+						  ? now + LOOK_MS * NS_PER_MS
+						  : until);
+		on_counting(w, i == 0);
+	}
 }
 
 static struct told hear(const struct pair_process *p) {
@@ -296,7 +327,7 @@ static struct told hear(const struct pair_process *p) {
 
 /* All pairs at once, a process each. values[] of all; *sum of them. */
 static int run_pairs(struct bench *b, const struct figures *f, const struct test *t, double *values,
-	double *sum, struct err *e) {
+	double *sum, struct watch *w, struct err *e) {
 	unsigned n = f->plan->n / 2;
 	struct pair_process pairs[PATH_GUESTS_MAX / 2];
 	int ready[2], go[2], ret = 0;
@@ -309,7 +340,7 @@ static int run_pairs(struct bench *b, const struct figures *f, const struct test
 
 		start_pair(b, f, t, i, &m, &pairs[i]);
 	}
-	meet(ready[0], go[1], n);
+	watch_meanwhile(b, meet(ready[0], go[1], n), w);
 	*sum = 0;
 	for (unsigned i = 0; i < n; i++) {
 		struct told told = hear(&pairs[i]);
@@ -347,7 +378,8 @@ static void keep_pairs(struct bench *b, const struct figures *f, const struct te
 	snprintf(number, sizeof(number), "%u", repeat + 1);
 	json_object_set_new(l, "repeat", json_string(number));
 	result_endpoints(b->doc, t->figure, t->unit, l, names, values, n);
-	series_add(&seen->skew, spread_skew(values, n));
+	if (!isnan(spread_skew(values, n)))
+		series_add(&seen->skew, spread_skew(values, n));
 }
 
 static int once(struct bench *b, unsigned repeat, void *arg, struct err *e) {
@@ -356,27 +388,25 @@ static int once(struct bench *b, unsigned repeat, void *arg, struct err *e) {
 	for (int i = 0; i < NTESTS; i++) {
 		const struct test *t = &tests[i];
 		double value = NAN, values[PATH_GUESTS_MAX / 2];
-		struct watch at;
-		json_t *cpu;
+		struct watch w = {.f = f};
 		int ret;
 
 		if (!wanted(f, t))
 			continue;
 		bench_progress(b, -1, "path %s: %s %s, repeat %u", f->path->name, t->name,
 			value_of(f, t), repeat + 1);
-		at = watch(f);
-		ret = t->pairs ? run_pairs(b, f, t, values, &value, e)
-			       : run_two(b, f, t, repeat, &value, e);
-		cpu = watched(f, &at);
+		ret = t->pairs ? run_pairs(b, f, t, values, &value, &w, e)
+			       : run_two(b, f, t, repeat, &value, &w, e);
+		watch_end(&w); // had it ended early
 		// What an interrupted measurement has found so far is a figure too.
 		if (!isnan(value)) {
 			series_add(&f->seen[i].value, value);
 			if (t->pairs)
 				keep_pairs(b, f, t, repeat, values, &f->seen[i]);
-			if (cpu != NULL)
-				keep_cpu(b, f, t, repeat, value, json_incref(cpu), &f->seen[i]);
+			if (w.cost != NULL)
+				keep_cpu(b, f, t, repeat, value, json_incref(w.cost), &f->seen[i]);
 		}
-		json_decref(cpu);
+		json_decref(w.cost);
 		if (ret < 0)
 			return ret;
 		if (isnan(value))
