@@ -43,6 +43,7 @@ int bench_repeat(struct bench *b,
 	int (*once)(struct bench *b, unsigned i, void *arg, struct err *e),
 	bool (*narrow)(void *arg, double fraction), void *arg, struct err *e) {
 	unsigned most = b->until > 0 ? b->repeat_max : b->repeat;
+	bool reached = b->until <= 0;
 
 	if (b->until > 0 && narrow == NULL)
 		return err_set(e, EINVAL, "--until has no meaning here; give --repeat");
@@ -54,10 +55,21 @@ int bench_repeat(struct bench *b,
 		ret = once(b, i, arg, e);
 		if (ret < 0)
 			return ret;
-		if (b->until > 0 && i + 1 >= b->repeat && narrow(arg, b->until))
-			return 0;
+		if (reached || i + 1 < b->repeat || !narrow(arg, b->until))
+			continue;
+		reached = true;
+		if (most > i + 1 + UNTIL_MORE)
+			most = i + 1 + UNTIL_MORE;
 	}
-	if (b->until > 0)
+	if (b->until > 0 && b->repeat < UNTIL_LEAST)
+		result_warn(b->doc,
+			"--until may end after fewer than %d repeats here, and so when their "
+			"spread came "
+			"out too small by chance: what is called a 95 %% interval holds the true "
+			"mean in "
+			"about 90 %% of cases",
+			UNTIL_LEAST);
+	if (!reached)
 		result_warn(b->doc,
 			"after %u repeats the 95 %% interval is still wider than %g %% of the mean",
 			most, b->until * 100);

@@ -41,8 +41,9 @@ static const struct bench_face face = {instruments, tools, conditions_collect};
 static const char common_help[] =
 	"\n"
 	"  --repeat N      measure N times, 1 to 1000 (5; at least so often with --until, there "
-	"3)\n"
-	"  --until 1%      repeat until the 95 % interval of the mean is within 1 % of it\n"
+	"10)\n"
+	"  --until 1%      repeat until the 95 % interval of the mean is within 1 % of it, and "
+	"thrice more\n"
 	"  --repeat-max N  with --until, at most N times (30)\n"
 	"  --time 10s      how long one measurement takes\n"
 	"  --omit 1s       warm-up before each, which is not counted\n"
@@ -53,7 +54,7 @@ static const char common_help[] =
 	"SIGINT ends it early: what was measured so far is printed and written, marked incomplete, "
 	"exit status 1.\n";
 
-enum { REPEAT = 5, REPEAT_UNTIL = 3, REPEAT_MAX = 30, TIME_MAX_H = 24 };
+enum { REPEAT = 5, REPEAT_MAX = 30, TIME_MAX_H = 24 };
 #define SECOND 1000000000ULL
 
 struct options {
@@ -124,7 +125,7 @@ static int take_common(int *argc, char **argv, struct bench *b, struct options *
 	}
 	if (v[MOST] != NULL && v[UNTIL] == NULL)
 		return err_set(e, EINVAL, "--repeat-max goes with --until; give that too");
-	b->repeat = v[UNTIL] != NULL ? REPEAT_UNTIL : REPEAT;
+	b->repeat = v[UNTIL] != NULL ? UNTIL_LEAST : REPEAT;
 	b->repeat_max = REPEAT_MAX;
 	b->time_ns = 10 * SECOND;
 	b->omit_ns = SECOND;
@@ -136,6 +137,8 @@ static int take_common(int *argc, char **argv, struct bench *b, struct options *
 		read_time("time", v[TIME], SECOND / 100, &b->time_ns, e) < 0 ||
 		read_time("omit", v[OMIT], 0, &b->omit_ns, e) < 0)
 		return -EINVAL;
+	if (v[REPEATS] == NULL && v[MOST] != NULL && b->repeat > b->repeat_max)
+		b->repeat = b->repeat_max;
 	if (v[MOST] == NULL && b->repeat_max < b->repeat)
 		b->repeat_max = b->repeat;
 	if (b->until > 0 && b->repeat_max < b->repeat)

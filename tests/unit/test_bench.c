@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,6 +130,47 @@ static void until_is_refused_where_nothing_can_become_narrow(void **state) {
 	assert_int_equal(calls, 0);
 }
 
+/* A path of mean 0 and standard deviation 1, of which is known what its repeats should say. */
+static struct series noisy;
+static unsigned short dice[3];
+
+static int measure_noise(struct bench *b, unsigned i, void *arg, struct err *e) {
+	double size = sqrt(-2 * log(1 - erand48(dice)));
+
+	return series_add(&noisy, size * cos(2 * M_PI * erand48(dice)));
+}
+
+static bool within_width(void *width, double fraction) {
+	return series_ci95(&noisy) <= *(double *)width;
+}
+
+/* Where it ends between the least number of repeats and the most, a third of a standard deviation and a
+ * half, the choice of the moment does most harm. Without the three more 93.4 % of a great many intervals
+ * hold the mean, with a first look at three repeats 90 %; of 8000 the share is exact to 0.25. */
+static void who_stops_when_it_is_narrow_has_an_interval_that_holds_the_mean(void **state) {
+	static double widths[] = {0.4, 0.45, 0.5, 0.55};
+	enum { TIMES = 2000, WIDTHS = 4 };
+	unsigned held = 0;
+	uint64_t repeats = 0;
+
+	memcpy(dice, (unsigned short[]){2026, 11, 28}, sizeof(dice));
+	for (unsigned i = 0; i < TIMES * WIDTHS; i++) {
+		struct bench b = {.doc = result_new("probe", 0, NULL),
+			.repeat = UNTIL_LEAST,
+			.repeat_max = 30,
+			.until = 0.01};
+
+		noisy.n = 0;
+		bench_repeat(&b, measure_noise, within_width, &widths[i % WIDTHS], NULL);
+		held += fabs(series_mean(&noisy)) <= series_ci95(&noisy);
+		repeats += noisy.n;
+		json_decref(b.doc);
+	}
+	if (held < 0.94 * TIMES * WIDTHS)
+		fail_msg("%u of %d intervals held the mean", held, TIMES * WIDTHS);
+	assert_in_range(repeats / (TIMES * WIDTHS), 15, 27); // neither the least nor the most
+}
+
 static void a_signal_ends_waiting_and_repeating(void **state) {
 	const struct timespec long_time = {.tv_sec = 20};
 	struct bench b = {.repeat = 4};
@@ -162,6 +204,7 @@ int main(void) {
 		cmocka_unit_test(asked_to_be_quiet_there_is_no_progress),
 		cmocka_unit_test(repeats_are_counted_from_zero_and_end_with_the_first_failure),
 		cmocka_unit_test(until_is_refused_where_nothing_can_become_narrow),
+		cmocka_unit_test(who_stops_when_it_is_narrow_has_an_interval_that_holds_the_mean),
 		cmocka_unit_test(a_signal_ends_waiting_and_repeating),
 	};
 
