@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -224,6 +225,74 @@ void result_incomplete(json_t *doc, const char *fmt, ...) {
 	va_end(ap);
 	json_object_set_new(doc, "complete", json_false());
 	json_object_set_new(doc, "why_incomplete", json_string(text));
+}
+
+/* From this part of the mean on the standard deviation of repeats says that they measured different things. */
+static const double DISAGREE = 0.1;
+
+/* sd / mean of a figure that is what a measurement is for, a rate; 0 of others. */
+static double disagreement(const json_t *figure) {
+	static const char *const rates[] = {"bit/s", "frame/s", "1/s"};
+	const char *unit = json_string_value(json_object_get(figure, "unit"));
+	const char *better = json_string_value(json_object_get(figure, "better"));
+	double mean = json_number_value(json_object_get(figure, "mean"));
+	bool rate = false;
+
+	for (unsigned i = 0; i < sizeof(rates) / sizeof(rates[0]); i++)
+		rate |= strcmp(unit, rates[i]) == 0;
+	if (!rate || strcmp(better, "more") != 0 || mean <= 0)
+		return 0;
+	return json_number_value(json_object_get(figure, "sd")) / mean;
+}
+
+/* "throughput (direction a to b, flows 1)" */
+static void describe(const json_t *figure, char *text, size_t size) {
+	size_t n = (size_t)snprintf(
+		text, size, "%s", json_string_value(json_object_get(figure, "name")));
+	bool any = false;
+	const char *key;
+	json_t *v;
+
+	json_object_foreach (json_object_get(figure, "labels"), key, v) {
+		if (n < size)
+			n += (size_t)snprintf(text + n, size - n, "%s%s %s", any ? ", " : " (", key,
+				json_string_value(v));
+		any = true;
+	}
+	if (any && n < size)
+		snprintf(text + n, size - n, ")");
+}
+
+void result_agreement(json_t *doc) {
+	const json_t *worst = NULL;
+	json_t *one;
+	char text[SENTENCE_MAX / 2], more[40] = "";
+	double most = DISAGREE;
+	unsigned others = 0;
+	size_t i;
+
+	json_array_foreach (json_object_get(doc, "figures"), i, one) {
+		if (disagreement(one) <= DISAGREE)
+			continue;
+		others += worst != NULL;
+		if (disagreement(one) > most) {
+			worst = one;
+			most = disagreement(one);
+		}
+	}
+	if (worst == NULL)
+		return;
+	describe(worst, text, sizeof(text));
+	if (others > 0)
+		snprintf(more, sizeof(more), ", and those of %u more rates", others);
+	result_warn(doc,
+		"the repeats do not agree: of %s they are %.4g to %.4g %s, with a standard "
+		"deviation "
+		"of %.0f %% of the mean%s; neither median nor mean is what the next repeat will "
+		"say",
+		text, json_number_value(json_object_get(worst, "min")),
+		json_number_value(json_object_get(worst, "max")),
+		json_string_value(json_object_get(worst, "unit")), most * 100, more);
 }
 
 void result_finish(json_t *doc) {

@@ -66,6 +66,8 @@ void result_interfaces(json_t *doc, const json_t *from, const char *before);
 void result_warn(json_t *doc, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Ended early: what is there stays. The first reason is kept. */
 void result_incomplete(json_t *doc, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Warns when the repeats of a rate do not agree; for when all figures are there. */
+void result_agreement(json_t *doc);
 void result_finish(json_t *doc); /* sets seconds */
 
 /* Writes DIR/result.json whole or not at all; the directory exists. 0 or a negative errno. */

@@ -13,6 +13,8 @@
 #define BINOMIAL_LARGE 1e4
 /* 95 % of the normal distribution lie within so many standard deviations. */
 #define NORMAL_95 1.959964
+/* 80 % of it lie below so many. */
+#define NORMAL_80 0.841621
 
 int series_add(struct series *s, double v) {
 	if (s->n >= SERIES_MAX)
@@ -117,19 +119,25 @@ double student_outside(double t, double df) {
 	return beta_within(df / (df + square), square / (df + square), df / 2, 0.5);
 }
 
-/* The t with 95 % between -t and t, by bisection; df of at least 1. */
-static double student_t95(double df) {
-	double low = 1, high = 16;
+/* The t with all but the fraction `outside` between -t and t, by bisection; df of at least 1. */
+static double student_t(double outside, double df) {
+	double low = 0, high = 16;
 
-	for (int i = 0; i < 40; i++) {
+	while (student_outside(high, df) > outside)
+		high *= 2;
+	for (int i = 0; i < 44; i++) {
 		double mid = (low + high) / 2;
 
-		if (student_outside(mid, df) > 0.05)
+		if (student_outside(mid, df) > outside)
 			low = mid;
 		else
 			high = mid;
 	}
 	return (low + high) / 2;
+}
+
+static double student_t95(double df) {
+	return student_t(0.05, df);
 }
 
 double series_ci95(const struct series *s) {
@@ -184,6 +192,8 @@ struct welch series_welch(const struct series *a, const struct series *b) {
 		return w;
 	}
 	w.ci95 = student_t95(df) * se;
+	w.se = se;
+	w.df = df;
 	w.p = student_outside(w.difference / se, df);
 	return w;
 }
@@ -225,6 +235,16 @@ struct ranks quantile_ranks(uint64_t n, double q) {
 	r.low = low >= 1 ? (uint64_t)low : 0;
 	r.high = high <= all ? (uint64_t)high : 0;
 	return r;
+}
+
+double welch_findable(const struct welch *w, double level) {
+	double t;
+
+	if (!(w->se > 0) || !(level > 0 && level < 1))
+		return NAN;
+	// The noncentral distribution of Student's t, nearly normal (Abramowitz and Stegun, 26.7.10).
+	t = student_t(level, w->df);
+	return (t * (1 - 1 / (4 * w->df)) + NORMAL_80 * sqrt(1 + t * t / (2 * w->df))) * w->se;
 }
 
 static int by_p(const void *a, const void *b) {

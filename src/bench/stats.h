@@ -42,8 +42,12 @@ struct welch {
 	 * than two values or too large ones. Without any spread in either Student has nothing to say;
 	 * then it is how likely chance alone deals the values out like that. */
 	double p;
+	double se, df; /* of Student's distribution for the difference; 0: there is none */
 };
 struct welch series_welch(const struct series *a, const struct series *b);
+/* The least difference of two means that repeats with this spread would show as one, on level `level`, in
+ * four of five cases. NAN: without any spread nobody can say. */
+double welch_findable(const struct welch *w, double level);
 
 /* Holm's correction (1979): multiplies each *p[i], none of them NAN, so that with those that are still
  * at most 5 % the chance of one or more false alarms among all n is at most 5 %, however they hang

@@ -224,6 +224,7 @@ static int measure(const struct command *c, const struct bench_face *f,
 		result_incomplete(b->doc, "interrupted");
 	else if (ret < 0)
 		result_incomplete(b->doc, "%s", e.text);
+	result_agreement(b->doc);
 	result_finish(b->doc);
 	if (ret < 0 && ret != -ECANCELED)
 		cli_fail("%s: %s", c->name, e.text);

@@ -20,6 +20,7 @@ static const struct column columns[] = {
 	{"SD", "b_sd", CELL_NUMBER},
 	{"B - A", "difference", CELL_NUMBER},
 	{"95 %", "interval", CELL_NUMBER},
+	{"FINDS", "findable", CELL_NUMBER},
 	{"VERDICT", "verdict", CELL_TEXT},
 	{NULL},
 };
@@ -77,9 +78,20 @@ static void put_difference(json_t *row, const json_t *figure) {
 	json_object_set_new(row, "interval", json_string(text));
 }
 
+/* What would have been found, in the words of a difference. */
+static void put_findable(json_t *row, const json_t *figure) {
+	double v = at(figure, "findable");
+	char text[WORD_MAX];
+
+	if (isnan(v))
+		return;
+	change(figure, v, text, sizeof(text));
+	json_object_set_new(row, "findable", json_string(text[0] == '+' ? text + 1 : text));
+}
+
 static const char *verdict(const json_t *figure) {
-	static const char *const words[][2] = {
-		{"perhaps", "perhaps"}, {"noise", "within noise"}, {"unknown", "cannot tell"}};
+	static const char *const words[][2] = {{"perhaps", "perhaps"}, {"noise", "within noise"},
+		{"unknown", "cannot tell"}, {"untested", "not tested"}};
 	const char *said = json_string_value(json_object_get(figure, "verdict"));
 	const char *best = json_string_value(json_object_get(figure, "favours"));
 
@@ -109,6 +121,7 @@ static void print_figures(FILE *f, const json_t *doc) {
 		put_side(row, one, "a");
 		put_side(row, one, "b");
 		put_difference(row, one);
+		put_findable(row, one);
 		json_array_append_new(rows, row);
 	}
 	fputc('\n', f);
@@ -132,6 +145,7 @@ static unsigned count(const json_t *doc, const char *said) {
 static void print_summary(FILE *f, const json_t *doc) {
 	unsigned tested = (unsigned)json_integer_value(json_object_get(doc, "tested"));
 	unsigned perhaps = count(doc, "perhaps"), unknown = count(doc, "unknown");
+	unsigned untested = count(doc, "untested");
 	double level = at(doc, "level");
 
 	if (tested > 0)
@@ -142,7 +156,13 @@ static void print_summary(FILE *f, const json_t *doc) {
 			"of the means,\n"
 			"Holm's correction for %u figures). What changes from one run to the next "
 			"is not in\n"
-			"that noise: before you trust a small difference, measure A once more.\n",
+			"that noise: before you trust a small difference, measure A once more. A "
+			"true "
+			"one as\n"
+			"large as in column FINDS would have been found in four of five cases, "
+			"with so "
+			"many\n"
+			"figures and repeats as noisy as these.\n",
 			count(doc, "differs"), tested, level * 100, tested);
 	if (perhaps > 0)
 		fprintf(f,
@@ -150,6 +170,13 @@ static void print_summary(FILE *f, const json_t *doc) {
 			"chance\n"
 			"alone brings forth %.1f such.\n",
 			perhaps, tested, tested * level);
+	if (untested > 0)
+		fprintf(f,
+			"not tested (%u): neither more nor less is better of these, or it depends "
+			"on how "
+			"many\n"
+			"shared it; each test more would hide differences in the others.\n",
+			untested);
 	if (unknown > 0)
 		fprintf(f,
 			"cannot tell (%u): no two repeats on each side; measure with --repeat 5.\n",
@@ -236,7 +263,9 @@ const struct command cmd_bench_compare = {
 	"its\n"
 	"95 % interval. The verdict is by Welch's t test, with Holm's correction for the number "
 	"of\n"
-	"figures. It needs two repeats on each side, and finds more with five or ten.\n"
+	"figures. It needs two repeats on each side, and finds more with five or ten; FINDS says "
+	"how\n"
+	"large a difference had to be.\n"
 	"\n"
 	"  --across LABEL,...  pass over these labels: 'direction,endpoint' when A and B were\n"
 	"                      measured between endpoints of other names\n"

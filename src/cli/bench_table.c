@@ -17,8 +17,9 @@ static const struct column figure_columns[] = {
 	{"MEDIAN", "median", CELL_NUMBER},
 	{"MIN", "min", CELL_NUMBER},
 	{"MAX", "max", CELL_NUMBER},
-	{"SD", "sd", CELL_NUMBER},
+	{"MEAN", "mean", CELL_NUMBER}, // what the interval is of
 	{"95 %", "ci95", CELL_NUMBER},
+	{"SD", "sd", CELL_NUMBER},
 	{"REPEATS", "repeats", CELL_NUMBER},
 	{NULL},
 };
@@ -130,12 +131,12 @@ static json_t *row_of(const json_t *one, const json_t *known) {
 }
 
 static json_t *figure_row(const json_t *one, const json_t *known) {
-	static const char *const names[] = {"median", "min", "max", NULL};
+	static const char *const names[] = {"median", "min", "max", "mean", NULL};
 	const char *unit = json_string_value(json_object_get(one, "unit"));
 	size_t n = json_array_size(json_object_get(one, "values"));
 	json_t *row = row_of(one, known), *ci95 = beside_mean(one, "ci95");
 
-	// One value has no spread: its least and greatest would say what the median says.
+	// One value has no spread: its least, greatest and mean would say what the median says.
 	for (int i = 0; names[i] != NULL && (n > 1 || i == 0); i++)
 		json_object_set_new(row, names[i], with_unit(json_object_get(one, names[i]), unit));
 	if (n > 1)

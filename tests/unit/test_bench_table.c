@@ -45,10 +45,12 @@ static void labels_that_all_have_are_told_once(void **state) {
 	       "\"sd\":0.141e9,\"ci95\":1.27e9}]}",
 		"of: path=veth\n"
 		"\n"
-		"FIGURE  OF            MEDIAN         MIN         MAX    SD    95 %  REPEATS\n"
-		"rate    mss=100   1.00Gbit/s                                              1\n"
-		"rate    mss=1448  9.10Gbit/s  9.00Gbit/s  9.20Gbit/s  1.5%  \u00b114.0%        "
-		"2\n");
+		"FIGURE  OF            MEDIAN         MIN         MAX        MEAN    95 %    SD  "
+		"REPEATS\n"
+		"rate    mss=100   1.00Gbit/s                                                      "
+		"    1\n"
+		"rate    mss=1448  9.10Gbit/s  9.00Gbit/s  9.20Gbit/s  9.10Gbit/s  \u00b114.0%  "
+		"1.5%        2\n");
 }
 
 static void a_latency_is_told_in_units_of_its_size(void **state) {

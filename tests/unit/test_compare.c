@@ -279,8 +279,8 @@ static void one_of_many_is_a_perhaps(void **state) {
 
 		snprintf(name, sizeof(name), "f%d", i);
 		json_array_append_new(json_object_get(a, "figures"),
-			json_pack("{s:s, s:s, s:{}, s:[i, i, i]}", "name", name, "unit", "",
-				"labels", "values", 10, 11, 12));
+			json_pack("{s:s, s:s, s:s, s:{}, s:[i, i, i]}", "name", name, "unit", "",
+				"better", "less", "labels", "values", 10, 11, 12));
 	}
 	b = json_deep_copy(a);
 	json_object_set_new(json_array_get(json_object_get(b, "figures"), 7), "values",
@@ -289,6 +289,68 @@ static void one_of_many_is_a_perhaps(void **state) {
 	assert_string_equal(verdict(doc, 6), "noise");
 	assert_string_equal(verdict(doc, 7), "perhaps");
 	within("tested", real_at(doc, "tested"), 40, 40);
+	json_decref(doc);
+}
+
+/* Of the five figures of side B the first is that much more that it should be found in four of five cases:
+ * by the noncentral distribution of Student's t with 8 degrees of freedom, of which 80 % lie beyond 3.355 (1 %
+ * of the central one), about 4.36 sqrt(2/5); Welch's are somewhat fewer, and it takes somewhat more. */
+static void what_could_have_been_found_is_found_so_often(void **state) {
+	enum { TIMES = 600 };
+	static const double SHIFT = 2.85;
+	double findable = 0;
+	unsigned found = 0;
+
+	for (int i = 0; i < TIMES; i++) {
+		json_t *a = drawn(5, normal, 0), *b = drawn(5, normal, 0), *doc, *values, *v;
+		size_t k;
+
+		values =
+			json_object_get(json_array_get(json_object_get(b, "figures"), 0), "values");
+		json_array_foreach (values, k, v)
+			json_real_set(v, json_real_value(v) + SHIFT);
+		doc = compared(a, b, NULL, NULL);
+		found += strcmp(verdict(doc, 0), "differs") == 0;
+		findable += real_at(figure(doc, 0), "findable");
+		json_decref(doc);
+	}
+	within("found", (double)found / TIMES, 0.74, 0.86);
+	within("findable on average", findable / TIMES, SHIFT * 0.95, SHIFT * 1.05);
+}
+
+/* A difference in one figure is found beside one more, and not beside a hundred; that those keep the books
+ * must not matter. */
+static void figures_that_keep_the_books_hide_nothing(void **state) {
+	json_t *a = document(FIGURE("rate", "", "100,101,99,100,102")), *b, *doc;
+
+	for (int i = 0; i < 1000; i++)
+		json_array_append_new(json_object_get(a, "figures"),
+			json_pack("{s:s, s:s, s:s, s:{s:s%}, s:[i, i, i]}", "name", "offered",
+				"unit", "", "better", "", "labels", "n", "0123456789" + i % 10,
+				(size_t)1, "values", 10, 11, 12));
+	b = json_deep_copy(a);
+	json_object_set_new(json_array_get(json_object_get(b, "figures"), 0), "values",
+		json_pack("[i, i, i, i, i]", 103, 104, 102, 103, 105));
+	doc = compared(a, b, NULL, NULL);
+	within("tested", real_at(doc, "tested"), 1, 1);
+	assert_string_equal(verdict(doc, 0), "differs");
+	assert_string_equal(verdict(doc, 1), "untested");
+	assert_true(json_is_null(json_object_get(figure(doc, 1), "p")));
+	json_decref(doc);
+}
+
+static void skew_is_not_tested_across_numbers_of_endpoints(void **state) {
+	static const char few[] = FIGURE("skew", "\"endpoints\":\"2\"", "1,2,3") "," FIGURE(
+		"cv", "\"endpoints\":\"2\"", "1,2,3");
+	static const char many[] = FIGURE("skew", "\"endpoints\":\"64\"", "11,12,13") "," FIGURE(
+		"cv", "\"endpoints\":\"64\"", "11,12,13");
+	json_t *doc = of(few, many, "endpoints");
+
+	assert_string_equal(verdict(doc, 0), "untested");
+	assert_string_equal(verdict(doc, 1), "differs");
+	json_decref(doc);
+	doc = of(few, few, NULL);
+	assert_string_equal(verdict(doc, 0), "noise");
 	json_decref(doc);
 }
 
@@ -348,6 +410,9 @@ int main(void) {
 		cmocka_unit_test_setup(
 			the_interval_holds_the_true_difference_in_95_of_100, start_dice),
 		cmocka_unit_test(one_of_many_is_a_perhaps),
+		cmocka_unit_test_setup(what_could_have_been_found_is_found_so_often, start_dice),
+		cmocka_unit_test(figures_that_keep_the_books_hide_nothing),
+		cmocka_unit_test(skew_is_not_tested_across_numbers_of_endpoints),
 		cmocka_unit_test(what_is_no_result_is_refused_in_a_sentence),
 		cmocka_unit_test(numbers_too_large_to_reckon_with_are_not_judged),
 	};

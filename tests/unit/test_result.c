@@ -216,8 +216,37 @@ static void a_document_is_as_its_schema_says(void **state) {
 	json_decref(doc);
 }
 
+static void warns(const double *v, unsigned n, const char *unit, const char *better, bool want) {
+	json_t *doc = result_new("probe", 0, NULL), *warnings;
+	struct series s = {.n = 0};
+
+	for (unsigned i = 0; i < n; i++)
+		series_add(&s, v[i]);
+	result_figure(
+		doc, "throughput", unit, better, json_pack("{s:s}", "direction", "a to b"), &s);
+	result_agreement(doc);
+	warnings = json_object_get(doc, "warnings");
+	assert_int_equal(json_array_size(warnings), want);
+	if (want)
+		assert_non_null(strstr(json_string_value(json_array_get(warnings, 0)),
+			"of throughput (direction a to b) they are 1e+09 to 2e+09 bit/s, with a "
+			"standard deviation of 40 % of the mean"));
+	json_decref(doc);
+}
+
+static void repeats_that_do_not_agree_are_warned_of(void **state) {
+	static const double apart[] = {1e9, 2e9, 1e9, 1e9}, close[] = {1e9, 1.1e9, 1e9, 1.05e9};
+
+	warns(apart, 4, "bit/s", "more", true);
+	warns(close, 4, "bit/s", "more", false);
+	warns(apart, 1, "bit/s", "more", false);
+	warns(apart, 4, "s", "less", false);
+	warns(apart, 4, "bit/s", "", false); // it keeps the books
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(repeats_that_do_not_agree_are_warned_of),
 		cmocka_unit_test(a_figure_has_its_values_and_what_describes_them),
 		cmocka_unit_test(what_has_no_number_is_null),
 		cmocka_unit_test(what_was_not_measured_adds_nothing),

@@ -15,7 +15,9 @@
 /* First both documents become lists of figures in one form, {name, unit, better, labels, values}: what
  * the instrument wrote as such, and numbers that it wrote elsewhere, an entry a repeat. Then each figure
  * of A looks for its like in B by a key of its name, unit and labels. Last, what can be judged is judged:
- * Welch's t for each pair, Holm's correction over all. */
+ * Welch's t for each pair, Holm's correction over all. Each figure that is tested makes it harder to find
+ * anything in the others; so those of which neither more nor less is better, which are there to keep the
+ * books (what was offered, how many repeats of what), are shown and not tested. */
 
 #define LEVEL 0.05 /* the chance of one or more false alarms in a comparison */
 enum { TEXT_MAX = 1024 };
@@ -40,6 +42,9 @@ static const struct derived {
 
 /* Conditions that are never the same, and of which no figure depends but through warnings. */
 static const char *const fleeting[] = {"load", "others", "counters", "free", NULL};
+
+/* Labels that say how many share something. */
+static const char *const counting_labels[] = {"endpoints", "pairs", "flows", NULL};
 
 static bool is_one_of(const char *word, const char *const *words) {
 	for (; *words != NULL; words++)
@@ -176,8 +181,29 @@ static json_t *told(const json_t *figure, struct series *s) {
 		number(s->n > 1 ? series_sd(s) : NAN));
 }
 
-/* The row of a figure of A, of B (NULL: not there), or of both; judged but for the verdict. */
-static json_t *row_of(const json_t *a, const json_t *b, json_t *labels, double *p) {
+/* With how many there are the skew of equal endpoints grows: it says nothing across their numbers. */
+static bool grows_with_number(const char *name, const json_t *across) {
+	json_t *label;
+	size_t i;
+
+	json_array_foreach (across, i, label)
+		if (is_one_of(json_string_value(label), counting_labels))
+			return strcmp(name, "skew") == 0;
+	return false;
+}
+
+/* Is a difference in it one that somebody asked for? */
+static bool matters(const json_t *figure, const json_t *across) {
+	const char *better = json_string_value(json_object_get(figure, "better"));
+
+	return better != NULL && *better != '\0' &&
+	       !grows_with_number(json_string_value(json_object_get(figure, "name")), across);
+}
+
+/* The row of a figure of A, of B (NULL: not there), or of both; judged but for the verdict. What is not to
+ * be tested has no p. */
+static json_t *row_of(
+	const json_t *a, const json_t *b, json_t *labels, const json_t *across, struct welch *to) {
 	const json_t *any = a != NULL ? a : b, *better = json_object_get(any, "better");
 	json_t *row = json_object();
 	struct series sa, sb;
@@ -196,8 +222,13 @@ static json_t *row_of(const json_t *a, const json_t *b, json_t *labels, double *
 	json_object_set_new(row, "difference", number(w.difference));
 	json_object_set_new(row, "relative", number(w.difference / fabs(series_mean(&sa))));
 	json_object_set_new(row, "ci95", number(w.ci95));
+	if (!matters(any, across)) {
+		w.p = NAN;
+		w.se = 0;
+		json_object_set_new(row, "tested", json_false());
+	}
 	json_object_set_new(row, "p", number(w.p));
-	*p = w.p;
+	*to = w;
 	return row;
 }
 
@@ -234,8 +265,9 @@ static json_t *by_key(const json_t *figures, const json_t *across) {
 	return all;
 }
 
-/* The rows: those of A in its order, then those only in B. p[] is theirs, too. Gives how many are in both. */
-static size_t match(json_t *rows, const json_t *const figures[2], const json_t *across, double *p) {
+/* The rows: those of A in its order, then those only in B. w[] is theirs, too. Gives how many are in both. */
+static size_t match(
+	json_t *rows, const json_t *const figures[2], const json_t *across, struct welch *w) {
 	json_t *a = by_key(figures[0], across), *b = by_key(figures[1], across), *one, *like;
 	size_t both = 0;
 	const char *key;
@@ -245,13 +277,13 @@ static size_t match(json_t *rows, const json_t *const figures[2], const json_t *
 		both += like != NULL;
 		json_array_append_new(
 			rows, row_of(json_array_get(one, 0), json_array_get(like, 0),
-				      json_array_get(one, 1), &p[json_array_size(rows)]));
+				      json_array_get(one, 1), across, &w[json_array_size(rows)]));
 		json_object_del(b, key);
 	}
 	json_object_foreach (b, key, one)
 		json_array_append_new(
-			rows, row_of(NULL, json_array_get(one, 0), json_array_get(one, 1),
-				      &p[json_array_size(rows)]));
+			rows, row_of(NULL, json_array_get(one, 0), json_array_get(one, 1), across,
+				      &w[json_array_size(rows)]));
 	json_decref(a);
 	json_decref(b);
 	return both;
@@ -260,6 +292,8 @@ static size_t match(json_t *rows, const json_t *const figures[2], const json_t *
 static const char *verdict(const json_t *row, double corrected) {
 	double p = json_number_value(json_object_get(row, "p"));
 
+	if (json_is_false(json_object_get(row, "tested")))
+		return "untested";
 	if (isnan(corrected))
 		return "unknown";
 	return corrected <= LEVEL ? "differs" : p <= LEVEL ? "perhaps" : "noise";
@@ -276,23 +310,27 @@ static const char *favours(const json_t *row) {
 }
 
 /* Holm's correction over all figures that could be tested, and what follows from it. Gives how many. */
-static unsigned judge(json_t *rows, double *p) {
+static unsigned judge(json_t *rows, struct welch *w) {
 	double **tested = calloc(json_array_size(rows) + 1, sizeof(*tested));
 	unsigned n = 0;
 	json_t *row;
 	size_t i;
 
 	json_array_foreach (rows, i, row)
-		if (!isnan(p[i]))
-			tested[n++] = &p[i];
+		if (!isnan(w[i].p))
+			tested[n++] = &w[i].p;
 	holm(tested, n);
 	free(tested);
 	json_array_foreach (rows, i, row) {
 		bool both = !json_is_null(json_object_get(row, "a")) &&
 			    !json_is_null(json_object_get(row, "b"));
-		const char *said = verdict(row, p[i]);
+		const char *said = verdict(row, w[i].p);
 
-		json_object_set_new(row, "p_holm", number(p[i]));
+		// The first step of Holm's correction is the strictest.
+		json_object_set_new(
+			row, "findable", number(n > 0 ? welch_findable(&w[i], LEVEL / n) : NAN));
+		json_object_set_new(row, "p_holm", number(w[i].p));
+		json_object_del(row, "tested");
 		json_object_set_new(row, "verdict", both ? json_string(said) : json_null());
 		json_object_set_new(row, "favours",
 			json_pack("s?", strcmp(said, "differs") == 0 ? favours(row) : NULL));
@@ -411,21 +449,21 @@ static json_t *compare(const struct compare_side sides[2], json_t *const figures
 	const char *across, struct err *e) {
 	size_t all = json_array_size(figures[0]) + json_array_size(figures[1]), both;
 	json_t *rows = json_array(), *labels = words(across), *doc = NULL;
-	double *p = calloc(all + 1, sizeof(*p));
+	struct welch *w = calloc(all + 1, sizeof(*w));
 
-	both = match(rows, (const json_t *const *)figures, labels, p);
+	both = match(rows, (const json_t *const *)figures, labels, w);
 	if (both > 0)
 		doc = json_pack("{s:s, s:i, s:O, s:f, s:O, s:i, s:o, s:o, s:o, s:O}", "schema",
 			"weir-bench-compare", "version", 1, "instrument",
 			json_object_get(sides[0].doc, "instrument"), "level", LEVEL, "across",
-			labels, "tested", (int)judge(rows, p), "a", side_of(&sides[0]), "b",
+			labels, "tested", (int)judge(rows, w), "a", side_of(&sides[0]), "b",
 			side_of(&sides[1]), "conditions", conditions_apart(sides), "figures", rows);
 	else
 		err_set(e, EINVAL,
 			"%s and %s have no figure in common; when only labels such as 'direction' "
 			"tell them apart, --across direction passes over that",
 			sides[0].from, sides[1].from);
-	free(p);
+	free(w);
 	json_decref(rows);
 	json_decref(labels);
 	return doc;

@@ -154,7 +154,8 @@ function figuresTable(figures) {
 		['Median', f => human(f.median, f.unit), true],
 		['Least', f => human(f.min, f.unit), true],
 		['Greatest', f => human(f.max, f.unit), true],
-		['95 % interval', spread, true],
+		['Mean', f => list(f.values).length > 1 ? human(f.mean, f.unit) : '–', true],
+		['95 % interval of the mean', spread, true],
 		['Repeats', f => list(f.values).length, true],
 		['', f => BETTER[f.better] || ''],
 	], figures);
