@@ -32,6 +32,20 @@ int apart_enter(struct err *e) {
 	return path_ip(e, "link set lo up\n");
 }
 
+struct bench apart_round(const struct bench *b, unsigned round) {
+	struct bench own = *b;
+
+	own.repeat = 1;
+	own.until = 0;
+	own.round = round;
+	return own;
+}
+
+json_t *apart_doc(void) {
+	return json_pack("{s:[], s:[], s:[], s:[], s:[], s:[], s:[]}", "figures", "latencies",
+		"endpoints", "cpu", "intervals", "searches", "warnings");
+}
+
 /* The child's life. */
 static int child(const struct bench *b, int (*run)(struct bench *own, void *arg, struct err *e),
 	void *arg, int out) {
@@ -40,8 +54,7 @@ static int child(const struct bench *b, int (*run)(struct bench *own, void *arg,
 	int ret;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	own.doc = json_pack("{s:[], s:[], s:[], s:[], s:[], s:[], s:[]}", "figures", "latencies",
-		"endpoints", "cpu", "intervals", "searches", "warnings");
+	own.doc = apart_doc();
 	ret = run(&own, arg, &e);
 	json_object_set_new(own.doc, "status", json_integer(ret));
 	json_object_set_new(own.doc, "text", json_string(e.text));
@@ -124,20 +137,79 @@ static void insert(json_t *list, json_t *one, const char *const *across) {
 	json_array_insert(list, at, one);
 }
 
-void apart_take(struct bench *b, const char *name, const json_t *from, const char *const *across) {
+static bool same_member(const json_t *a, const json_t *b, const char *name) {
+	const json_t *x = json_object_get(a, name), *y = json_object_get(b, name);
+
+	return (x == NULL && y == NULL) || json_equal(x, y);
+}
+
+/* The entry of earlier rounds that this one is more of; NULL: none. */
+static json_t *find_like(json_t *list, const json_t *one) {
+	json_t *have;
+	size_t i;
+
+	json_array_foreach (list, i, have)
+		if (same_member(have, one, "name") && same_member(have, one, "unit") &&
+			same_member(have, one, "mode") && same_member(have, one, "labels"))
+			return have;
+	return NULL;
+}
+
+static void take_entry(json_t *list, const char *kind, json_t *one, const char *const *across) {
+	json_t *have = find_like(list, one);
+
+	if (have != NULL && strcmp(kind, "figures") == 0)
+		result_more_values(have, one);
+	else if (have != NULL && strcmp(kind, "latencies") == 0)
+		result_more_latencies(have, one);
+	else
+		insert(list, one, across);
+}
+
+/* Do they say the same, but for numbers? */
+static bool same_words(const char *a, const char *b) {
+	static const char digits[] = "0123456789.e+-";
+
+	for (;; a++, b++) {
+		a += strspn(a, digits);
+		b += strspn(b, digits);
+		if (*a != *b)
+			return false;
+		if (*a == '\0')
+			return true;
+	}
+}
+
+/* Each round would say it again with numbers of its own. */
+static void take_warning(json_t *doc, const char *name, const char *said) {
+	json_t *have;
+	size_t i;
+	char text[600];
+
+	snprintf(text, sizeof(text), "%s%s%s", name != NULL ? name : "", name != NULL ? ": " : "",
+		said);
+	json_array_foreach (json_object_get(doc, "warnings"), i, have)
+		if (same_words(json_string_value(have), text))
+			return;
+	result_warn(doc, "%s", text);
+}
+
+int apart_take(struct bench *b, const char *name, const json_t *from, const char *const *across) {
 	json_int_t status = json_integer_value(json_object_get(from, "status"));
-	char before[100];
+	char before[100] = "";
 	json_t *one;
 	size_t i;
 
 	for (int l = 0; l < NLISTS; l++)
 		json_array_foreach (json_object_get(from, lists[l]), i, one)
-			insert(json_object_get(b->doc, lists[l]), one, across);
+			take_entry(json_object_get(b->doc, lists[l]), lists[l], one, across);
 	json_array_foreach (json_object_get(from, "warnings"), i, one)
-		result_warn(b->doc, "%s: %s", name, json_string_value(one));
-	snprintf(before, sizeof(before), "%s: ", name);
+		take_warning(b->doc, name, json_string_value(one));
+	if (name != NULL)
+		snprintf(before, sizeof(before), "%s: ", name);
 	result_interfaces(b->doc, from, before);
 	if (status < 0 && status != -ECANCELED)
 		result_incomplete(
-			b->doc, "%s: %s", name, json_string_value(json_object_get(from, "text")));
+			b->doc, "%s%s", before, json_string_value(json_object_get(from, "text")));
+	return (int)status;
 }

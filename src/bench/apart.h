@@ -22,9 +22,17 @@ json_t *apart_run(struct bench *b, const char *name,
  * /sys. 0 or -errno with a sentence. */
 int apart_enter(struct err *e);
 
-/* Takes the lists of such a document over into b->doc. An entry goes behind the last that differs in
+/* What is compared is measured in turn, round by round, so that a machine that changes its pace meanwhile
+ * changes all alike: *b for one repeat, the one with this number from 0. */
+struct bench apart_round(const struct bench *b, unsigned round);
+/* A document with nothing but empty lists, for such a repeat. */
+json_t *apart_doc(void);
+
+/* Takes the lists of such a document over into b->doc. The values of a figure that is there already go
+ * behind its values, latencies with those that are there; other entries go behind the last that differs in
  * nothing but the labels named in `across` (ends with NULL), so that what is compared stands together.
- * Warnings and a failure begin with `name`; -ECANCELED is no failure. */
-void apart_take(struct bench *b, const char *name, const json_t *from, const char *const *across);
+ * Warnings and a failure begin with `name` (NULL: they stay as they are); a warning is not said again for
+ * other numbers in it. Gives its status; -ECANCELED is no failure. */
+int apart_take(struct bench *b, const char *name, const json_t *from, const char *const *across);
 
 #endif

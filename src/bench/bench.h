@@ -38,6 +38,8 @@ struct bench {
 	uint64_t time_ns, omit_ns; /* --time (10 s), --omit (1 s): warm-up that is not counted */
 	bool time_given; /* --time was */
 	bool quiet; /* no progress on stderr */
+	unsigned
+		round; /* measurements of the same before this one, by a struct bench of their own */
 	struct bench_meeting *meeting; /* NULL: it runs alone */
 	/* Called when counting begins and when its time is over; NULL: nobody. */
 	void (*counting)(void *arg, bool begins);

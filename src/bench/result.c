@@ -81,6 +81,16 @@ static json_t *entry(
 	return one;
 }
 
+static void set_values(json_t *one, const struct series *s) {
+	json_object_set_new(one, "values", numbers(s->v, s->n));
+	json_object_set_new(one, "median", number(series_median(s)));
+	json_object_set_new(one, "mean", number(series_mean(s)));
+	json_object_set_new(one, "min", number(series_min(s)));
+	json_object_set_new(one, "max", number(series_max(s)));
+	json_object_set_new(one, "sd", number(series_sd(s)));
+	json_object_set_new(one, "ci95", number(series_ci95(s)));
+}
+
 void result_figure(json_t *doc, const char *name, const char *unit, const char *better,
 	json_t *labels, const struct series *s) {
 	json_t *one;
@@ -91,13 +101,34 @@ void result_figure(json_t *doc, const char *name, const char *unit, const char *
 	}
 	one = entry(doc, "figures", name, unit, labels);
 	json_object_set_new(one, "better", json_string(better));
-	json_object_set_new(one, "values", numbers(s->v, s->n));
-	json_object_set_new(one, "median", number(series_median(s)));
-	json_object_set_new(one, "mean", number(series_mean(s)));
-	json_object_set_new(one, "min", number(series_min(s)));
-	json_object_set_new(one, "max", number(series_max(s)));
-	json_object_set_new(one, "sd", number(series_sd(s)));
-	json_object_set_new(one, "ci95", number(series_ci95(s)));
+	set_values(one, s);
+}
+
+static void add_values(struct series *s, const json_t *figure) {
+	size_t i;
+	json_t *v;
+
+	json_array_foreach (json_object_get(figure, "values"), i, v)
+		if (json_is_number(v))
+			series_add(s, json_number_value(v));
+}
+
+void result_more_values(json_t *have, const json_t *more) {
+	struct series s = {.n = 0};
+
+	add_values(&s, have);
+	add_values(&s, more);
+	set_values(have, &s);
+}
+
+void result_more_latencies(json_t *have, const json_t *more) {
+	struct hist *h = malloc(2 * sizeof(*h));
+
+	if (h != NULL && hist_load(&h[0], have) == 0 && hist_load(&h[1], more) == 0) {
+		hist_merge(&h[0], &h[1]);
+		json_object_update_new(have, hist_json(&h[0]));
+	}
+	free(h);
 }
 
 void result_latency(
@@ -230,19 +261,38 @@ void result_incomplete(json_t *doc, const char *fmt, ...) {
 /* From this part of the mean on the standard deviation of repeats says that they measured different things. */
 static const double DISAGREE = 0.1;
 
-/* sd / mean of a figure that is what a measurement is for, a rate; 0 of others. */
-static double disagreement(const json_t *figure) {
+/* Is it what a measurement is for, a rate of which more is better? */
+static bool is_rate(const json_t *figure) {
 	static const char *const rates[] = {"bit/s", "frame/s", "1/s"};
 	const char *unit = json_string_value(json_object_get(figure, "unit"));
 	const char *better = json_string_value(json_object_get(figure, "better"));
-	double mean = json_number_value(json_object_get(figure, "mean"));
-	bool rate = false;
 
 	for (unsigned i = 0; i < sizeof(rates) / sizeof(rates[0]); i++)
-		rate |= strcmp(unit, rates[i]) == 0;
-	if (!rate || strcmp(better, "more") != 0 || mean <= 0)
-		return 0;
-	return json_number_value(json_object_get(figure, "sd")) / mean;
+		if (strcmp(unit, rates[i]) == 0)
+			return strcmp(better, "more") == 0;
+	return false;
+}
+
+bool result_narrow(const json_t *doc, double fraction) {
+	size_t i;
+	json_t *one;
+
+	json_array_foreach (json_object_get(doc, "figures"), i, one) {
+		struct series s = {.n = 0};
+
+		add_values(&s, one);
+		if (is_rate(one) && !series_narrow(&s, fraction))
+			return false;
+	}
+	return true;
+}
+
+/* sd / mean of a rate; 0 of others. */
+static double disagreement(const json_t *figure) {
+	double mean = json_number_value(json_object_get(figure, "mean"));
+
+	return is_rate(figure) && mean > 0 ? json_number_value(json_object_get(figure, "sd")) / mean
+					   : 0;
 }
 
 /* "throughput (direction a to b, flows 1)" */

@@ -66,6 +66,12 @@ void result_interfaces(json_t *doc, const json_t *from, const char *before);
 void result_warn(json_t *doc, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Ended early: what is there stays. The first reason is kept. */
 void result_incomplete(json_t *doc, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Adds what `more`, an entry of the same figure or latency, has to `have`. What is no such entry adds
+ * nothing. */
+void result_more_values(json_t *have, const json_t *more);
+void result_more_latencies(json_t *have, const json_t *more);
+/* Is the interval of each rate at most that fraction of its mean on each side? */
+bool result_narrow(const json_t *doc, double fraction);
 /* Warns when the repeats of a rate do not agree; for when all figures are there. */
 void result_agreement(json_t *doc);
 void result_finish(json_t *doc); /* sets seconds */

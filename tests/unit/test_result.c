@@ -244,8 +244,48 @@ static void repeats_that_do_not_agree_are_warned_of(void **state) {
 	warns(apart, 4, "bit/s", "", false); // it keeps the books
 }
 
+static void rounds_become_one_figure_and_one_distribution(void **state) {
+	static const double first[] = {4, 6}, second[] = {8};
+	json_t *doc = result_new("probe", 0, NULL), *figures, *latencies, *have;
+	struct series s = {.n = 0};
+	struct hist *h = malloc(sizeof(*h));
+
+	for (int round = 0; round < 2; round++) {
+		s.n = 0;
+		for (int i = 0; i < 2 - round; i++)
+			series_add(&s, round == 0 ? first[i] : second[i]);
+		result_figure(doc, "rate", "1/s", "more", NULL, &s);
+		hist_reset(h);
+		hist_add(h, 100 + 100 * (unsigned)round);
+		result_latency(doc, "reply", "closed", NULL, h);
+	}
+	free(h);
+	figures = json_object_get(doc, "figures");
+	have = json_array_get(figures, 0);
+	result_more_values(have, json_array_get(figures, 1));
+	assert_int_equal(json_array_size(json_object_get(have, "values")), 3);
+	assert_true(json_number_value(json_object_get(have, "mean")) == 6);
+	assert_true(json_number_value(json_object_get(have, "max")) == 8);
+	assert_true(json_number_value(json_object_get(have, "sd")) == 2);
+	assert_true(result_narrow(doc, 0.5) == false); // the other one has no interval
+	json_array_remove(figures, 1);
+	assert_true(result_narrow(doc, 0.83)); // 4.303 * 2 / sqrt(3) beside 6
+	assert_false(result_narrow(doc, 0.82));
+
+	latencies = json_object_get(doc, "latencies");
+	have = json_array_get(latencies, 0);
+	result_more_latencies(have, json_array_get(latencies, 1));
+	assert_int_equal(json_integer_value(json_object_get(have, "count")), 2);
+	assert_int_equal(json_integer_value(json_object_get(have, "max")), 200);
+	assert_int_equal(json_integer_value(json_object_get(have, "p50")), 100);
+	result_more_latencies(have, json_array_get(figures, 0)); // no latency
+	assert_int_equal(json_integer_value(json_object_get(have, "count")), 2);
+	json_decref(doc);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rounds_become_one_figure_and_one_distribution),
 		cmocka_unit_test(repeats_that_do_not_agree_are_warned_of),
 		cmocka_unit_test(a_figure_has_its_values_and_what_describes_them),
 		cmocka_unit_test(what_has_no_number_is_null),

@@ -129,25 +129,6 @@ static void name_all(struct made *m) {
 	p->noise_to = m->name[n + 2];
 }
 
-/* One bed. A failure costs its own figures, only an interruption ends all. */
-static int make(
-	struct bench *b, const struct fair_plan *p, const struct paths_plan *vms, struct err *e) {
-	static const char *const across[] = {"endpoints", "flows", "queues", "rps", "path", NULL};
-	struct made m = {.plan = *p, .vms = *vms};
-	char name[64];
-	json_t *doc;
-
-	name_all(&m);
-	snprintf(name, sizeof(name), "path %s", p->path->name);
-	doc = apart_run(b, name, measure_made, &m, e);
-	if (doc == NULL)
-		result_incomplete(b->doc, "%s", e->text);
-	else
-		apart_take(b, name, doc, across);
-	json_decref(doc);
-	return bench_stopped ? err_set(e, ECANCELED, "interrupted") : 0;
-}
-
 /* The next of what is to be made: all combinations, endpoints fastest. false: that was the last. */
 struct turn {
 	unsigned path, queues, rps, n;
@@ -181,13 +162,49 @@ static unsigned beds_from(const struct fair_options *o, struct turn t) {
 	return n;
 }
 
-static unsigned measurements(const struct bench *b, const struct fair_options *o) {
+/* Of one bed in one round. */
+static unsigned measurements(const struct fair_options *o) {
 	unsigned n = 0;
 
 	for (int l = 0; l < FAIR_LOADS; l++)
 		for (int k = 0; k < FAIR_NOISES; k++)
 			n += o->load[l] && o->noise[k];
-	return n * b->repeat;
+	return n;
+}
+
+/* What is measured in turn, round by round. A bed that failed is not tried again. */
+struct rounds {
+	const struct bench *b;
+	const struct fair_options *o;
+	const struct paths_plan *vms;
+	bool failed[FAIR_PATHS][FAIR_LIST_MAX][2][FAIR_LIST_MAX]; // by turn
+};
+
+/* That come after this bed, of `beds` in a round. */
+static unsigned ahead(const struct rounds *r, unsigned round, unsigned beds, unsigned after) {
+	if (r->b->until > 0)
+		return UINT_MAX;
+	return (after + beds * (r->b->repeat - round - 1)) * measurements(r->o);
+}
+
+static const char *const across[] = {"endpoints", "flows", "queues", "rps", "path", NULL};
+
+/* One bed. A failure costs its own figures, only an interruption ends all. */
+static int make(struct bench *b, unsigned round, const struct fair_plan *p,
+	const struct paths_plan *vms, bool *failed, struct err *e) {
+	struct bench own = apart_round(b, round);
+	struct made m = {.plan = *p, .vms = *vms};
+	char name[64];
+	json_t *doc;
+
+	name_all(&m);
+	snprintf(name, sizeof(name), "path %s", p->path->name);
+	doc = apart_run(&own, name, measure_made, &m, e);
+	if (doc == NULL)
+		result_incomplete(b->doc, "%s", e->text);
+	*failed = doc == NULL || apart_take(b, name, doc, across) < 0;
+	json_decref(doc);
+	return bench_stopped ? err_set(e, ECANCELED, "interrupted") : 0;
 }
 
 /* Leaves what is possible. *vms: does any of it need VMs? */
@@ -208,27 +225,40 @@ static int sift(struct bench *b, struct fair_options *o, bool *vms, struct err *
 	return some ? 0 : err_set(e, ENODEV, "none of these paths is possible here: %s", why.text);
 }
 
-static int make_beds(struct bench *b, const struct fair_options *o, const struct paths_plan *vms,
-	struct err *e) {
+static int make_round(struct bench *b, unsigned round, void *arg, struct err *e) {
+	struct rounds *r = arg;
+	const struct fair_options *o = r->o;
 	struct turn t = {.n = UINT_MAX};
+	unsigned beds = beds_from(o, t), done = 0;
 	int ret = 0;
 
 	while (ret == 0 && next_turn(o, &t)) {
+		bool *failed = &r->failed[t.path][t.queues][t.rps][t.n];
 		struct fair_plan p = {.o = o,
 			.n = o->n[t.n],
 			.queues = o->queues[t.queues],
 			.path = fair_paths[t.path],
-			.ahead = beds_from(o, t) * measurements(b, o)};
+			.ahead = ahead(r, round, beds, beds_from(o, t))};
 
+		if (*failed)
+			continue;
 		if (o->rps[0] || o->rps[1])
 			p.rps = t.rps == 1 ? "on" : "off";
-		ret = make(b, &p, vms, e);
+		ret = make(b, round, &p, r->vms, failed, e);
+		done += !*failed;
 	}
+	if (ret == 0 && done == 0)
+		return err_set(e, ENOTRECOVERABLE, "no path is left");
 	return ret;
+}
+
+static bool narrow(void *arg, double fraction) {
+	return result_narrow(((const struct rounds *)arg)->b->doc, fraction);
 }
 
 static int make_all(struct bench *b, struct fair_options *o, struct err *e) {
 	struct paths_plan vms = {0};
+	struct rounds rounds = {.b = b, .o = o, .vms = &vms};
 	struct guest_image *image = NULL;
 	bool boots = false;
 	int ret = sift(b, o, &boots, e);
@@ -238,26 +268,34 @@ static int make_all(struct bench *b, struct fair_options *o, struct err *e) {
 	if (boots)
 		ret = paths_prepare(b, o->kernel, &vms, &image, e);
 	if (ret == 0)
-		ret = make_beds(b, o, &vms, e);
+		ret = bench_repeat(b, make_round, narrow, &rounds, e);
+	if (ret == -ENOTRECOVERABLE) // each has said why it failed
+		ret = 0;
 	guest_image_free(image);
 	return ret;
 }
 
-static int measure_given(struct bench *b, const struct fair_options *o, struct err *e) {
+static int measure_given(struct bench *b, unsigned round, void *arg, struct err *e) {
+	struct rounds *r = arg;
+	const struct fair_options *o = r->o;
 	int ret = 0;
 
 	for (unsigned i = 0; i < o->nn && ret == 0; i++) {
+		struct bench own = apart_round(b, round);
 		struct fair_plan p = {.o = o,
 			.n = o->n[i],
 			.server = o->server,
-			.ahead = (o->nn - 1 - i) * measurements(b, o)};
+			.ahead = ahead(r, round, o->nn, o->nn - 1 - i)};
 
 		memcpy(p.endpoint, o->endpoint, sizeof(p.endpoint));
 		if (noisy(o)) {
 			p.noise_from = o->neighbour[0];
 			p.noise_to = o->neighbour[1];
 		}
-		ret = fair_measure(b, &p, e);
+		own.doc = apart_doc();
+		ret = fair_measure(&own, &p, e);
+		apart_take(b, NULL, own.doc, across);
+		json_decref(own.doc);
 	}
 	return ret;
 }
@@ -269,7 +307,7 @@ static int run(struct bench *b, int argc, char **argv, struct err *e) {
 	if (ret < 0)
 		return ret;
 	if (!o.made)
-		return measure_given(b, &o, e);
+		return bench_repeat(b, measure_given, narrow, &(struct rounds){.b = b, .o = &o}, e);
 	if (geteuid() != 0)
 		return err_set(e, EPERM, "only root can make network namespaces, TAPs and bridges");
 	return make_all(b, &o, e);

@@ -52,10 +52,10 @@ struct fair_plan {
 	struct path_bed *bed;
 	struct guest *guests[FAIR_MAX]; /* with VMs */
 	const char *endpoint[FAIR_MAX], *server, *noise_from, *noise_to;
-	unsigned ahead; /* measurements that come after this bed, when that is known */
+	unsigned ahead; /* measurements that come after this one; UINT_MAX: nobody knows */
 };
 
-/* Measures on it and fills b->doc. As instrument.run. */
+/* Measures on it, once each load and noise, and fills b->doc. As instrument.run. */
 int fair_measure(struct bench *b, const struct fair_plan *p, struct err *e);
 
 /* What one measurement of all at once found. A value is NAN when it is not there. */
@@ -76,7 +76,6 @@ struct hist *fair_latency(struct fair_figures *f, enum fair_noise noise, unsigne
 /* Takes found->cpu over. Loads and noises of a repeat come in their order, without noise first. */
 void fair_found_add(struct fair_figures *f, enum fair_load load, enum fair_noise noise,
 	unsigned repeat, struct fair_found *found);
-bool fair_narrow(const struct fair_figures *f, double fraction);
 /* Writes them to the document and frees. */
 void fair_figures_end(struct fair_figures *f);
 

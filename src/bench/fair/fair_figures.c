@@ -285,16 +285,7 @@ void fair_found_add(struct fair_figures *f, enum fair_load load, enum fair_noise
 			repeat_labels(f, load, noise, repeat));
 }
 
-bool fair_narrow(const struct fair_figures *f, double fraction) {
-	for (int l = 0; l < FAIR_LOADS; l++)
-		for (int n = 0; n < FAIR_NOISES; n++)
-			if (f->cell[l][n].series[M_TOTAL].n > 0 &&
-				!series_narrow(&f->cell[l][n].series[M_TOTAL], fraction))
-				return false;
-	return true;
-}
-
-/* Of each endpoint and of all, over all repeats. */
+/* Of each endpoint, and of all. */
 static void finish_latencies(struct fair_figures *f, struct cell *c, int noise) {
 	double p50[FAIR_MAX], p99[FAIR_MAX];
 	struct hist *all = &c->latency[f->p->n]; // not needed any more for what it was
@@ -306,8 +297,8 @@ static void finish_latencies(struct fair_figures *f, struct cell *c, int noise) 
 	}
 	if (all->count == 0)
 		return;
-	endpoints(f, "latency p50", "s", labels(f, FAIR_RR, noise), p50);
-	endpoints(f, "latency p99", "s", labels(f, FAIR_RR, noise), p99);
+	endpoints(f, "latency p50", "s", repeat_labels(f, FAIR_RR, noise, f->b->round), p50);
+	endpoints(f, "latency p99", "s", repeat_labels(f, FAIR_RR, noise, f->b->round), p99);
 	result_latency(f->b->doc, "latency", "closed", labels(f, FAIR_RR, noise), all);
 }
 

@@ -6,6 +6,7 @@
  * moment on for the same time (pair.h). Each says when it began and ended; the overlap is the part of the
  * time in which all of them counted. */
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -208,15 +209,14 @@ static int check(struct fair *f, struct err *e) {
 static double left(const struct fair *f, double of_this) {
 	const struct fair_options *o = f->p->o;
 	double each = (double)(f->b->time_ns + f->b->omit_ns) / 1e9;
-	unsigned kinds = 0, all;
+	unsigned kinds = 0;
 
-	if (f->b->until > 0)
+	if (f->p->ahead == UINT_MAX)
 		return -1;
 	for (int l = 0; l < FAIR_LOADS; l++)
 		for (int n = 0; n < FAIR_NOISES; n++)
 			kinds += o->load[l] && o->noise[n];
-	all = f->b->repeat * kinds;
-	return of_this + each * (f->p->ahead + (all > f->done ? all - f->done - 1 : 0));
+	return of_this + each * (f->p->ahead + (kinds > f->done ? kinds - f->done - 1 : 0));
 }
 
 static int counting(void *arg, enum pair_moment moment, double left_s, struct err *e) {
@@ -346,11 +346,11 @@ static int run(struct fair *f, struct err *e) {
 	return ret;
 }
 
-static int once(struct bench *b, unsigned repeat, void *arg, struct err *e) {
-	struct fair *f = arg;
+/* Each load and noise, once. */
+static int measure_all(struct fair *f, struct err *e) {
 	const struct fair_options *o = f->p->o;
 
-	f->repeat = repeat;
+	f->repeat = f->b->round;
 	for (int l = 0; l < FAIR_LOADS; l++)
 		for (int n = 0; n < FAIR_NOISES; n++) {
 			int ret;
@@ -368,12 +368,6 @@ static int once(struct bench *b, unsigned repeat, void *arg, struct err *e) {
 	return 0;
 }
 
-static bool narrow(void *arg, double fraction) {
-	struct fair *f = arg;
-
-	return fair_narrow(f->figures, fraction);
-}
-
 int fair_measure(struct bench *b, const struct fair_plan *p, struct err *e) {
 	struct fair *f = calloc(1, sizeof(*f));
 	int ret = -ENOMEM;
@@ -389,7 +383,7 @@ int fair_measure(struct bench *b, const struct fair_plan *p, struct err *e) {
 	else
 		ret = open_pairs(f, e);
 	if (ret == 0)
-		ret = bench_repeat(b, once, narrow, f, e);
+		ret = measure_all(f, e);
 	for (unsigned i = 0; f != NULL && i < p->n + f->noisy; i++)
 		pair_close(&f->pair[i]);
 	if (f != NULL) {

@@ -12,8 +12,9 @@
 #include "bench/result.h"
 
 /* `weir bench paths`: one path after the other, each in a child process (path.h says why), which hands
- * back a document of its own in a memfd. The documents become one here, ordered by figure, so that the
- * paths stand below each other. A path that fails costs its own figures and makes the result
+ * back a document of its own in a memfd. In each round every path is made anew and measured once, so that
+ * what changes with time, and what changes with making, is in the noise of all alike. The documents become
+ * one here, ordered by figure, so that the paths stand below each other. A path that fails costs its own figures and makes the result
  * incomplete. */
 
 static const struct path *const table[] = {
@@ -105,35 +106,51 @@ static int sift(struct bench *b, struct paths_plan *plan, bool *chosen, bool *vm
 	return n > 0 ? 0 : err_set(e, ENODEV, "none of these paths is possible here: %s", why.text);
 }
 
-static int measure_all(
-	struct bench *b, const bool *chosen, const struct paths_plan *plan, struct err *e) {
+/* What is measured in turn. A path that failed is not tried again. */
+struct turns {
+	const struct bench *b;
+	bool chosen[NPATHS];
+	const struct paths_plan *plan;
+};
+
+static int measure_round(struct bench *b, unsigned round, void *arg, struct err *e) {
+	static const char *const across[] = {"path", NULL};
+	struct turns *t = arg;
+	bool any = false;
+
 	for (int i = 0; i < NPATHS; i++) {
-		static const char *const across[] = {"path", NULL};
-		struct one one = {table[i], plan};
+		struct bench own = apart_round(b, round);
+		struct one one = {table[i], t->plan};
 		char name[64];
 		json_t *doc;
 
-		if (!chosen[i])
+		if (!t->chosen[i])
 			continue;
 		if (bench_stopped)
 			return err_set(e, ECANCELED, "interrupted");
 		snprintf(name, sizeof(name), "path %s", table[i]->name);
-		doc = apart_run(b, name, measure, &one, e);
-		if (doc == NULL) {
+		doc = apart_run(&own, name, measure, &one, e);
+		if (doc == NULL)
 			result_incomplete(b->doc, "%s", e->text);
-			continue;
-		}
-		apart_take(b, name, doc, across);
+		t->chosen[i] = doc != NULL && apart_take(b, name, doc, across) == 0;
+		any |= t->chosen[i];
 		json_decref(doc);
 	}
-	return bench_stopped ? err_set(e, ECANCELED, "interrupted") : 0;
+	if (bench_stopped)
+		return err_set(e, ECANCELED, "interrupted");
+	return any ? 0 : err_set(e, ENOTRECOVERABLE, "no path is left");
+}
+
+static bool narrow(void *arg, double fraction) {
+	return result_narrow(((const struct turns *)arg)->b->doc, fraction);
 }
 
 static int run(struct bench *b, int argc, char **argv, struct err *e) {
 	const char *paths = NULL, *kernel = NULL;
 	struct paths_plan plan = {0};
 	struct guest_image *image = NULL;
-	bool chosen[NPATHS] = {false}, vms;
+	struct turns turns = {.b = b, .plan = &plan};
+	bool *chosen = turns.chosen, vms;
 	uint64_t n = VMS_DEFAULT;
 	const struct option_spec options[] = {
 		{"paths", OPTION_TEXT, &paths},
@@ -166,7 +183,9 @@ static int run(struct bench *b, int argc, char **argv, struct err *e) {
 	if (plan.rate == 0)
 		plan.rate = plan.emulated ? RATE_EMULATED : RATE;
 	if (ret == 0)
-		ret = measure_all(b, chosen, &plan, e);
+		ret = bench_repeat(b, measure_round, narrow, &turns, e);
+	if (ret == -ENOTRECOVERABLE) // each has said why it failed
+		ret = 0;
 	guest_image_free(image);
 	return ret;
 }

@@ -382,8 +382,9 @@ static void keep_pairs(struct bench *b, const struct figures *f, const struct te
 		series_add(&seen->skew, spread_skew(values, n));
 }
 
-static int once(struct bench *b, unsigned repeat, void *arg, struct err *e) {
-	struct figures *f = arg;
+/* All tests, once. */
+static int measure(struct bench *b, struct figures *f, struct err *e) {
+	unsigned repeat = b->round;
 
 	for (int i = 0; i < NTESTS; i++) {
 		const struct test *t = &tests[i];
@@ -413,15 +414,6 @@ static int once(struct bench *b, unsigned repeat, void *arg, struct err *e) {
 			return err_set(e, EIO, "%s found nothing", t->name);
 	}
 	return 0;
-}
-
-static bool narrow(void *arg, double fraction) {
-	const struct figures *f = arg;
-
-	for (int i = 0; i < NTESTS; i++)
-		if (wanted(f, &tests[i]) && !series_narrow(&f->seen[i].value, fraction))
-			return false;
-	return true;
 }
 
 /* CPU at a rate compares only where the rate was held. */
@@ -465,7 +457,7 @@ int paths_figures(struct bench *b, const struct path *path, const struct paths_p
 	f->guests = guests;
 	snprintf(f->rate, sizeof(f->rate), "%llubit", (unsigned long long)plan->rate);
 	keep_interfaces(b);
-	ret = bench_repeat(b, once, narrow, f, e);
+	ret = measure(b, f, e);
 	judge_rate(b, f);
 	for (int i = 0; i < NTESTS; i++) {
 		const struct test *t = &tests[i];
