@@ -189,6 +189,34 @@ static void an_endpoint_that_vanished_leaves_the_others_but_no_sum(void **state)
 	json_decref(doc);
 }
 
+/* What docs/measuring.md says of one scatter at 2 and at 64 endpoints, of seeded normal rates. */
+static void skew_grows_with_the_number_of_endpoints_and_cv_does_not(void **state) {
+	static const struct {
+		unsigned n;
+		double ratio; /* of skew to the scatter of each rate */
+	} cases[] = {{2, 1.13}, {4, 2.06}, {8, 2.85}, {16, 3.53}, {32, 4.09}, {64, 4.74}};
+	enum { TIMES = 2000 };
+	unsigned short dice[3] = {2026, 11, 28};
+
+	for (unsigned c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
+		double skew = 0, cv = 0, v[64];
+		unsigned n = cases[c].n;
+
+		for (int t = 0; t < TIMES; t++) {
+			for (unsigned i = 0; i < n; i++)
+				v[i] = 100 + sqrt(-2 * log(1 - erand48(dice))) *
+						     cos(2 * M_PI * erand48(dice));
+			skew += spread_skew(v, n) * 100 / TIMES;
+			cv += pow(spread_cv(v, n) * 100, 2) / TIMES;
+		}
+		if (fabs(skew / cases[c].ratio - 1) > 0.05)
+			fail_msg("of %u: %.3f, not %.3f", n, skew, cases[c].ratio);
+		// Of these, not of a sample: (n - 1) / n of the variance.
+		if (fabs(cv * n / (n - 1.0) - 1) > 0.1)
+			fail_msg("of %u: a variance of %.3f", n, cv * n / (n - 1.0));
+	}
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(without_options_all_given_endpoints_are_measured_with_both_loads),
@@ -197,6 +225,7 @@ int main(void) {
 		cmocka_unit_test(figures_of_unequal_rates_are_what_their_formulas_say),
 		cmocka_unit_test(latencies_are_told_of_each_endpoint_and_of_all),
 		cmocka_unit_test(an_endpoint_that_vanished_leaves_the_others_but_no_sum),
+		cmocka_unit_test(skew_grows_with_the_number_of_endpoints_and_cv_does_not),
 	};
 
 	return cmocka_run_group_tests_name("fair", tests, NULL, NULL);

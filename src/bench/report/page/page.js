@@ -162,13 +162,16 @@ function figuresTable(figures) {
 }
 
 /* Figures that differ in how many endpoints there were are lines over that number; `rest` gets what is left
- * for bars. How many flows there were in all goes with it. */
+ * for bars. How many flows there were in all goes with it. Skew has no line: the greatest of many lies further
+ * from the least than that of few, however alike they are; the coefficient of variation is what compares. */
 function over(all, rest) {
 	const key = 'endpoints';
 	const others = f => JSON.stringify(Object.entries(f.labels).filter(([k]) => k !== key && k !== 'flows').sort());
 	const plots = [];
 	for (const g of groups(all, f => f.name + '\n' + f.unit)) {
 		const counted = g.filter(f => Number(f.labels[key]) > 0);
+		if (g[0].name === 'skew' && new Set(counted.map(f => f.labels[key])).size > 1)
+			continue;
 		if (new Set(counted.map(f => f.labels[key])).size < 2) {
 			rest.push(...g);
 			continue;
@@ -272,7 +275,8 @@ function endpoints(doc) {
 				220, () => endpointsPlot(g));
 		})));
 	page.append(el('p', {className: 'soft'}, 'Skew is the greatest less the least, over the mean (dashed). ' +
-		"Jain's index is 1 when all are equal, and 0.9992 with a spread of 10 %: never read it alone."));
+		"Jain's index is 1 when all are equal, and 0.9992 with a spread of 10 %: never read it alone. Skew grows with " +
+		'the number of endpoints by itself: across numbers compare the variation.'));
 	if (all.length > 1)
 		page.append(el('section', {className: 'card'}, table([
 			['Of', e => joined(e.name, of(e))],
