@@ -286,6 +286,8 @@ json_t *conditions_collect(void) {
 	json_object_set_new(v, "kernel", json_string(u.release));
 	add_cpu(v);
 	json_object_set_new(v, "governor", governor());
+	json_object_set_new(v, "clocksource",
+		line_of("/sys/devices/system/clocksource/clocksource0/current_clocksource"));
 	json_object_set_new(v, "numa_nodes", numa_nodes());
 	json_object_set_new(v, "hugepages", hugepages());
 	json_object_set_new(v, "versions", versions());

@@ -6,7 +6,7 @@
 #include <jansson.h>
 
 /* Under what a figure was measured:
- * {"host", "kernel", "cpu": model, "cpus": online, "governor", "isolated": "2-3", "smt": true,
+ * {"host", "kernel", "cpu": model, "cpus": online, "governor", "clocksource", "isolated": "2-3", "smt": true,
  *  "numa_nodes", "hugepages": {"transparent": "madvise", "2048kB": {"total", "free"}, ...},
  *  "virtualised": true, "versions": {"weir", "dpdk", "qemu", "ovs"},
  *  "load": CPUs busy on average, "others": [{"pid", "name", "busy": CPUs}] (the busiest, without the

@@ -2,6 +2,7 @@
  * Copyright (c) 2026, the weir authors */
 #include "bench/tick.h"
 
+#include <string.h>
 #include <time.h>
 
 enum { SPAN_NS = 20 * 1000 * 1000, TRIES = 8 };
@@ -37,4 +38,20 @@ double tick_hz(void) {
 	read_both(&t1, &ns1);
 	hz = (double)(t1 - t0) * 1e9 / (double)(ns1 - ns0);
 	return hz;
+}
+
+bool tick_trusted(const char *available) {
+	static const char blank[] = " \t\n", wanted[] = "tsc";
+	const char *word = available + strspn(available, blank);
+
+	if (*word == '\0')
+		return true;
+	for (; *word != '\0'; word += strspn(word, blank)) {
+		size_t n = strcspn(word, blank);
+
+		if (n == strlen(wanted) && memcmp(word, wanted, n) == 0)
+			return true;
+		word += n;
+	}
+	return false;
 }

@@ -3,6 +3,7 @@
 #ifndef WEIR_BENCH_TICK_H
 #define WEIR_BENCH_TICK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <rte_cycles.h>
@@ -14,5 +15,10 @@ static inline uint64_t tick_now(void) {
 
 /* Ticks a second, by the kernel's monotonic clock; measured once, in 20 ms, to some 10 ppm. */
 double tick_hz(void);
+
+/* Does the kernel trust the counter to be the same on all CPUs, and steady? Not where it has taken "tsc" out
+ * of the clock sources that are available (words with blanks between), however the one it uses is called.
+ * An empty list, of a kernel that does not say, is no distrust. */
+bool tick_trusted(const char *available);
 
 #endif

@@ -18,8 +18,8 @@
 
 static void every_condition_has_its_key_even_when_it_is_not_known(void **state) {
 	static const char *const keys[] = {"host", "kernel", "cpu", "cpus", "governor", "isolated",
-		"smt", "numa_nodes", "hugepages", "virtualised", "versions", "load", "others",
-		"counters"};
+		"smt", "clocksource", "numa_nodes", "hugepages", "virtualised", "versions", "load",
+		"others", "counters"};
 	static const char *const versions[] = {"weir", "dpdk", "qemu", "ovs"};
 	static const char *const counters[] = {"seconds", "stolen", "throttled", "held_back"};
 	json_t *c = conditions_collect(), *v;

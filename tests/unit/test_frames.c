@@ -271,8 +271,35 @@ static void options(void **state) {
 		free(good[i]);
 }
 
+static void what_comes_before_it_was_sent_is_counted(void **state) {
+	struct frame_stream s;
+
+	assert_int_equal(frame_stream_init(&s, 1, LATE, 0.5), 0);
+	frame_stream_take(&s, 0, 100);
+	frame_stream_take(&s, 1, -300);
+	frame_stream_take(&s, 2, -40);
+	frame_stream_take(&s, 2, -900); // a copy
+	assert_int_equal(s.early, 2);
+	assert_int_equal(s.early_max, 300);
+	assert_int_equal(s.late, 0);
+	assert_int_equal(s.latency.count, 3);
+	assert_int_equal(s.latency.min, 0);
+	assert_int_equal(s.latency.max, 50);
+	frame_stream_fini(&s);
+}
+
+static void the_counter_is_trusted_where_the_kernel_offers_it(void **state) {
+	assert_true(tick_trusted("tsc hpet acpi_pm \n"));
+	assert_true(tick_trusted("kvm-clock tsc"));
+	assert_false(tick_trusted("hpet acpi_pm"));
+	assert_false(tick_trusted("tsc-early hyperv_clocksource_tsc_page"));
+	assert_true(tick_trusted("")); // nobody says
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_comes_before_it_was_sent_is_counted),
+		cmocka_unit_test(the_counter_is_trusted_where_the_kernel_offers_it),
 		{"the IPv4 and UDP checksums of every frame are right, whatever its size and tag",
 			checksums},
 		{"imix is seven frames of 60, four of 566 and one of 1514 bytes", imix},

@@ -10,7 +10,10 @@
 
 #include "base/cpus.h"
 #include "base/err.h"
+#include "base/file.h"
 #include "base/units.h"
+#include "bench/result.h"
+#include "bench/tick.h"
 
 static const double RATE_MAX = 1e9;
 
@@ -194,6 +197,31 @@ int frame_options_parse(struct frame_options *o, int argc, char **argv, struct e
 	return 0;
 }
 
+static void warn_of_counter(json_t *doc) {
+	char available[256] = "";
+
+	file_line(available, sizeof(available),
+		"/sys/devices/system/clocksource/clocksource0/available_clocksource");
+	if (!tick_trusted(available))
+		result_warn(doc,
+			"frames are timed by the CPUs' time stamp counters, which the kernel does "
+			"not "
+			"trust here (it has only: %s): latencies between CPUs may be wrong by any "
+			"amount",
+			available);
+}
+
+void frame_options_warn_early(json_t *doc, const char *from, const struct frame_count *c) {
+	if (c->early > 0)
+		result_warn(doc,
+			"%llu frames from %s arrived before they were sent, by up to %.3g us: the "
+			"time "
+			"stamp counters of two CPUs differ, and latencies are wrong by as much; "
+			"these "
+			"count as 0",
+			(unsigned long long)c->early, from, c->early_max_s * 1e6);
+}
+
 int frame_options_open(const struct frame_options *o, const struct bench *b, struct frame_bed **bed,
 	struct frame_shape *shape, struct err *e) {
 	const struct frame_bed_want want = {
@@ -211,6 +239,7 @@ int frame_options_open(const struct frame_options *o, const struct bench *b, str
 	shape->macs = o->macs;
 	(void)!getrandom(&shape->who, sizeof(shape->who), 0);
 	bench_progress(b, -1, "opening %s and %s", o->name[0], o->name[1]);
+	warn_of_counter(b->doc);
 	rc = frame_bed_open(bed, o->name[0], o->name[1], &want, e);
 	for (unsigned i = 0; i < 2 && rc == 0; i++) {
 		memcpy(shape->mac[i], frame_bed_mac(*bed, i), sizeof(shape->mac[i]));

@@ -37,4 +37,8 @@ int frame_options_parse(struct frame_options *o, int argc, char **argv, struct e
 int frame_options_open(const struct frame_options *o, const struct bench *b, struct frame_bed **bed,
 	struct frame_shape *shape, struct err *e);
 
+/* Warns when frames from endpoint `from` arrived before they were sent: latencies are wrong by as much.
+ * (frame_options_open warns of a counter that the kernel does not trust.) */
+void frame_options_warn_early(json_t *doc, const char *from, const struct frame_count *c);
+
 #endif

@@ -24,9 +24,8 @@ static void take(struct frame_run *r, struct frame_arrivals *at, unsigned endpoi
 	} else if (tag.stream / r->threads == endpoint) {
 		at->astray++; // stream 0 goes from endpoint 0 to endpoint 1
 	} else {
-		// Counters of two CPUs may differ by a little; nothing arrives before it was sent.
-		frame_stream_take(
-			&r->stream[tag.stream], tag.seq, now > tag.time ? now - tag.time : 0);
+		// Counters of two CPUs may differ: then it seems to arrive before it was sent.
+		frame_stream_take(&r->stream[tag.stream], tag.seq, (int64_t)(now - tag.time));
 	}
 }
 

@@ -74,7 +74,7 @@ static bool first(struct frame_stream *s, uint64_t seq) {
 	return true;
 }
 
-void frame_stream_take(struct frame_stream *s, uint32_t seq32, uint64_t ticks) {
+void frame_stream_take(struct frame_stream *s, uint32_t seq32, int64_t ticks) {
 	int64_t ahead = (int32_t)(seq32 - (uint32_t)s->top);
 	uint64_t seq = s->top + (uint64_t)ahead;
 	uint64_t *expected;
@@ -91,7 +91,12 @@ void frame_stream_take(struct frame_stream *s, uint32_t seq32, uint64_t ticks) {
 		s->reordered++;
 	else
 		*expected = seq + 1;
-	if (ticks > s->late_ticks)
+	if (ticks < 0) {
+		s->early++;
+		s->early_max = (uint64_t)-ticks > s->early_max ? (uint64_t)-ticks : s->early_max;
+		ticks = 0;
+	}
+	if ((uint64_t)ticks > s->late_ticks)
 		s->late++;
 	hist_add(&s->latency, (uint64_t)((double)ticks * s->ns_per_tick));
 }

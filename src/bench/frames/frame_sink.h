@@ -23,9 +23,12 @@ struct frame_stream {
 	uint64_t reordered;
 	uint64_t late; /* received, but older than `late_ticks` */
 	uint64_t unknown; /* so far behind that they may be copies; among the received */
+	uint64_t
+		early; /* received before they were sent, if two CPUs' counters are to be believed */
+	uint64_t early_max; /* ticks, by which at most */
 	uint64_t late_ticks;
 	double ns_per_tick;
-	struct hist latency; /* of the received */
+	struct hist latency; /* of the received; those that came early have 0 */
 
 	uint64_t top; /* one more than the highest so far */
 	uint64_t gone; /* one more than the last number that left the window without having come */
@@ -39,8 +42,8 @@ int frame_stream_init(
 	struct frame_stream *s, unsigned flows, uint64_t late_ticks, double ns_per_tick);
 void frame_stream_fini(struct frame_stream *s);
 
-/* A frame with this number (modulo 2^32), `ticks` after it was sent. */
-void frame_stream_take(struct frame_stream *s, uint32_t seq, uint64_t ticks);
+/* A frame with this number (modulo 2^32), `ticks` after it was sent; negative: before. */
+void frame_stream_take(struct frame_stream *s, uint32_t seq, int64_t ticks);
 
 /* One more than the highest number below `sent` that did not come; 0: all came. */
 uint64_t frame_stream_last_lost(const struct frame_stream *s, uint64_t sent);

@@ -313,6 +313,9 @@ static void sum_direction(const struct trial *x, unsigned d, struct frame_count 
 		c->duplicated += in->duplicated;
 		c->reordered += in->reordered;
 		c->late += in->late;
+		c->early += in->early;
+		if ((double)in->early_max / tick_hz() > c->early_max_s)
+			c->early_max_s = (double)in->early_max / tick_hz();
 		c->unknown += in->unknown;
 		hist_merge(&c->latency, &in->latency);
 		c->away_s += (double)s->away / tick_hz() / x->senders;

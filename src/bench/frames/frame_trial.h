@@ -62,6 +62,9 @@ enum frame_limit {
  * the port took. received: different frames of those at the other end. lost = sent - received. */
 struct frame_count {
 	uint64_t offered, sent, received, lost, duplicated, reordered, late, unknown;
+	uint64_t
+		early; /* received before they were sent, as the CPUs' counters have it; latency 0 */
+	double early_max_s; /* by which at most */
 	double seconds; /* of sending */
 	/* With a second part: from its beginning until the last frame that was lost, or not sent, was
 	 * due. 0: none was after it; as exact as the generator held the rate. */

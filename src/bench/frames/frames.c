@@ -29,6 +29,7 @@ enum figure {
 	N_DUPLICATED,
 	N_REORDERED,
 	N_LATE,
+	N_EARLY,
 	FIGURES
 };
 static const struct {
@@ -46,6 +47,7 @@ static const struct {
 	[N_DUPLICATED] = {"frames duplicated", "", "less"},
 	[N_REORDERED] = {"frames reordered", "", "less"},
 	[N_LATE] = {"frames late", "", "less"},
+	[N_EARLY] = {"frames of negative latency", "", ""},
 };
 
 enum arrival { ARRIVED, FOREIGN, ASTRAY, MISSED, LEARN_SENT, LEARN_RECEIVED, ARRIVALS };
@@ -94,6 +96,7 @@ static void add_direction(struct session *s, unsigned d, const struct frame_coun
 		[N_DUPLICATED] = (double)c->duplicated,
 		[N_REORDERED] = (double)c->reordered,
 		[N_LATE] = (double)c->late,
+		[N_EARLY] = (double)c->early,
 	};
 
 	for (int i = 0; i < FIGURES; i++)
@@ -146,6 +149,7 @@ static void warn_direction(struct session *s, unsigned d, const struct frame_cou
 			from, c->away_s, c->seconds, c->away_max_s * 1e3);
 		break;
 	}
+	frame_options_warn_early(doc, from, c);
 	if (c->unknown > 0)
 		result_warn(doc,
 			"%llu frames from %s came so late that they may be copies; they count as "

@@ -147,8 +147,11 @@ static int trial(void *arg, double rate, double seconds, struct trial *out, stru
 	rc = try(s, &t, out, e);
 	if (rc < 0)
 		return rc;
-	for (unsigned d = 0; latency != NULL && d < s->outcome->directions; d++)
+	for (unsigned d = 0; latency != NULL && d < s->outcome->directions; d++) {
 		hist_merge(latency, &s->outcome->direction[d].latency);
+		frame_options_warn_early(
+			s->b->doc, s->o->frames.name[d], &s->outcome->direction[d]);
+	}
 	return 0;
 }
 
