@@ -4,6 +4,7 @@
 
 Whatever is started here is a child of this process and dies with it, however that ends."""
 
+import contextlib
 import ctypes
 import json
 import os
@@ -125,17 +126,46 @@ class Switch:
         return os.path.join(self.folder, f"{what}.log")
 
     def cpu_seconds(self):
-        """CPU time so far of each thread that is bound to one of the workers' CPUs."""
-        tasks, hz = f"/proc/{self.children[-1].pid}/task", os.sysconf("SC_CLK_TCK")
-        times = {}
-        for tid in os.listdir(tasks):
+        """So far, of each of the workers' CPUs: what was stolen, and of the threads bound there for how long
+        they ran and waited for it: {cpu: {"stolen": s, "threads": {thread: (s, s)}}}."""
+        return cpu_seconds(self.children[-1].pid, self.cpus)
+
+
+def stolen(cpus):
+    """CPU time that a hypervisor has taken from each of them so far, in seconds."""
+    with open("/proc/stat", encoding="utf-8") as f:
+        ticks = {int(m[1]): int(m[2].split()[7]) for m in re.finditer(r"^cpu(\d+) (.*)$", f.read(), re.M)}
+    return {cpu: ticks.get(cpu, 0) / os.sysconf("SC_CLK_TCK") for cpu in cpus}
+
+
+def cpu_seconds(pid, cpus):
+    tasks, of = f"/proc/{pid}/task", {cpu: {"stolen": s, "threads": {}} for cpu, s in stolen(cpus).items()}
+    for tid in os.listdir(tasks):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended
             with open(f"{tasks}/{tid}/status", encoding="utf-8") as f:
                 allowed = re.search(r"Cpus_allowed_list:\s*(\S+)", f.read())[1]
-            if allowed in [str(c) for c in self.cpus]:
-                with open(f"{tasks}/{tid}/stat", encoding="utf-8") as f:
-                    fields = f.read().rsplit(")", 1)[1].split()
-                times[tid] = (int(fields[11]) + int(fields[12])) / hz
-        return times
+            if allowed in map(str, cpus):
+                with open(f"{tasks}/{tid}/schedstat", encoding="utf-8") as f:
+                    ran, waited = (int(ns) / 1e9 for ns in f.read().split()[:2])
+                of[int(allowed)]["threads"][tid] = (ran, waited)
+    return of
+
+
+def cpu_share(before, after):
+    """Of the time in which the worker wanted its CPU, the part in which it had it; of several workers, of the
+    one for which that is least. What it slept away for want of frames is not asked for.
+
+    The worker is the thread that ran most of those bound there: DPDK binds its control threads to all CPUs
+    but those of the lcores it was given, so with two CPUs, one of them OVS's lcore, they share the worker's
+    and sleep there."""
+    shares = []
+    for cpu, was in before.items():
+        now = after[cpu]["threads"]
+        ran, waited = max(((now[t][0] - r, now[t][1] - w) for t, (r, w) in was["threads"].items() if t in now),
+                          default=(0.0, 0.0))
+        wanted = ran + waited + after[cpu]["stolen"] - was["stolen"]
+        shares.append(ran / wanted if wanted > 0 else 0.0)
+    return min(shares, default=1.0)
 
 
 class Weir(Switch):
@@ -246,20 +276,20 @@ def missing():
 
 
 def free_guests(sockets, cpus, frame, macs, warm, seconds, folder, huge, watch=None):
-    """Guests that cost nothing (free.c). Adds to its result the share of its CPU that the slowest
-    watched worker got: below 1, something else ran there and the figure says little."""
+    """Guests that cost nothing (free.c). Adds to its result what share of its CPU the worker had which had
+    least (cpu_share): below 1, something else ran there and the figure says little."""
     log = os.path.join(folder, "free.log")
     child = Child([os.path.join(TOP, "build", "bench", "peers", "bench-free"), "-f", str(frame),
                    "-m", str(macs), "-c", ",".join(map(str, cpus)), "-w", str(warm), "-t",
                    str(seconds), *(["-H"] if huge else []), *sockets], log)
     time.sleep(warm)
-    begin, before = time.monotonic(), watch.cpu_seconds() if watch else {}
+    before = watch.cpu_seconds() if watch else {}
     time.sleep(seconds)
-    took, after = time.monotonic() - begin, watch.cpu_seconds() if watch else {}
+    after = watch.cpu_seconds() if watch else {}
     if child.wait(PATIENCE_S) != 0:
         raise Trouble(child.text().strip())
     result = json.loads(child.text())
-    result["cpu"] = min(((after[t] - before[t]) / took for t in before if t in after), default=1.0)
+    result["cpu"] = cpu_share(before, after)
     return result
 
 

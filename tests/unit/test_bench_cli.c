@@ -197,7 +197,8 @@ static void the_table_tells_the_figure_in_short_words(void **state) {
 		"of: path=veth\n"
 		"\n"
 		"FIGURE      MEDIAN         MIN         MAX        MEAN   95 %    SD  REPEATS\n"
-		"rate    1.03Gbit/s  1.02Gbit/s  1.10Gbit/s  1.05Gbit/s  \u00b13.9%  3.1%        5\n");
+		"rate    1.03Gbit/s  1.02Gbit/s  1.10Gbit/s  1.05Gbit/s  \u00b13.9%  3.1%        "
+		"5\n");
 	assert_string_equal(errors, "");
 }
 
