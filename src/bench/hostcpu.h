@@ -37,7 +37,8 @@ void hostcpu_polled(json_t *cpu, const char *role, unsigned threads, double shar
 void hostcpu_spun(json_t *cpu, double cpus);
 
 /* Adds "per_gbit" (CPU seconds a Gbit) and "per_mframes" (CPU seconds a million frames) for what was
- * moved in the interval, of "busy" less "spun"; 0 leaves one out, and so does a "busy" that is not known. */
+ * moved in the interval, of "busy" less "spun"; 0 leaves one out. Neither is set when "busy" is not known,
+ * or nothing is left of it. */
 void hostcpu_per(json_t *cpu, double bits, double frames);
 
 #endif

@@ -278,6 +278,11 @@ static void what_the_tester_spun_away_is_no_cost(void **state) {
 	near(at(cpu, "busy"), 2.5, 1e-12);
 	hostcpu_per(cpu, 20e9, 0);
 	near(at(cpu, "per_gbit"), 0.5, 1e-12);
+	json_object_del(cpu, "per_gbit");
+	hostcpu_spun(cpu, 1.1); // by another clock it is more than was busy
+	hostcpu_per(cpu, 20e9, 1e6);
+	assert_null(json_object_get(cpu, "per_gbit"));
+	assert_null(json_object_get(cpu, "per_mframes"));
 	json_decref(cpu);
 	hostcpu_spun(NULL, 1);
 

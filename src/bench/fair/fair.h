@@ -71,9 +71,9 @@ struct fair_found {
 struct fair_figures;
 /* NULL: no memory. */
 struct fair_figures *fair_figures_new(struct bench *b, const struct fair_plan *p);
-/* Where the latencies of endpoint i go, those of all repeats. */
+/* Where the latencies of endpoint i go. */
 struct hist *fair_latency(struct fair_figures *f, enum fair_noise noise, unsigned i);
-/* Takes found->cpu over. Loads and noises of a repeat come in their order, without noise first. */
+/* Takes found->cpu over. Loads and noises come in their order, once each, without noise first. */
 void fair_found_add(struct fair_figures *f, enum fair_load load, enum fair_noise noise,
 	unsigned repeat, struct fair_found *found);
 /* Writes them to the document and frees. */

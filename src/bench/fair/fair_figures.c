@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors
  *
- * Figures of `weir bench fair`: series over the repeats for each load and noise. Skew is (max - min) / mean
+ * Figures of `weir bench fair`: one value of each for a load and noise. Skew is (max - min) / mean
  * of the endpoints' rates in one interval, beside it the coefficient of variation and Jain's index (R. Jain,
  * D. Chiu, W. Hawe, "A Quantitative Measure of Fairness", DEC-TR-301, 1984), which alone would say 0.9992 of a
  * spread of 10 %. */
@@ -95,21 +95,21 @@ struct fair_figures *fair_figures_new(struct bench *b, const struct fair_plan *p
 
 		if (!p->o->noise[n])
 			continue;
-		c->latency = calloc(2 * (size_t)p->n, sizeof(struct hist)); // and of this repeat
+		c->latency = calloc(p->n, sizeof(struct hist));
 		if (c->latency == NULL) {
 			while (n-- > 0)
 				free(f->cell[FAIR_RR][n].latency);
 			free(f);
 			return NULL;
 		}
-		for (unsigned i = 0; i < 2 * p->n; i++)
+		for (unsigned i = 0; i < p->n; i++)
 			hist_reset(&c->latency[i]);
 	}
 	return f;
 }
 
 struct hist *fair_latency(struct fair_figures *f, enum fair_noise noise, unsigned i) {
-	return &f->cell[FAIR_RR][noise].latency[f->p->n + i];
+	return &f->cell[FAIR_RR][noise].latency[i];
 }
 
 static json_t *labels(const struct fair_figures *f, int load, int noise) {
@@ -165,20 +165,26 @@ static double quantile(const struct hist *h, double q) {
 	return hist_knows(h, q) ? (double)hist_quantile(h, q) / 1e9 : NAN;
 }
 
-/* The latencies of this repeat go to those of all. */
-static void add_latencies(struct fair_figures *f, struct cell *c) {
+/* Those of all endpoints together, to be freed; NULL: there are none, or no memory. */
+static struct hist *all_latencies(const struct fair_figures *f, const struct cell *c) {
 	struct hist *all = malloc(sizeof(*all));
 
 	if (all == NULL)
-		return;
+		return NULL;
 	hist_reset(all);
-	for (unsigned i = 0; i < f->p->n; i++) {
-		struct hist *latest = &c->latency[f->p->n + i];
+	for (unsigned i = 0; i < f->p->n; i++)
+		hist_merge(all, &c->latency[i]);
+	if (all->count > 0)
+		return all;
+	free(all);
+	return NULL;
+}
 
-		hist_merge(all, latest);
-		hist_merge(&c->latency[i], latest);
-		hist_reset(latest);
-	}
+static void add_latencies(struct fair_figures *f, struct cell *c) {
+	struct hist *all = all_latencies(f, c);
+
+	if (all == NULL)
+		return;
 	add(c, M_P50, quantile(all, 0.5));
 	add(c, M_P99, quantile(all, 0.99));
 	free(all);
@@ -288,18 +294,18 @@ void fair_found_add(struct fair_figures *f, enum fair_load load, enum fair_noise
 /* Of each endpoint, and of all. */
 static void finish_latencies(struct fair_figures *f, struct cell *c, int noise) {
 	double p50[FAIR_MAX], p99[FAIR_MAX];
-	struct hist *all = &c->latency[f->p->n]; // not needed any more for what it was
+	struct hist *all = all_latencies(f, c);
 
+	if (all == NULL)
+		return;
 	for (unsigned i = 0; i < f->p->n; i++) {
 		p50[i] = quantile(&c->latency[i], 0.5);
 		p99[i] = quantile(&c->latency[i], 0.99);
-		hist_merge(all, &c->latency[i]);
 	}
-	if (all->count == 0)
-		return;
 	endpoints(f, "latency p50", "s", repeat_labels(f, FAIR_RR, noise, f->b->round), p50);
 	endpoints(f, "latency p99", "s", repeat_labels(f, FAIR_RR, noise, f->b->round), p99);
 	result_latency(f->b->doc, "latency", "closed", labels(f, FAIR_RR, noise), all);
+	free(all);
 }
 
 static void finish_cell(struct fair_figures *f, int load, int noise) {
