@@ -31,16 +31,16 @@ static double at(const json_t *v, const char *path) {
 	return json_is_number(n) ? json_number_value(n) : NAN;
 }
 
-/* Median and spread of one side, into the row under its name. */
+/* Mean and spread of one side, into the row under its name: what is compared are means. */
 static void put_side(json_t *row, const json_t *figure, const char *side) {
 	const json_t *one = json_object_get(figure, side);
 	char text[WORD_MAX], name[8];
-	double median = at(one, "median"), part = at(one, "sd") / fabs(at(one, "mean"));
+	double mean = at(one, "mean"), part = at(one, "sd") / fabs(mean);
 
 	snprintf(name, sizeof(name), "%s_sd", side);
-	if (!isnan(median))
+	if (!isnan(mean))
 		json_object_set_new(row, side,
-			json_string(output_unit(median,
+			json_string(output_unit(mean,
 				json_string_value(json_object_get(figure, "unit")), text,
 				sizeof(text))));
 	if (isfinite(part)) {
