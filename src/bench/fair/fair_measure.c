@@ -287,7 +287,8 @@ static bool on_event(void *arg, unsigned who, const json_t *v) {
 		on_report(f, who, v, number(v, "transactions"));
 		drain(f, who);
 	} else if (strcmp(what, "sent") == 0) {
-		s->rtt = number(v, "rtt");
+		if (json_is_number(json_object_get(v, "rtt")))
+			s->rtt = number(v, "rtt");
 		drain(f, who);
 	} else if (strcmp(what, "received") == 0) {
 		on_report(f, who, v, number(v, "bytes") * 8);
@@ -327,7 +328,7 @@ static int run(struct fair *f, struct err *e) {
 	int ret;
 
 	for (unsigned i = 0; i <= FAIR_MAX; i++)
-		f->seat[i] = (struct seat){.rate = NAN, .ended = UINT64_MAX};
+		f->seat[i] = (struct seat){.rate = NAN, .rtt = NAN, .ended = UINT64_MAX};
 	f->found = (struct fair_found){.noise_sent = NAN, .noise_received = NAN};
 	ret = prepare(f, e);
 	f->left = 2 * f->n;
