@@ -101,7 +101,8 @@ static void come_back(struct tap_queue *tq) {
 /* Reads up to `budget` frames into the slots. */
 static void read_frames(struct tap_queue *tq, unsigned budget) {
 	struct tap_arena *a = tq->arena;
-	uint32_t used = 0, bytes = 0;
+	uint32_t used = 0;
+	uint64_t bytes = 0;
 
 	tq->next = tq->filled = 0;
 	while (tq->filled < budget && bytes < BATCH_BYTES) {

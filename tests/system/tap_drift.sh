@@ -67,6 +67,7 @@ it "an interface set up against link: down carries nothing and is set down again
 
 up_and_down() {
 	ip -n a link set eth0 down
+	# shellcheck disable=SC2016 # weir's own backquotes
 	until_ok 1 is a '.state == "down" and .active_pairs == 0 and .reason == "interface eth0 is down; `ip link set eth0 up`"'
 	ip -n a link set eth0 up
 	until_ok 1 is a '.state == "up" and .active_pairs == 1'
@@ -106,6 +107,7 @@ renamed() {
 	in_ns a ip tuntap add eth0 mode tap
 	ip -n a link set eth0 mtu 3000
 	ip -n a link set other mtu 4000
+	# shellcheck disable=SC2016 # for eval
 	until_ok 8 eval '[[ $(ip -n a -j link show dev other | jq ".[0].mtu") = 1500 ]]'
 	mtu_is a 3000
 	ip -n a link del eth0
