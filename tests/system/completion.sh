@@ -35,7 +35,7 @@ it "what show can show is offered" after "weir show " ports networks macs worker
 it "ports are offered by name" after "weir port del " vm1 vm2
 it "and of the switch that --api names" after "weir --api $T/api.sock capture vm" vm1 vm2
 it "without a switch nothing is" after "weir --api $T/nothing port del " ""
-it "keys of a port are offered" after "weir port set vm1 m" mtu= mac= mac-limit= mode=
+it "keys of a port are offered" after "weir port set vm1 m" mtu= mac= mac-limit= mode= memory=
 it "networks are offered as values" after "weir port set vm1 network=g" green
 it "and in lists" after "weir port set vm1 trunk=blue,g" blue,green
 it "words of a key are offered" after "weir port set vm1 link=" up down
