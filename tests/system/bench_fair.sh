@@ -119,10 +119,14 @@ it "paths of its own are measured with and without steering" made
 # Paths take turns: after whatever number of rounds each has been measured as often as its neighbours, or once
 # more. What it cost is of the time that counted.
 in_turn() {
-	local status=0
-	timeout --preserve-status -s INT 4 "$WEIR" bench fair --through veth,weir-ns --endpoints 1,2 --flows 4 --load rr \
-		--omit 100ms --time 50ms --repeat 1000 --quiet -j >"$T/r.json" || status=$?
-	[[ $status = 1 && $(jq -r .why_incomplete "$T/r.json") = interrupted ]]
+	local status seconds
+	for seconds in 4 8 16; do # a busy machine may not be through the first round before
+		status=0
+		timeout --preserve-status -s INT $seconds "$WEIR" bench fair --through veth,weir-ns --endpoints 1,2 --flows 4 \
+			--load rr --omit 100ms --time 50ms --repeat 1000 --quiet -j >"$T/r.json" || status=$?
+		[[ $status = 1 && $(jq -r .why_incomplete "$T/r.json") = interrupted ]]
+		[[ $(jq '[.figures[] | select(.name == "transactions")] | length' "$T/r.json") != 4 ]] || break
+	done
 	"$TESTS/lib/valid-result" "$T/r.json"
 	jq -e '[.figures[] | select(.name == "transactions").values | length] | length == 4 and max - min <= 1 and
 		max >= 1' "$T/r.json"
@@ -137,7 +141,9 @@ it "paths and numbers of endpoints are measured in turn, round by round" in_turn
 rounds_of_paths() {
 	weir bench paths --paths veth --vms 4 --time 100ms --omit 400ms --repeat 2 --quiet -j >"$T/r.json"
 	"$TESTS/lib/valid-result" "$T/r.json"
-	jq -e '.complete and (.figures | all(.values | length == 2)) and (.cpu | length == 12)' "$T/r.json"
+	# What comes of the requests of a round, such as a quantile, may be missing from a short one; what is counted not.
+	jq -e '.complete and (.figures | all(.values | length <= 2)) and (.cpu | length == 12) and
+		([.figures[] | select(.name == "throughput" or .name == "transactions").values | length] | unique == [2])' "$T/r.json"
 	# Without the warm-up; the median, for now and then a CPU is not there at the end of one.
 	jq -e '[.cpu[].seconds] | sort | .[6] < 0.3' "$T/r.json"
 }

@@ -11,13 +11,8 @@
 
 enum {
 	NEEDS = VIRTIO_NET_HDR_F_NEEDS_CSUM,
-	FIN = 1,
-	SYN = 2,
-	PSH = 8,
-	ACK = 16,
-	ECE = 64,
-	CWR = 128
 };
+enum { FIN = 1, SYN = 2, PSH = 8, ACK = 16, ECE = 64, CWR = 128 }; /* of TCP */
 
 static struct packet pkt;
 static struct gso gso;
