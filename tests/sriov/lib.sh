@@ -71,7 +71,7 @@ sriov_start() {
 sriov_fresh() {
 	run 'test -e /sys/bus/pci/devices/0000:02:00.0' ||
 		qmp device_add '{"driver": "igb", "id": "igb1", "bus": "rp1", "netdev": "wire1", "mac": "52:54:00:02:00:00", "romfile": ""}'
-	VM_LIMIT=60 run "sh $sriov_here/fresh" || return 1
+	VM_LIMIT=300 run "sh -x $sriov_here/fresh" >"$T/fresh.out" 2>&1 || { sed "s/^/# /" "$T/fresh.out"; return 1; }
 	# shellcheck disable=SC2317 # it has booted
 	vm_wait() { return 0; }
 }
