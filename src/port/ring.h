@@ -34,9 +34,13 @@ enum {
 	/* Descriptors of a chain, empty ones and those of its indirect table too. Linux's longest has 47
 	 * (MAX_SKB_FRAGS of 45, and two), DPDK's one a segment of the mbuf. */
 	RING_CHAIN_MAX = 256,
-	/* Descriptors of chains that are followed for one batch: a full one of Linux's longest. Whatever
-	 * a guest makes of its rings, a turn with them is no longer than that. */
+	/* Descriptors of chains that are followed, and buffers that frames are spread over, for one batch: a
+	 * full one of Linux's longest chains. Whatever a guest makes of its rings, a turn with them is no
+	 * longer than that. */
 	RING_STEPS_MAX = BATCH_MAX * 48,
+	/* What a buffer costs of them that a frame goes on into: it is taken and given back. The longest
+	 * batch, of 160 KiB, fits into buffers of 128 bytes and more. */
+	RING_STEPS_BUFFER = 2,
 };
 
 #define STAGE_LATER (1u << 31) /* in a staged length: not the first buffer of its frame */
@@ -97,7 +101,7 @@ struct ring {
 	bool news; /* published since the guest was last thought of */
 	uint16_t avail_seen; /* split: available index when it was last read */
 	uint16_t staged; /* used entries written, not yet published */
-	uint16_t steps; /* of chains, for the batch under way; more than RING_STEPS_MAX end it */
+	uint16_t steps; /* for the batch under way; more than RING_STEPS_MAX end it */
 
 	/* Packed rings publish by rewriting descriptors, so used elements wait here. */
 	struct {

@@ -273,6 +273,7 @@ enum drop ring_put(struct ring *v, const struct frame *f, uint32_t tag) {
 			v->stage[v->staged - i].len |= STAGE_LATER;
 	v->head += used;
 	v->count -= used;
+	v->steps += (used - 1) * RING_STEPS_BUFFER;
 	return DROP_NONE;
 }
 

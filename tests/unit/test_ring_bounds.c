@@ -293,6 +293,58 @@ static void a_window_is_filled_no_further_than_the_steps_of_a_batch(void **state
 	assert_int_equal(g.r.last_used, 64);
 }
 
+/* A ring of `n` receive buffers of 12 bytes in the far region: as many for a frame as may be. */
+static void offer_morsels(unsigned n) {
+	const uint16_t flags = VRING_DESC_F_WRITE;
+
+	g.r.size = (uint16_t)n;
+	g.r.desc = (struct vring_desc *)far;
+	if (g.r.packed) {
+		g.r.stage = realloc(g.r.stage, n * sizeof(g.r.stage[0]));
+		assert_non_null(g.r.stage);
+	} else {
+		g.r.avail = (struct vring_avail *)(far + (1 << 20));
+		g.r.used = (struct vring_used *)(far + (2 << 20));
+		g.r.avail->idx = (uint16_t)n;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		const uint64_t at = FAR_GPA + (3 << 20) + 16ull * i;
+
+		if (g.r.packed)
+			g.r.pdesc[i] =
+				(struct vring_packed_desc){at, HDR, (uint16_t)i, flags | P_AVAIL};
+		else
+			g.r.desc[i] = (struct vring_desc){at, HDR, flags, 0};
+		if (!g.r.packed)
+			g.r.avail->ring[i] = (uint16_t)i;
+	}
+}
+
+/* Frames that take 127 buffers each: those of a batch are dropped once its steps are taken. */
+static void buffers_of_a_frame_count_into_the_steps_of_a_batch(void **state) {
+	struct frame f = make_frame(head, rest, 127 * HDR - HDR);
+	unsigned batch, all = 0;
+
+	offer_morsels(8192);
+	for (batch = 0; batch < 5; batch++) {
+		unsigned n = 0;
+		enum drop why;
+
+		ring_fill(&g.r, 64);
+		while ((why = ring_put(&g.r, &f, 0)) == DROP_NONE)
+			n++;
+		no_fault();
+		assert_int_equal(why, DROP_RING_FULL);
+		assert_true(n * 127 * RING_STEPS_BUFFER <= RING_STEPS_MAX + 4 * RING_WINDOW);
+		all += n;
+		if (batch < 4) // and no less: an honest guest's batch passes
+			assert_true(n * 127 * RING_STEPS_BUFFER > RING_STEPS_MAX - 2 * RING_WINDOW);
+		ring_publish(&g.r);
+		assert_int_equal(g.r.last_used, all * 127 % 8192);
+	}
+	assert_int_equal(all, 8192 / 127);
+}
+
 /* The whole ring in two chains. */
 static void packed_chains_are_skipped_within_the_steps_of_a_batch(void **state) {
 	for (unsigned i = 0; i < LARGE; i++)
@@ -389,6 +441,7 @@ int main(void) {
 		FAR_LARGE(a_chain_of_256_descriptors_is_a_frame),
 		FAR_LARGE(a_batch_ends_when_its_steps_are_taken),
 		FAR_LARGE(a_window_is_filled_no_further_than_the_steps_of_a_batch),
+		FAR(buffers_of_a_frame_count_into_the_steps_of_a_batch),
 		{"packed_chains_are_skipped_within_the_steps_of_a_batch",
 			packed_chains_are_skipped_within_the_steps_of_a_batch, far_packed_large,
 			far_done, NULL},
