@@ -107,12 +107,36 @@ static bool switch_alive(void) {
 	return bed.pid > 0 && waitpid(bed.pid, NULL, WNOHANG) == 0;
 }
 
-static int open_honest(struct front *f, const char *port, struct front_options o) {
+/* front_open but for the receive buffers. */
+static int open_empty(struct front *f, const struct front_options *o) {
+	int (*const steps[])(struct front *) = {front_connect, front_negotiate, front_set_features};
+	int err = front_init(f, o);
+
+	for (unsigned i = 0; i < 3 && err == 0; i++)
+		err = steps[i](f);
+	if (err == 0) {
+		front_layout(f);
+		err = front_set_memory(f);
+	}
+	if (err == 0)
+		err = front_start(f);
+	if (err != 0)
+		front_close(f);
+	return err;
+}
+
+typedef int open_fn(struct front *f, const struct front_options *o);
+
+static int open_with(open_fn *open, struct front *f, const char *port, struct front_options o) {
 	char path[128];
 
 	o.path = strdup(bed_path(path, sizeof(path), port));
 	o.timeout_ms = ATTACH_MS * bed_patience();
-	return front_open(f, &o);
+	return open(f, &o);
+}
+
+static int open_honest(struct front *f, const char *port, struct front_options o) {
+	return open_with(front_open, f, port, o);
 }
 
 static void close_honest(struct front *f) {
@@ -297,16 +321,24 @@ bool bed_passes(struct front *f) {
 	return front_send(f, 0, frame, FRAME, NULL) == 0 && bed_mate_gets(1, PASS_MS) == 1;
 }
 
-void bed_attach(struct front *f, const char *port, struct front_options o) {
+static void attach_with(open_fn *open, struct front *f, const char *port, struct front_options o) {
 	uint64_t end = bed_now_ms() + ATTACH_MS * bed_patience();
 	int err;
 
-	while ((err = open_honest(f, port, o)) != 0 && bed_now_ms() < end) {
+	while ((err = open_with(open, f, port, o)) != 0 && bed_now_ms() < end) {
 		free((char *)f->o.path);
 		bed_rest_us(20000);
 	}
 	if (err != 0)
 		fail_msg("%s: no honest front end can attach: %s", port, f->why);
+}
+
+void bed_attach(struct front *f, const char *port, struct front_options o) {
+	attach_with(front_open, f, port, o);
+}
+
+void bed_attach_empty(struct front *f, const char *port, struct front_options o) {
+	attach_with(open_empty, f, port, o);
 }
 
 static void prepare(struct front *f, const struct lie *l) {

@@ -74,6 +74,8 @@ struct front *bed_mate(void);
 /* Attaches an honest front end to a port, trying for some seconds; fails the test when that does not
  * come off. */
 void bed_attach(struct front *f, const char *port, struct front_options o);
+/* The same without receive buffers: those are the test's. */
+void bed_attach_empty(struct front *f, const char *port, struct front_options o);
 void bed_detach(struct front *f);
 /* Kills the switch (SIGKILL) and starts it again; the neighbours come to rest before. */
 void bed_kill_switch(void);

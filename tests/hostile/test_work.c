@@ -18,6 +18,7 @@
 #include <linux/if_packet.h>
 #include <net/if.h>
 
+#include "beside.h"
 #include "neighbours.h"
 
 enum {
@@ -26,14 +27,7 @@ enum {
 	DRAINED = 256, /* frames of all receivers at a time: the neighbour's thread does it */
 	L4_AT = 34,
 	BIG = 65549, /* an IP packet of 65,535 bytes */
-	ASKED = 5, /* times, how long the switch takes to answer */
-	ANSWER_MS = 200,
-	MEDIAN_MS = 200,
 };
-
-#define ALONE     0.5 /* between two attacks nothing is left of the first */
-#define KEPT      0.95
-#define LONG_PART 0.25 /* of the turns, beyond the upper quartile: the worker may lose its CPU */
 
 static const uint8_t mac_cell0[6] = {2, 0, 0, 0xce, 0, 0},
 		     everybody[6] = {255, 255, 255, 255, 255, 255};
@@ -217,59 +211,17 @@ static uint64_t counted(const struct attack *a) {
 	return a->drop != NULL ? bed_drops(a->of, a->drop) : bed_count(a->of, "tx", "frames");
 }
 
-/* The best of some: a machine that is busy with others makes none faster. */
-static uint64_t answer_ms(void) {
-	uint64_t best = UINT64_MAX;
-
-	for (unsigned i = 0; i < ASKED; i++) {
-		const uint64_t begin = bed_now_ms();
-		uint64_t took;
-
-		bed_count("liar", "rx", "turns");
-		took = bed_now_ms() - begin;
-		best = took < best ? took : best;
-	}
-	return best;
-}
-
 /* --- The test -------------------------------------------------------------------------------- */
 
 static void a_neighbour_keeps_its_share(void **state) {
 	const struct attack *a = *state;
-	struct neighbours_share s;
-	uint64_t turns, slow, cycles, before, ms;
+	uint64_t before;
 
 	attach(a);
 	known(a);
 	make_frame(a);
-	turns = bed_count("liar", "rx", "turns");
-	cycles = bed_count("liar", "rx", "cycles");
-	slow = bed_count("liar", "rx", "long_turns");
 	before = counted(a);
-	neighbours_beside(step, (void *)a, &s);
-	ms = answer_ms();
-	neighbours_alone();
-	turns = bed_count("liar", "rx", "turns") - turns;
-	cycles = bed_count("liar", "rx", "cycles") - cycles;
-	slow = bed_count("liar", "rx", "long_turns") - slow;
-	print_message("# %s: of %.0f frames/s %.3f arrive alone, %.3f beside it; half within %.3f "
-		      "ms; %llu turns of %llu cycles, %llu long; answer in %llu ms\n",
-		a->sentence, s.rate, s.alone, s.beside, s.median_ms, (unsigned long long)turns,
-		(unsigned long long)(cycles / (turns + 1)), (unsigned long long)slow,
-		(unsigned long long)ms);
-	if (s.alone < ALONE)
-		fail_msg("the neighbour has %.3f of what it offers when the attack rests", s.alone);
-	if (s.beside < KEPT * s.alone)
-		fail_msg("the neighbour keeps %.3f of what it has alone", s.beside / s.alone);
-	if (s.median_ms > MEDIAN_MS)
-		fail_msg("half of the neighbour's frames take more than %.0f ms", s.median_ms);
-	assert_true(turns > 0);
-	// A sanitized switch takes more cycles for the same.
-	if (bed_patience() == 1 && (double)slow > LONG_PART * (double)turns)
-		fail_msg("%llu of %llu turns were too long", (unsigned long long)slow,
-			(unsigned long long)turns);
-	if (ms > ANSWER_MS * bed_patience())
-		fail_msg("an answer took %llu ms", (unsigned long long)ms);
+	beside_hold(a->sentence, "liar", step, (void *)a);
 	if (counted(a) == before)
 		fail_msg(
 			"nothing is %s at port %s", a->drop != NULL ? a->drop : "delivered", a->of);
@@ -278,11 +230,7 @@ static void a_neighbour_keeps_its_share(void **state) {
 
 /* One worker for all, and a network namespace for the TAP. */
 static int prepare(void) {
-	const char *cpus = getenv("WEIR_CPUS");
-	char one[16];
-
-	if (cpus != NULL && sscanf(cpus, "%15[0-9]", one) == 1)
-		setenv("WEIR_CPUS", one, 1);
+	beside_one_worker();
 	return unshare(geteuid() == 0 ? CLONE_NEWNET : CLONE_NEWNET | CLONE_NEWUSER);
 }
 
