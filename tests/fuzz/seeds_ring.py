@@ -39,6 +39,7 @@ seeds = {
     "split-outside": script(2, 4, 8) + split([(0, 100, 0, 0)], [0]),
     "split-indirect": script(2, 4, 8) + split([(A + 64, 32, INDIRECT, 0)] + [(0, 0, 0, 0)] * 3 + [(BUF, 12, NEXT, 1), (BUF + 64, 100, 0, 0)], [0]),
     "split-push": script(2, 4, 0x1a, 0x22, 0x2a, 6) + split([(BUF + 2048 * i, 1526, WRITE, 0) for i in range(16)], range(16)),
+    "split-push-tagged": script(2, 4, 0xa2, 0x8a, 0xaa, 0xfb) + split([(BUF + 2048 * i, 1526, WRITE, 0) for i in range(16)], range(16)),
     "split-push-chains": script(0, 5, 0x1a, 3, 6) + split([(BUF, 12, WRITE | NEXT, 1), (BUF + 64, 1500, WRITE | NEXT, 2), (BUF + 2000, 1000, WRITE, 0)], [0]),
     "split-push-merged": script(2, 6, 3, 3, 0x24, 3) + split([(BUF + 256 * (i % 64), 1526, WRITE, 0) for i in range(64)], range(64)),
     "split-long-piece": script(0, 4, 0xfb, 0xfb) + split([(FAR, 1, WRITE | NEXT, 1), (FAR + PAGE, 65554, WRITE, 0)] * 2, [0, 2]),
@@ -49,6 +50,7 @@ seeds = {
     "packed-chain": script(3, 15, 8) + packed([(BUF, 12, 0, AVAIL | NEXT), (BUF + 64, 600, 5, AVAIL)]),
     "packed-indirect": script(3, 15, 8) + packed([(A + 64, 32, 0, AVAIL | INDIRECT)] + [(0, 0, 0, 0)] * 3 + [(BUF, 12, 0, 0), (BUF + 64, 100, 0, 0)]),
     "packed-push": script(3, 15, 0x1a, 0x22, 3, 6, 7) + packed([(BUF + 2048 * i, 1526, i, AVAIL | WRITE) for i in range(12)]),
+    "packed-push-tagged": script(3, 15, 0xa2, 0x8a, 0xfb, 6, 0x92) + packed([(FAR + 2048 * i, 1526, i, AVAIL | WRITE) for i in range(16)]),
     "packed-recover": script(3, 7, 7, 8, 6) + packed([(BUF, 76, 0, AVAIL | USED)] * 3 + [(BUF, 76, 3, AVAIL)] * 5),
 }
 os.makedirs(sys.argv[1], exist_ok=True)
