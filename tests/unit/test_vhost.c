@@ -10,12 +10,14 @@
 #include <limits.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,6 +25,7 @@
 #include "control/daemon.h"
 #include "control/switch.h"
 #include "front.h"
+#include "port/vhost.h"
 
 /* vhost-user ports in a switch of this process, real librte_vhost and all. The switch has a thread of
  * its own for its loop; guests are played by the test. Nothing moves but what the test moves, so the
@@ -260,9 +263,85 @@ static void a_server_that_does_not_accept_holds_up_no_other_port(void **state) {
 	unlink(sa.sun_path);
 }
 
+/* --- What lies between the rings of ports ---------------------------------------------------- */
+
+/* A port of two queue pairs that is looked after once, after a byte was written `at` bytes behind a ring
+ * (-1: none was). Ends the process. */
+static void look_after(bool receives, int at) {
+	const struct port_spec s = {.name = "spoilt",
+		.kind = PORT_VHOST_USER,
+		.path = "/nonexistent/weir-test",
+		.client = true,
+		.queues = 2,
+		.mtu = 1500};
+	struct port_env env = {.loop = NULL};
+	uint8_t *end;
+	struct port *p;
+	struct err e;
+
+	if (sd_event_new(&env.loop) < 0)
+		_exit(2);
+	port_env_set(&env);
+	if (port_open(&p, 1, &s, &e) < 0)
+		_exit(3);
+	end = receives ? (uint8_t *)p->rxq[1] + sizeof(struct vhost_rx)
+		       : (uint8_t *)p->txq[1] + sizeof(struct vhost_tx);
+	end = (uint8_t *)(((uintptr_t)end + 63) & ~(uintptr_t)63);
+	if (at >= 0)
+		*(volatile uint8_t *)(end + at) = 0;
+	port_look(p);
+	port_close(p);
+	_exit(0);
+}
+
+/* What its process said and how it ended. */
+static int looked_after(bool receives, int at, char *said, size_t size) {
+	int out[2], status;
+	size_t n = 0;
+	ssize_t k;
+	pid_t pid;
+
+	assert_int_equal(pipe(out), 0);
+	pid = fork();
+	if (pid == 0) {
+		dup2(out[1], STDERR_FILENO);
+		look_after(receives, at);
+	}
+	close(out[1]);
+	while (n < size - 1 && (k = read(out[0], said + n, size - 1 - n)) > 0)
+		n += (size_t)k;
+	said[n] = '\0';
+	close(out[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+/* Weir ends before what was written into one port's rings is another guest's. */
+static void a_byte_behind_a_ring_ends_the_process(void **state) {
+	static const int places[] = {0, 1, 63, 64, 2048, 4095};
+	char said[4096];
+
+	for (unsigned receives = 0; receives < 2; receives++) {
+		assert_int_equal(looked_after(receives, -1, said, sizeof(said)), 0);
+		for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+			const int status = looked_after(receives, places[i], said, sizeof(said));
+
+			if (getenv("WEIR_SANITIZED") != NULL) { // the write itself does
+				assert_int_not_equal(status, 0);
+				continue;
+			}
+			assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+			if (strstr(said, "port spoilt: memory behind the rings of queue pair 1 was "
+					 "written over") == NULL)
+				fail_msg("it says \"%s\"", said);
+		}
+	}
+}
+
 int main(void) {
 #define T(f) cmocka_unit_test_teardown(f, end)
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_byte_behind_a_ring_ends_the_process),
 		T(a_guest_that_starts_while_the_worker_sleeps_is_heard),
 		T(a_guest_that_does_not_kick_is_looked_at_every_millisecond),
 		T(a_guest_that_waits_for_an_interrupt_gets_one_when_its_rings_start_again),
