@@ -180,6 +180,22 @@ both_ways() {
 alone it "a TCP stream goes both ways at once" thrice both_ways 100 --flows 2
 alone it "a UDP stream goes both ways at once" thrice both_ways 10 --udp
 
+# With a warm-up three times as long as what counts, and the drain behind it, bytes from start to end are not
+# those that count: what the flows are compared by must add up to the throughput.
+shares_are_of_what_counts() {
+	local way="a to b"
+	[[ " $* " != *" --reverse "* ]] || way="b to a"
+	OMIT=300ms stream --time 100ms --flows 3 "$@"
+	jq -e '.endpoints | length == 1 and (.[0] | .name == "throughput" and (.values | length == 3))' "$T/r.json"
+	within 0.000001 "$(jq '.endpoints[0].values | add' "$T/r.json")" "$(figure throughput "$way")"
+	"$TESTS/lib/valid-result" "$T/r.json"
+}
+shares_add_up() {
+	shares_are_of_what_counts --rate 300Mbit
+	shares_are_of_what_counts --udp --rate 30Mbit --reverse
+}
+it "what flows are compared by is what counts, without warm-up and drain" shares_add_up
+
 mss_is_kept() {
 	local bytes frames
 	in_ns a ethtool -K va tso off gso off >/dev/null

@@ -76,7 +76,8 @@ struct way { // from A to B, or from B to A
 	double sender_load, receiver_load, overflows, unsent; // the worst of all repeats
 	double all_sent, all_received; // datagrams, of all repeats
 	unsigned empty; // repeats of which none arrived
-	json_t *flows; // bytes a flow, of this repeat
+	json_t *flows; // counted bytes a flow, of this repeat
+	double received_s; // in so many seconds
 };
 
 struct stream {
@@ -166,6 +167,7 @@ static void on_received(struct stream *s, unsigned who, const json_t *v) {
 	json_decref(w->flows);
 	w->flows = json_incref(json_object_get(v, "flows"));
 	w->received_bits = number(v, "bytes") * 8;
+	w->received_s = t;
 	if (t <= 0)
 		return;
 	add(w, M_THROUGHPUT, w->received_bits / t);
@@ -254,7 +256,7 @@ static void finish_flows(struct stream *s, struct way *w, unsigned repeat) {
 	double *v;
 	json_t *l;
 
-	if (n < 2)
+	if (n < 2 || w->received_s <= 0)
 		return;
 	text = calloc(n, sizeof(*text));
 	names = calloc(n, sizeof(*names));
@@ -263,12 +265,12 @@ static void finish_flows(struct stream *s, struct way *w, unsigned repeat) {
 	for (unsigned i = 0; text != NULL && names != NULL && v != NULL && i < n; i++) {
 		snprintf(text[i], sizeof(text[i]), "flow %u", i + 1);
 		names[i] = text[i];
-		v[i] = json_number_value(json_array_get(w->flows, i));
+		v[i] = json_number_value(json_array_get(w->flows, i)) * 8 / w->received_s;
 	}
 	l = labels(s, w);
 	json_object_set_new(l, "repeat", json_string(number_text));
 	if (text != NULL && names != NULL && v != NULL)
-		result_endpoints(s->b->doc, "bytes received", "byte", l, names, v, n);
+		result_endpoints(s->b->doc, "throughput", "bit/s", l, names, v, n);
 	free(text);
 	free(names);
 	free(v);
@@ -301,7 +303,7 @@ static int once(struct bench *b, unsigned repeat, void *arg, struct err *e) {
 		struct way *w = &s->way[i];
 
 		w->sent = w->received = false;
-		w->sent_s = w->sent_datagrams = w->received_bits = 0;
+		w->sent_s = w->sent_datagrams = w->received_bits = w->received_s = 0;
 		json_decref(w->flows);
 		w->flows = NULL;
 	}

@@ -271,6 +271,8 @@ static void take_datagram(struct stream_flow *f, struct udp_in *in, int i) {
 	if (in->msgs[i].msg_len < sizeof(*d) || d->mark != DATAGRAM_MARK)
 		return; // a late question of the handshake, or a stranger's
 	counted = (d->number & COUNTED_FLAG) != 0;
+	if (!counted && f->seqs.unique == 0)
+		f->overflows_before = atomic_load(&f->overflows);
 	count(&f->moved, in->msgs[i].msg_len, 1, counted);
 	if (counted)
 		seqs_take(&f->seqs, d->number & ~COUNTED_FLAG);

@@ -47,6 +47,7 @@ struct stream_flow {
 	_Alignas(64) struct stream_count moved; /* sent or received */
 	struct stream_count offered; /* senders: what was to be sent */
 	atomic_uint_fast64_t overflows; /* UDP receivers: datagrams that found the socket full */
+	uint64_t overflows_before; /* of these, before the first that counts; when it has ended */
 	_Alignas(64) struct seqs seqs; /* UDP receivers; to be read when it has ended */
 	double jitter_ns; /* RFC 3550 section 6.4.1; the same */
 	uint64_t transits; /* that it was reckoned from; below two it is not known */

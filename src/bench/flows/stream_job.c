@@ -64,6 +64,7 @@ struct stream_job {
 	bool started;
 	uint64_t due, time, interval, drain_by;
 	struct reading begin, last, end;
+	uint64_t *counted; // bytes of each flow: at begin, then from there to end
 	bool watch_cpu, counting, over, end_asked;
 	struct hostcpu *cpu;
 };
@@ -87,6 +88,7 @@ static void drop(void *arg) {
 	free(j->fds);
 	free(j->began);
 	free(j->loads);
+	free(j->counted);
 	free(j);
 }
 
@@ -137,7 +139,9 @@ static void *prepare(const json_t *args, const char *device, json_t **answer, st
 	j->fds = malloc(j->spec.n * sizeof(int));
 	j->began = calloc(j->spec.n, sizeof(*j->began));
 	j->loads = calloc(j->spec.n, sizeof(*j->loads));
-	if (j->flows == NULL || j->fds == NULL || j->began == NULL || j->loads == NULL) {
+	j->counted = calloc(j->spec.n, sizeof(*j->counted));
+	if (j->flows == NULL || j->fds == NULL || j->began == NULL || j->loads == NULL ||
+		j->counted == NULL) {
 		err_set(e, ENOMEM, "out of memory");
 		j->spec.n = 0;
 		goto failed;
@@ -205,7 +209,8 @@ static void read_tcp(const struct stream_job *j, struct tcp_state *t) {
 		t->rtt_s /= n;
 }
 
-static struct reading read_all(const struct stream_job *j) {
+/* `each`, when it is not NULL: becomes the bytes of each flow since what it was. */
+static struct reading read_all(const struct stream_job *j, uint64_t *each) {
 	struct reading r = {0};
 
 	read_tcp(j, &r.tcp);
@@ -217,6 +222,8 @@ static struct reading read_all(const struct stream_job *j) {
 			r.sent += bytes;
 		else
 			r.received += bytes;
+		if (each != NULL)
+			each[i] = bytes - each[i];
 	}
 	return r;
 }
@@ -224,7 +231,7 @@ static struct reading read_all(const struct stream_job *j) {
 static uint64_t got(void *arg) {
 	struct stream_job *j = arg;
 
-	return j->started ? read_all(j).received : 0;
+	return j->started ? read_all(j, NULL).received : 0;
 }
 
 static double seconds(uint64_t from, uint64_t to) {
@@ -266,14 +273,14 @@ static void begin_counting(struct stream_job *j) {
 	for (unsigned i = 0; i < j->spec.n; i++)
 		j->began[i] = thread_time(atomic_load(&j->flows[i].tid));
 	atomic_store(&j->plan.phase, STREAM_COUNTED);
-	j->begin = j->last = read_all(j);
+	j->begin = j->last = read_all(j, j->counted);
 	j->counting = true;
 }
 
 static void end_counting(struct stream_job *j, void (*say)(void *, json_t *), void *to) {
 	json_t *cpu;
 
-	j->end = read_all(j);
+	j->end = read_all(j, j->counted);
 	atomic_store(&j->plan.phase, STREAM_AFTER);
 	for (unsigned i = 0; i < j->spec.n; i++)
 		j->loads[i] = thread_load(j->began[i], thread_time(atomic_load(&j->flows[i].tid)));
@@ -318,7 +325,7 @@ static void sum_flow(struct sums *s, const struct stream_flow *f, struct thread_
 	s->duplicates += f->seqs.duplicates;
 	s->reordered += f->seqs.reordered;
 	s->late += f->seqs.late;
-	s->overflows += atomic_load(&f->overflows);
+	s->overflows += atomic_load(&f->overflows) - f->overflows_before;
 	if (f->transits > 1) {
 		s->jitter_s += f->jitter_ns * 1e-9;
 		s->jitters++;
@@ -329,7 +336,7 @@ static void sum_flow(struct sums *s, const struct stream_flow *f, struct thread_
 }
 
 /* {"began", "ended": ns of clock_ns(), "seconds": of what was counted, "bytes": in it, "total_bytes": from start to end, "flows": [bytes a
- * flow], "busy", "waited": of the busiest thread, "failed": sentence or null}; senders over TCP add
+ * flow, of what was counted], "busy", "waited": of the busiest thread, "failed": sentence or null}; senders over TCP add
  * "retransmits", "cwnd", "rtt", "rtt_min"; over UDP all add "datagrams" (counted) and "total_datagrams",
  * senders "offered" (datagrams), receivers "duplicates", "reordered", "late", "jitter", "overflows". What
  * could not be found out is null. */
@@ -345,8 +352,9 @@ static json_t *report(const struct stream_job *j, bool sends) {
 		if (f->sends != sends)
 			continue;
 		sum_flow(&s, f, j->loads[i]);
-		json_array_append_new(
-			flows, json_integer((json_int_t)atomic_load(&f->moved.bytes)));
+		json_array_append_new(flows,
+			json_integer((json_int_t)(j->spec.udp ? atomic_load(&f->moved.counted_bytes)
+							      : j->counted[i])));
 	}
 	json_object_set_new(v, "flows", flows);
 	set_count(v, "began", j->begin.at);
@@ -412,7 +420,7 @@ static uint64_t step(void *arg, void (*say)(void *to, json_t *event), void *to) 
 	}
 	next = j->last.at + j->interval;
 	if (now >= next) {
-		struct reading r = read_all(j);
+		struct reading r = read_all(j, NULL);
 
 		say(to, interval_event(j, &r));
 		next = j->last.at + j->interval;
