@@ -246,6 +246,82 @@ static void wrap(void **state) {
 	free(s);
 }
 
+/* An endpoint that counts what it is handed, by flow and size, and takes a part of it only. */
+enum { FLOWS = 8, SIZES = FRAME_MIX };
+struct counter {
+	unsigned long seen[FLOWS][SIZES], sends;
+	const struct frame_shape *shape;
+	uint8_t data[FRAME_BATCH][FRAME_MIN];
+};
+
+static unsigned counter_lend(
+	struct frame_port *p, unsigned queue, struct frame_batch *b, unsigned n) {
+	struct counter *c = p->own;
+
+	for (unsigned i = 0; i < n; i++)
+		b->data[i] = c->data[i];
+	return n;
+}
+
+static int counter_send(struct frame_port *p, unsigned queue, struct frame_batch *b, unsigned n) {
+	struct counter *c = p->own;
+	unsigned taken = c->sends++ % 3 == 0 ? n : n * 5 / 7;
+
+	for (unsigned i = 0; i < taken; i++) {
+		unsigned flow = (unsigned)(b->data[i][29] - 1), z = 0;
+
+		while (c->shape->size[z] != b->len[i])
+			z++;
+		c->seen[flow][z]++;
+	}
+	return (int)taken;
+}
+
+static const struct frame_kind counter_kind = {.lend = counter_lend, .send = counter_send};
+
+/* What a generator thread sends of a mixture: so often is each size in its pattern. */
+static void check_mix(const struct frame_shape *s, unsigned rounds) {
+	const struct frame_trial t = {
+		.shape = s, .frames = (uint64_t)rounds * s->flows * s->period};
+	struct counter c = {.shape = s};
+	struct frame_port port = {.kind = &counter_kind, .own = &c};
+	struct frame_run run = {
+		.threads = 1, .end = UINT64_MAX, .begin = tick_now(), .leave = true};
+	struct frame_sender sender = {.run = &run, .lanes = 1, .cpu = -1};
+
+	sender.lane[0].port = &port;
+	assert_int_equal(frame_lane_init(&sender.lane[0], &t, 0, 0, 1), 0);
+	frame_send_thread(&sender);
+	assert_int_equal(sender.lane[0].sent, t.frames);
+	frame_lane_fini(&sender.lane[0]);
+	for (unsigned z = 0; z < s->sizes; z++) {
+		unsigned times = 0;
+
+		for (unsigned i = 0; i < s->period; i++)
+			times += s->pattern[i] == z;
+		for (unsigned f = 0; f < s->flows; f++)
+			if (c.seen[f][z] != (unsigned long)times * rounds)
+				fail_msg("%u flows, period %u: flow %u had %lu of size %u, not %u",
+					s->flows, s->period, f, c.seen[f][z], s->size[z],
+					times * rounds);
+	}
+}
+
+static void mix_of_each_flow(void **state) {
+	struct frame_shape imix, s = {.size = {60, 200, 1514}, .sizes = 3};
+
+	assert_int_equal(frame_shape_size(&imix, "imix", NULL), 0);
+	for (unsigned flows = 1; flows <= FLOWS; flows++) {
+		s.flows = s.macs = imix.flows = imix.macs = flows;
+		check_mix(&imix, 3);
+		for (s.period = 1; s.period <= FRAME_PATTERN; s.period++) {
+			for (unsigned i = 0; i < s.period; i++)
+				s.pattern[i] = (uint8_t)((i * i + i / 2) % 3);
+			check_mix(&s, 5);
+		}
+	}
+}
+
 static void options(void **state) {
 	static const char *const bad[] = {"--rate=-1", "--rate=0", "--rate=101%", "--rate=5x",
 		"--size=59", "--size=9019", "--size=60,", "--flows=0", "--flows=3", "--macs=65537",
@@ -303,6 +379,8 @@ int main(void) {
 		{"the IPv4 and UDP checksums of every frame are right, whatever its size and tag",
 			checksums},
 		{"imix is seven frames of 60, four of 566 and one of 1514 bytes", imix},
+		{"every flow gets the whole mixture of sizes, whatever the number of flows",
+			mix_of_each_flow},
 		{"loss, copies, order and age are counted as the plain way counts them", counting},
 		{"a gap longer than the window loses no count", long_gaps},
 		{"the last of the lost frames is known, however long ago it was", last_of_the_lost},

@@ -18,6 +18,11 @@ struct frame_bed {
 	uint16_t nonce; /* of the next trial */
 };
 
+/* Whose turn it is: which flow, which size of the pattern, and with which this round of flows began. */
+struct frame_turn {
+	uint32_t flow, place, first;
+};
+
 /* What one generator thread sends in one direction: a stream. */
 struct frame_lane {
 	struct frame_port *port;
@@ -36,7 +41,7 @@ struct frame_lane {
 	uint64_t sent, refusals;
 	uint64_t sent_before,
 		gave_up; /* of `sent`, before `then`; tick of the last that it gave up */
-	uint32_t flow, place; /* of the next frame: which flow, where in the pattern */
+	struct frame_turn next;
 	uint64_t due; /* at the end */
 };
 

@@ -7,6 +7,10 @@
  * a usual ring: a longer burst would measure the burst. The rest is given up, and shows as offered
  * but not sent.
  *
+ * Flows take turns, and so do the sizes of a mixture. Each round of flows begins one size later than the
+ * one before: so every flow gets the whole mixture, whatever the numbers of flows and sizes have in common,
+ * and a round has it, too.
+ *
  * What a port refuses stays due and gets a new time when it is tried again. */
 #include <errno.h>
 #include <math.h>
@@ -52,11 +56,21 @@ void frame_lane_fini(struct frame_lane *l) {
 	l->templates = NULL;
 }
 
+static struct frame_turn turn_after(struct frame_turn t, unsigned flows, unsigned period) {
+	t.place = t.place + 1 < period ? t.place + 1 : 0;
+	if (++t.flow == flows) {
+		t.flow = 0;
+		t.place = t.first = t.first + 1 < period ? t.first + 1 : 0;
+	}
+	return t;
+}
+
 /* Writes up to n frames and hands them over. How many went, or a negative errno. */
 static int send_some(struct frame_lane *l, unsigned n) {
 	const struct frame_kind *kind = l->port->kind;
 	struct frame_tag tag = {.magic = l->magic, .stream = l->stream, .seq = (uint32_t)l->sent};
-	uint32_t flow = l->flow, place = l->place, sum;
+	struct frame_turn next = l->next;
+	uint32_t sum;
 	struct frame_batch b;
 	int sent;
 
@@ -65,21 +79,17 @@ static int send_some(struct frame_lane *l, unsigned n) {
 	sum = frame_time_sum(tag.time);
 	for (unsigned i = 0; i < n; i++, tag.seq++) {
 		const struct frame_template *t =
-			&l->templates[flow * l->shape->sizes + l->shape->pattern[place]];
+			&l->templates[next.flow * l->shape->sizes + l->shape->pattern[next.place]];
 
 		frame_stamp(b.data[i], t, &tag, sum);
 		b.len[i] = t->len;
-		flow = flow + 1 < l->flows ? flow + 1 : 0;
-		place = place + 1 < l->shape->period ? place + 1 : 0;
+		next = turn_after(next, l->flows, l->shape->period);
 	}
 	sent = n > 0 ? kind->send(l->port, l->queue, &b, n) : 0;
-	if (sent == (int)n) {
-		l->flow = flow;
-		l->place = place;
-	} else if (sent > 0) {
-		l->flow = (l->flow + (unsigned)sent) % l->flows;
-		l->place = (l->place + (unsigned)sent) % l->shape->period;
-	}
+	if (sent == (int)n)
+		l->next = next;
+	for (int i = 0; i < sent && sent < (int)n; i++)
+		l->next = turn_after(l->next, l->flows, l->shape->period);
 	return sent;
 }
 
