@@ -46,9 +46,16 @@ void hist_add(struct hist *h, uint64_t ns) {
 	h->bucket[index_of(ns)]++;
 }
 
+void hist_lose(struct hist *h, uint64_t n, uint64_t timeout) {
+	if (n > 0 && (h->lost == 0 || timeout < h->timeout))
+		h->timeout = timeout;
+	h->lost += n;
+}
+
 void hist_merge(struct hist *to, const struct hist *from) {
 	to->count += from->count;
 	to->sum += from->sum;
+	hist_lose(to, from->lost, from->timeout);
 	to->min = from->min < to->min ? from->min : to->min;
 	to->max = from->max > to->max ? from->max : to->max;
 	for (unsigned i = 0; i < HIST_BUCKETS; i++)
@@ -71,22 +78,32 @@ static uint64_t value_at(const struct hist *h, uint64_t rank) {
 	return v < h->min ? h->min : v > h->max ? h->max : v;
 }
 
+static uint64_t rank_of(const struct hist *h, double q) {
+	// 0.9999 of 10000 is 9999, though their product may come out a hair above.
+	return (uint64_t)ceil(q * (double)(h->count + h->lost) - 1e-9);
+}
+
 uint64_t hist_quantile(const struct hist *h, double q) {
 	if (h->count == 0)
 		return 0;
 	if (q <= 0)
 		return h->min;
-	// 0.9999 of 10000 is 9999, though their product may come out a hair above.
-	return value_at(h, (uint64_t)ceil(q * (double)h->count - 1e-9));
+	return value_at(h, rank_of(h, q));
+}
+
+bool hist_beyond(const struct hist *h, double q) {
+	return h->lost > 0 && q > 0 && rank_of(h, q) > h->count;
 }
 
 bool hist_knows(const struct hist *h, double q) {
 	// 1 - 0.9999 is a hair less than one in ten thousand.
-	return h->count > 0 && (q <= 0 || q >= 1 || (double)h->count * (1 - q) >= 1 - 1e-9);
+	return h->count > 0 && !hist_beyond(h, q) &&
+	       (q <= 0 || q >= 1 || (double)(h->count + h->lost) * (1 - q) >= 1 - 1e-9);
 }
 
 static json_t *value_or_null(const struct hist *h, uint64_t rank) {
-	return rank > 0 ? json_integer((json_int_t)value_at(h, rank)) : json_null();
+	return rank > 0 && rank <= h->count ? json_integer((json_int_t)value_at(h, rank))
+					    : json_null();
 }
 
 static void add_quantiles(json_t *v, const struct hist *h) {
@@ -100,10 +117,10 @@ static void add_quantiles(json_t *v, const struct hist *h) {
 		{"p99.9", 0.999},
 		{"p99.99", 0.9999},
 	};
-	json_t *low = json_object(), *high = json_object();
+	json_t *low = json_object(), *high = json_object(), *beyond = json_array();
 
 	for (unsigned i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
-		struct ranks r = quantile_ranks(h->count, points[i].q);
+		struct ranks r = quantile_ranks(h->count + h->lost, points[i].q);
 		bool known = hist_knows(h, points[i].q);
 		uint64_t q = hist_quantile(h, points[i].q);
 
@@ -111,7 +128,16 @@ static void add_quantiles(json_t *v, const struct hist *h) {
 			v, points[i].name, known ? json_integer((json_int_t)q) : json_null());
 		json_object_set_new(low, points[i].name, value_or_null(h, r.low));
 		json_object_set_new(high, points[i].name, value_or_null(h, r.high));
+		if (hist_beyond(h, points[i].q))
+			json_array_append_new(beyond, json_string(points[i].name));
 	}
+	if (h->lost > 0) {
+		json_array_append_new(beyond, json_string("max"));
+		json_object_set_new(v, "lost", json_integer((json_int_t)h->lost));
+		json_object_set_new(v, "timeout", json_integer((json_int_t)h->timeout));
+		json_object_set(v, "beyond", beyond);
+	}
+	json_decref(beyond);
 	json_object_set_new(v, "low", low);
 	json_object_set_new(v, "high", high);
 }
@@ -132,6 +158,16 @@ json_t *hist_json(const struct hist *h) {
 							       (json_int_t)h->bucket[i]));
 	json_object_set_new(v, "buckets", buckets);
 	return v;
+}
+
+bool hist_json_beyond(const json_t *v, const char *name) {
+	json_t *one;
+	size_t i;
+
+	json_array_foreach (json_object_get(v, "beyond"), i, one)
+		if (json_is_string(one) && strcmp(json_string_value(one), name) == 0)
+			return true;
+	return false;
 }
 
 /* One [from_ns, count] of another's histogram: of a bucket that exists, and not yet filled. */
@@ -156,18 +192,22 @@ int hist_load(struct hist *h, const json_t *v) {
 	json_int_t count = json_integer_value(json_object_get(v, "count"));
 	json_int_t min = json_integer_value(json_object_get(v, "min"));
 	json_int_t max = json_integer_value(json_object_get(v, "max"));
+	json_int_t lost = json_integer_value(json_object_get(v, "lost"));
+	json_int_t timeout = json_integer_value(json_object_get(v, "timeout"));
 	size_t i;
 	json_t *pair;
 
 	hist_reset(h);
 	if (!json_is_array(buckets) || !json_is_integer(json_object_get(v, "count")) ||
-		!json_is_number(json_object_get(v, "mean")) || min < 0 || max < min)
+		(count > 0 && !json_is_number(json_object_get(v, "mean"))) || min < 0 ||
+		max < min || lost < 0 || timeout < 0)
 		goto bad;
 	json_array_foreach (buckets, i, pair)
 		if (load_bucket(h, pair) < 0)
 			goto bad;
 	if (h->count != (uint64_t)count)
 		goto bad;
+	hist_lose(h, (uint64_t)lost, (uint64_t)timeout);
 	if (count == 0)
 		return 0;
 	if (h->bucket[index_of((uint64_t)min)] == 0 || h->bucket[index_of((uint64_t)max)] == 0)

@@ -82,6 +82,8 @@ static json_t *entry(
 }
 
 static void set_values(json_t *one, const struct series *s) {
+	if (isinf(series_max(s)) && s->above > 0)
+		json_object_set_new(one, "above", number(s->above));
 	json_object_set_new(one, "values", numbers(s->v, s->n));
 	json_object_set_new(one, "median", number(series_median(s)));
 	json_object_set_new(one, "mean", number(series_mean(s)));
@@ -105,12 +107,17 @@ void result_figure(json_t *doc, const char *name, const char *unit, const char *
 }
 
 static void add_values(struct series *s, const json_t *figure) {
+	const json_t *above = json_object_get(figure, "above");
 	size_t i;
 	json_t *v;
 
 	json_array_foreach (json_object_get(figure, "values"), i, v)
 		if (json_is_number(v))
 			series_add(s, json_number_value(v));
+		else if (above != NULL)
+			series_add(s, INFINITY);
+	if (above != NULL && (s->above == 0 || json_number_value(above) < s->above))
+		s->above = json_number_value(above);
 }
 
 void result_more_values(json_t *have, const json_t *more) {
@@ -121,12 +128,21 @@ void result_more_values(json_t *have, const json_t *more) {
 	set_values(have, &s);
 }
 
+/* Of what never came back at all there is neither a least, nor a greatest, nor a mean. */
+static void set_latency(json_t *one, const struct hist *h) {
+	static const char *const of_values[] = {"min", "max", "mean"};
+
+	json_object_update_new(one, hist_json(h));
+	for (unsigned i = 0; h->count == 0 && i < sizeof(of_values) / sizeof(of_values[0]); i++)
+		json_object_set_new(one, of_values[i], json_null());
+}
+
 void result_more_latencies(json_t *have, const json_t *more) {
 	struct hist *h = malloc(2 * sizeof(*h));
 
 	if (h != NULL && hist_load(&h[0], have) == 0 && hist_load(&h[1], more) == 0) {
 		hist_merge(&h[0], &h[1]);
-		json_object_update_new(have, hist_json(&h[0]));
+		set_latency(have, &h[0]);
 	}
 	free(h);
 }
@@ -135,13 +151,13 @@ void result_latency(
 	json_t *doc, const char *name, const char *mode, json_t *labels, const struct hist *h) {
 	json_t *one;
 
-	if (doc == NULL || h->count == 0) {
+	if (doc == NULL || h->count + h->lost == 0) {
 		json_decref(labels);
 		return;
 	}
 	one = entry(doc, "latencies", name, NULL, labels);
 	json_object_set_new(one, "mode", json_string(mode));
-	json_object_update_new(one, hist_json(h));
+	set_latency(one, h);
 }
 
 void result_endpoints(json_t *doc, const char *name, const char *unit, json_t *labels,

@@ -15,6 +15,7 @@ enum { SERIES_MAX = 1000 };
 struct series {
 	unsigned n;
 	double v[SERIES_MAX]; /* in the order measured */
+	double above; /* a value that is INFINITY is only known to be more than this */
 };
 
 /* -ENOSPC when full. */

@@ -31,18 +31,23 @@ static double at(const json_t *v, const char *path) {
 	return json_is_number(n) ? json_number_value(n) : NAN;
 }
 
-/* Mean and spread of one side, into the row under its name: what is compared are means. */
+/* Mean and spread of one side, into the row under its name: what is compared are means. Where lost ones reach
+ * down to half of the repeats, what they are above. */
 static void put_side(json_t *row, const json_t *figure, const char *side) {
 	const json_t *one = json_object_get(figure, side);
-	char text[WORD_MAX], name[8];
+	const char *unit = json_string_value(json_object_get(figure, "unit"));
+	char text[WORD_MAX], word[WORD_MAX + 2], name[8];
+	double above = at(one, "above");
 	double mean = at(one, "mean"), part = at(one, "sd") / fabs(mean);
 
 	snprintf(name, sizeof(name), "%s_sd", side);
 	if (!isnan(mean))
-		json_object_set_new(row, side,
-			json_string(output_unit(mean,
-				json_string_value(json_object_get(figure, "unit")), text,
-				sizeof(text))));
+		json_object_set_new(
+			row, side, json_string(output_unit(mean, unit, text, sizeof(text))));
+	if (isnan(at(one, "median")) && !isnan(above)) {
+		snprintf(word, sizeof(word), "> %s", output_unit(above, unit, text, sizeof(text)));
+		json_object_set_new(row, side, json_string(word));
+	}
 	if (isfinite(part)) {
 		snprintf(text, sizeof(text), "%.1f%%", part * 100);
 		json_object_set_new(row, name, json_string(text));

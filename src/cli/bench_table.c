@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "bench/hist.h"
 #include "cli/bench.h"
 #include "cli/output.h"
 
@@ -105,6 +106,14 @@ static json_t *with_unit(const json_t *v, const char *unit) {
 	return json_string(output_unit(json_number_value(v), unit, buf, sizeof(buf)));
 }
 
+/* What is only known to be more: "> 1s". */
+static json_t *more_than(double v, const char *unit) {
+	char buf[WORD_MAX], text[WORD_MAX + 2];
+
+	snprintf(text, sizeof(text), "> %s", output_unit(v, unit, buf, sizeof(buf)));
+	return json_string(text);
+}
+
 static json_t *format(const char *fmt, double v) {
 	char buf[WORD_MAX];
 
@@ -135,10 +144,17 @@ static json_t *figure_row(const json_t *one, const json_t *known) {
 	const char *unit = json_string_value(json_object_get(one, "unit"));
 	size_t n = json_array_size(json_object_get(one, "values"));
 	json_t *row = row_of(one, known), *ci95 = beside_mean(one, "ci95");
+	const json_t *above = json_object_get(one, "above");
 
-	// One value has no spread: its least, greatest and mean would say what the median says.
-	for (int i = 0; names[i] != NULL && (n > 1 || i == 0); i++)
-		json_object_set_new(row, names[i], with_unit(json_object_get(one, names[i]), unit));
+	// One value has no spread: its least, greatest and mean would say what the median says. A mean of
+	// repeats that are above something need not be above it.
+	for (int i = 0; names[i] != NULL && (n > 1 || i == 0); i++) {
+		const json_t *v = json_object_get(one, names[i]);
+		bool beyond = json_is_null(v) && above != NULL && strcmp(names[i], "mean") != 0;
+
+		json_object_set_new(row, names[i],
+			beyond ? more_than(json_number_value(above), unit) : with_unit(v, unit));
+	}
 	if (n > 1)
 		json_object_set_new(row, "sd", beside_mean(one, "sd"));
 	if (ci95 != NULL) {
@@ -152,6 +168,18 @@ static json_t *figure_row(const json_t *one, const json_t *known) {
 	return row;
 }
 
+/* A quantile, "-" when too few values tell of it (hist_knows), or above the timeout (hist_beyond). */
+static json_t *latency_point(const json_t *one, const char *name) {
+	const json_t *v = json_object_get(one, name);
+	char buf[WORD_MAX];
+
+	if (hist_json_beyond(one, name))
+		return more_than(json_number_value(json_object_get(one, "timeout")) / 1e9, "s");
+	if (!json_is_number(v))
+		return json_string("-");
+	return json_string(output_unit(json_number_value(v) / 1e9, "s", buf, sizeof(buf)));
+}
+
 static json_t *latency_row(const json_t *one, const json_t *known) {
 	static const char *const points[][2] = {{"min", "min"}, {"p50", "p50"}, {"p90", "p90"},
 		{"p99", "p99"}, {"p999", "p99.9"}, {"p9999", "p99.99"}, {"max", "max"}};
@@ -161,15 +189,8 @@ static json_t *latency_row(const json_t *one, const json_t *known) {
 
 	json_object_set(row, "mode", json_object_get(one, "mode"));
 	json_object_set_new(row, "count", json_string(output_unit(n, "", buf, sizeof(buf))));
-	for (unsigned i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
-		const json_t *v = json_object_get(one, points[i][1]);
-		double ns = json_number_value(v);
-
-		// Of too few values the rare ones are not known (hist_knows).
-		json_object_set_new(row, points[i][0],
-			json_string(json_is_number(v) ? output_unit(ns / 1e9, "s", buf, sizeof(buf))
-						      : "-"));
-	}
+	for (unsigned i = 0; i < sizeof(points) / sizeof(points[0]); i++)
+		json_object_set_new(row, points[i][0], latency_point(one, points[i][1]));
 	return row;
 }
 

@@ -70,6 +70,20 @@ static void a_quantile_that_is_not_known_is_no_number(void **state) {
 		"reply    open     20  1.00us  2.00us  8.00us    -      -       -  9.00us\n");
 }
 
+static void what_was_lost_is_more_than_the_timeout(void **state) {
+	prints("{\"complete\":true,\"latencies\":[{\"name\":\"reply\",\"labels\":{},\"mode\":"
+	       "\"open\",\"count\":20,\"min\":1000,\"max\":9000,\"mean\":1.0,\"p50\":2000,"
+	       "\"p90\":null,\"p99\":null,\"p99.9\":null,\"p99.99\":null,\"lost\":9,"
+	       "\"timeout\":200000000,\"beyond\":[\"p90\",\"p99\",\"max\"]}]}",
+		"LATENCY  MODE  COUNT     MIN     P50      P90      P99  P99.9  P99.99      MAX\n"
+		"reply    open     20  1.00us  2.00us  > 200ms  > 200ms      -       -  > 200ms\n");
+	prints("{\"complete\":true,\"figures\":[{\"name\":\"p99\",\"unit\":\"s\",\"labels\":{},"
+	       "\"better\":\"less\",\"values\":[0.5,null,null],\"median\":null,\"mean\":null,"
+	       "\"min\":0.5,\"max\":null,\"sd\":null,\"ci95\":null,\"above\":1}]}",
+		"FIGURE  MEDIAN    MIN   MAX  REPEATS\n"
+		"p99       > 1s  500ms  > 1s        3\n");
+}
+
 static void of_endpoints_the_least_and_the_most_are_named(void **state) {
 	prints("{\"complete\":true,\"endpoints\":[{\"name\":\"rate\",\"unit\":\"1/"
 	       "s\",\"labels\":{},"
@@ -140,6 +154,7 @@ int main(void) {
 		cmocka_unit_test(labels_that_all_have_are_told_once),
 		cmocka_unit_test(a_latency_is_told_in_units_of_its_size),
 		cmocka_unit_test(a_quantile_that_is_not_known_is_no_number),
+		cmocka_unit_test(what_was_lost_is_more_than_the_timeout),
 		cmocka_unit_test(of_endpoints_the_least_and_the_most_are_named),
 		cmocka_unit_test(the_cost_of_all_repeats_is_their_mean),
 		cmocka_unit_test(warnings_and_the_reason_of_an_early_end_come_last_and_clean),

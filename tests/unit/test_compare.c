@@ -144,6 +144,24 @@ static void labels_can_be_passed_over(void **state) {
 	json_decref(doc);
 }
 
+#define P99(values, more)                                                                        \
+	"{\"name\":\"p99\",\"unit\":\"s\",\"better\":\"less\",\"labels\":{},\"values\":[" values \
+	"]" more "}"
+
+/* Nothing is said of repeats with what was lost left out of them. */
+static void a_quantile_among_the_lost_is_told_and_not_judged(void **state) {
+	json_t *doc = of(P99("0.1,null,0.11,null,null", ",\"above\":1"),
+		P99("0.5,0.51,0.5,0.52,0.5", ""), NULL);
+	const json_t *a = json_object_get(figure(doc, 0), "a");
+
+	assert_string_equal(verdict(doc, 0), "unknown");
+	assert_true(json_number_value(json_object_get(a, "above")) == 1);
+	assert_true(json_is_null(json_object_get(a, "median")));
+	assert_int_equal(json_integer_value(json_object_get(a, "repeats")), 5);
+	assert_true(json_is_null(json_object_get(figure(doc, 0), "difference")));
+	json_decref(doc);
+}
+
 static void costs_and_skew_of_the_repeats_are_figures(void **state) {
 	json_t *a = document(""), *b = document(""), *doc;
 	struct err e;
@@ -402,6 +420,7 @@ int main(void) {
 		cmocka_unit_test(one_repeat_on_a_side_cannot_be_judged),
 		cmocka_unit_test(figures_of_other_labels_are_in_one_only),
 		cmocka_unit_test(labels_can_be_passed_over),
+		cmocka_unit_test(a_quantile_among_the_lost_is_told_and_not_judged),
 		cmocka_unit_test(costs_and_skew_of_the_repeats_are_figures),
 		cmocka_unit_test(conditions_that_differ_are_listed_but_for_fleeting_ones),
 		cmocka_unit_test_setup(

@@ -277,6 +277,48 @@ static void the_interval_of_a_quantile_holds_the_true_one_in_95_of_100(void **st
 			fail_msg("%s: held %u of %d times", names[i], held[i], TIMES);
 }
 
+/* 1000 values of 1 to 1000 ns, and so many lost: the quantile at rank r of all is value r, if there is one. */
+static void what_was_lost_is_above_every_value(void **state) {
+	static const uint64_t lost[] = {0, 1, 10, 100, 1000, 100000};
+
+	for (unsigned k = 0; k < sizeof(lost) / sizeof(lost[0]); k++) {
+		json_t *v, *beyond;
+		unsigned told = 0;
+
+		hist_reset(&all);
+		hist_reset(&other);
+		for (uint64_t n = 1; n <= 1000; n++)
+			hist_add(n % 2 ? &all : &other, n);
+		hist_lose(&all, lost[k] / 2, 7000);
+		hist_lose(&other, lost[k] - lost[k] / 2, 5000);
+		hist_merge(&all, &other);
+		v = hist_json(&all);
+		assert_int_equal(hist_load(&other, v), 0);
+		assert_true(other.lost == lost[k] && other.timeout == (lost[k] > 0 ? 5000 : 0));
+		beyond = json_object_get(v, "beyond");
+		for (unsigned i = 0; i < NNAMES; i++) {
+			uint64_t rank =
+				(uint64_t)ceil(quantiles[i] * (1000 + (double)lost[k]) - 1e-9);
+			const json_t *q = json_object_get(v, names[i]);
+
+			assert_int_equal(hist_beyond(&all, quantiles[i]), rank > 1000);
+			told += rank > 1000;
+			if (rank > 1000)
+				assert_true(json_is_null(q) && !hist_knows(&all, quantiles[i]));
+			else if (json_is_number(q))
+				assert_true(fabs(json_number_value(q) - (double)rank) <=
+					    HIST_ERROR * (double)rank + 0.5);
+		}
+		assert_int_equal(json_array_size(beyond), lost[k] > 0 ? told + 1 : 0);
+		assert_int_equal(hist_beyond(&all, 1), lost[k] > 0);
+		assert_int_equal(json_integer_value(json_object_get(v, "max")), 1000);
+		json_decref(v);
+	}
+	hist_reset(&all);
+	hist_lose(&all, 3, 5000);
+	assert_true(hist_beyond(&all, 0.5) && !hist_knows(&all, 0.5));
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_quantile_is_within_the_stated_error_of_exact_sorting),
@@ -288,6 +330,7 @@ int main(void) {
 		cmocka_unit_test(a_histogram_that_contradicts_itself_is_refused),
 		cmocka_unit_test(a_quantile_of_too_few_values_is_not_their_maximum_but_absent),
 		cmocka_unit_test(the_interval_of_a_quantile_holds_the_true_one_in_95_of_100),
+		cmocka_unit_test(what_was_lost_is_above_every_value),
 	};
 
 	return cmocka_run_group_tests_name("hist", tests, NULL, NULL);

@@ -56,6 +56,21 @@ static void each_label_of_a_kind_has_a_column(void **state) {
 	json_decref(doc);
 }
 
+static void what_was_lost_is_more_than_the_timeout(void **state) {
+	json_t *doc =
+		json_pack("{s:[{s:s,s:n,s:n,s:f,s:f}],s:[{s:s,s:i,s:n,s:n,s:i,s:i,s:i,s:[s,s]}]}",
+			"figures", "name", "p99", "median", "mean", "min", 0.5, "above", 1.0,
+			"latencies", "name", "reply", "count", 7, "p50", "p90", "max", 9, "lost", 3,
+			"timeout", 5000, "beyond", "p90", "max");
+	char *text = csv(0, doc), *latencies = csv(1, doc);
+
+	assert_non_null(strstr(text, "\r\np99,,,>1,,0.5,,,,\r\n"));
+	assert_non_null(strstr(latencies, "\r\nreply,,7,,,,>5000,,,,>5000,,3,5000"));
+	free(text);
+	free(latencies);
+	json_decref(doc);
+}
+
 static void series_buckets_and_endpoints_have_a_line_a_value(void **state) {
 	json_t *doc = json_pack("{s:[{s:s,s:[i,i],s:[f,f]}],s:[{s:s,s:[[i,i]]}],s:[{s:s,s:{s:f}}]}",
 		"intervals", "name", "r", "times", 1, 2, "values", 0.1, 4.0, "latencies", "name",
@@ -97,6 +112,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_field_is_quoted_when_it_holds_what_parts_fields),
 		cmocka_unit_test(each_label_of_a_kind_has_a_column),
+		cmocka_unit_test(what_was_lost_is_more_than_the_timeout),
 		cmocka_unit_test(series_buckets_and_endpoints_have_a_line_a_value),
 		cmocka_unit_test(no_name_in_a_document_ends_its_script),
 	};

@@ -283,9 +283,51 @@ static void rounds_become_one_figure_and_one_distribution(void **state) {
 	json_decref(doc);
 }
 
+/* In a round in which nothing came back there is not even a mean; it counts all the same. */
+static void what_was_lost_in_a_round_stays_among_the_others(void **state) {
+	json_t *doc = result_new("probe", 0, NULL), *list, *have;
+	struct hist *h = malloc(sizeof(*h));
+
+	for (int round = 0; round < 2; round++) {
+		struct series s = {.n = 1, .v = {round == 0 ? 0.1 : INFINITY}, .above = 0.2};
+
+		result_figure(doc, "p99", "s", "less", NULL, &s);
+		hist_reset(h);
+		if (round == 0)
+			hist_add(h, 100);
+		else
+			hist_lose(h, 3, 200);
+		result_latency(doc, "reply", "closed", NULL, h);
+	}
+	free(h);
+	list = json_object_get(doc, "figures");
+	have = json_array_get(list, 0);
+	assert_null(json_object_get(have, "above"));
+	for (int i = 0; i < 2; i++)
+		result_more_values(have, json_array_get(list, 1));
+	assert_int_equal(json_array_size(json_object_get(have, "values")), 3);
+	assert_true(json_is_null(json_array_get(json_object_get(have, "values"), 2)));
+	assert_true(json_is_null(json_object_get(have, "median")));
+	assert_true(json_number_value(json_object_get(have, "above")) == 0.2);
+
+	list = json_object_get(doc, "latencies");
+	have = json_array_get(list, 1);
+	assert_true(json_is_null(json_object_get(have, "mean")));
+	result_more_latencies(have, have);
+	assert_true(json_is_null(json_object_get(have, "mean")));
+	result_more_latencies(json_array_get(list, 0), have);
+	have = json_array_get(list, 0);
+	assert_int_equal(json_integer_value(json_object_get(have, "count")), 1);
+	assert_int_equal(json_integer_value(json_object_get(have, "lost")), 6);
+	assert_int_equal(json_array_size(json_object_get(have, "beyond")), 6);
+	assert_true(json_number_value(json_object_get(have, "mean")) == 100);
+	json_decref(doc);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rounds_become_one_figure_and_one_distribution),
+		cmocka_unit_test(what_was_lost_in_a_round_stays_among_the_others),
 		cmocka_unit_test(repeats_that_do_not_agree_are_warned_of),
 		cmocka_unit_test(a_figure_has_its_values_and_what_describes_them),
 		cmocka_unit_test(what_has_no_number_is_null),

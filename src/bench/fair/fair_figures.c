@@ -147,7 +147,7 @@ static json_t *repeat_labels(const struct fair_figures *f, int load, int noise, 
 }
 
 static void add(struct cell *c, enum metric m, double v) {
-	if (isfinite(v))
+	if (!isnan(v))
 		series_add(&c->series[m], v);
 }
 
@@ -160,8 +160,10 @@ static void endpoints(struct fair_figures *f, const char *name, const char *unit
 	result_endpoints(f->b->doc, name, unit, l, names, values, f->p->n);
 }
 
-/* In seconds; NAN: there are too few. */
+/* In seconds; NAN: there are too few; INFINITY: what was lost reaches down to it. */
 static double quantile(const struct hist *h, double q) {
+	if (hist_beyond(h, q))
+		return INFINITY;
 	return hist_knows(h, q) ? (double)hist_quantile(h, q) / 1e9 : NAN;
 }
 
@@ -174,7 +176,7 @@ static struct hist *all_latencies(const struct fair_figures *f, const struct cel
 	hist_reset(all);
 	for (unsigned i = 0; i < f->p->n; i++)
 		hist_merge(all, &c->latency[i]);
-	if (all->count > 0)
+	if (all->count + all->lost > 0)
 		return all;
 	free(all);
 	return NULL;
@@ -185,6 +187,7 @@ static void add_latencies(struct fair_figures *f, struct cell *c) {
 
 	if (all == NULL)
 		return;
+	c->series[M_P50].above = c->series[M_P99].above = (double)all->timeout / 1e9;
 	add(c, M_P50, quantile(all, 0.5));
 	add(c, M_P99, quantile(all, 0.99));
 	free(all);

@@ -4,6 +4,7 @@
  * `weir bench rr`: transactions between two endpoints. A asks, B answers (rr_job.c); latencies of all
  * repeats go into one histogram, their quantiles of each repeat into figures. */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +58,7 @@ static const struct {
 };
 
 enum { INTERVALS_MAX = 100000 };
+#define LOST_WARN 1e-4 // of all: p99.99 is the last quantile that is told
 
 struct rr {
 	struct bench *b;
@@ -69,6 +71,7 @@ struct rr {
 	unsigned n;
 	double client_load, server_load, unserved, lateness, p50; // the worst of all repeats
 	double all_offered, all_done; // of all repeats
+	double unanswered; // the greatest part of what was offered in a repeat
 	json_t *cpu[2];
 	const char *failed;
 	char failed_text[128];
@@ -102,16 +105,27 @@ static void on_interval(struct rr *r, const json_t *v) {
 		number(v, "transactions"));
 }
 
+/* One that lost requests reach down to is somewhere above the timeout. */
+static void add_quantile(struct rr *r, enum metric m, const struct hist *h) {
+	if (hist_beyond(h, metrics[m].quantile))
+		add(r, m, INFINITY);
+	else if (hist_knows(h, metrics[m].quantile))
+		add(r, m, (double)hist_quantile(h, metrics[m].quantile) / 1e9);
+	r->series[m].above = (double)r->timeout / 1e9;
+}
+
 static void add_latencies(struct rr *r, const json_t *v) {
 	struct hist *h = &r->latest;
 
-	if (hist_load(h, json_object_get(v, "latency")) < 0 || h->count == 0)
+	if (hist_load(h, json_object_get(v, "latency")) < 0 || h->count + h->lost == 0)
 		return;
 	hist_merge(&r->all, h);
-	add(r, M_MEAN, h->sum / (double)h->count / 1e9);
+	keep_most(&r->unanswered, (double)h->lost / (double)(h->count + h->lost));
+	if (h->count > 0)
+		add(r, M_MEAN, h->sum / (double)h->count / 1e9);
 	for (int m = 0; m < METRICS; m++)
-		if (metrics[m].quantile > 0 && hist_knows(h, metrics[m].quantile))
-			add(r, (enum metric)m, (double)hist_quantile(h, metrics[m].quantile) / 1e9);
+		if (metrics[m].quantile > 0)
+			add_quantile(r, (enum metric)m, h);
 	r->p50 = (double)hist_quantile(h, 0.5) / 1e9;
 	if (r->rate == 0 || hist_load(h, json_object_get(v, "lateness")) < 0 || h->count == 0)
 		return;
@@ -255,6 +269,12 @@ static void warn(struct rr *r) {
 			"is "
 			"more than path and ends can do, or some were lost",
 			r->unserved * 100);
+	if (r->unanswered >= LOST_WARN)
+		result_warn(doc,
+			"up to %.3g %% of the requests never came back: a quantile that they reach "
+			"down to is only known to be above the timeout, and the mean leaves them "
+			"out",
+			r->unanswered * 100);
 	if (r->lateness > 0.2)
 		result_warn(doc,
 			"half of the requests were sent late by more than %.0f %% of the median "

@@ -7,9 +7,10 @@
  *
  * Open loop: a thread has one schedule and gives each request to the next flow that has room. When none
  * has, requests stay due, and their latency grows from the time at which they should have been sent:
- * that is what a user of the path would have waited. Between two requests the thread sleeps until
- * SPIN_NS before the next and looks at the clock from then on, for a timer's wake-up is as late as a
- * fast path's whole latency. */
+ * that is what a user of the path would have waited. What is still due when the time is over is sent for as
+ * long as an answer is waited for, or the latencies would leave out those that waited longest. Between two
+ * requests the thread sleeps until SPIN_NS before the next and looks at the clock from then on, for a timer's
+ * wake-up is as late as a fast path's whole latency. */
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -30,9 +31,15 @@ enum { EVENTS = 64, RING_MAX = 256, RING_BYTES = 32 << 10, RING_ONE_TAG = 64 };
 #define SWEEP_NS (5 * NS_PER_MS) // between two looks for what timed out
 #define PAUSE_NS (1 * NS_PER_MS) // after a connection was refused
 
+enum counts {
+	COUNTS_NOT,
+	COUNTS,
+	COUNTS_OVERDUE /* as a latency, but was sent too late to be a transaction */
+};
+
 struct slot {
 	uint64_t due, sent; // due 0: free
-	bool counted;
+	enum counts counts;
 };
 
 struct conn {
@@ -54,7 +61,9 @@ struct client {
 	uint64_t pending; // in all flows
 	int epoll, failed;
 	uint64_t start, asked; // open loop: when the schedule began; requests of it behind us
+	uint64_t most; // how many of them count or come before; UINT64_MAX while counting
 	uint64_t sweep_at;
+	enum counts counts; // those that are sent now
 	bool closed_counting;
 	uint64_t turn; // when this turn of the loop began
 	bool idle; // it did nothing but look at the clock, and for answers that were not there
@@ -65,8 +74,8 @@ static void done(struct client *c, struct slot *s, uint64_t now) {
 
 	atomic_store_explicit(&t->done, atomic_load_explicit(&t->done, memory_order_relaxed) + 1,
 		memory_order_relaxed);
-	if (s->counted) {
-		t->counted++;
+	if (s->counts != COUNTS_NOT) {
+		t->counted += s->counts == COUNTS;
 		hist_add(&t->latency, now - s->due);
 		if (c->plan->per_ns > 0)
 			hist_add(&t->lateness, s->sent - s->due);
@@ -113,14 +122,16 @@ static int run_one(struct client *c) {
 		patience = c->plan->timeout_ns;
 	flows_patience(fd, (int)(patience / NS_PER_MS));
 	while (ret >= 0 && (phase = rr_phase_of(c->t)) < RR_AFTER) {
-		s = (struct slot){.due = now, .sent = now, .counted = phase == RR_COUNTED};
+		s = (struct slot){.due = now,
+			.sent = now,
+			.counts = phase == RR_COUNTED ? COUNTS : COUNTS_NOT};
 		c->pending = 1;
-		c->t->offered += s.counted;
+		c->t->offered += s.counts;
 		ret = ask_blocking(c, fd, number++, now + c->plan->timeout_ns);
 		now = clock_ns();
 		if (ret == 1)
 			done(c, &s, now);
-		else if (ret == 0 && s.counted && rr_phase_of(c->t) != RR_ENDING)
+		else if (ret == 0 && s.counts == COUNTS && rr_phase_of(c->t) != RR_ENDING)
 			c->t->lost++;
 	}
 	return ret < 0 ? ret : 0;
@@ -145,9 +156,9 @@ static void hang_up(struct conn *f) {
 static void lose(struct client *c, struct conn *f, bool refused) {
 	struct slot *s = slot_of(c, f, f->in);
 
-	if (s->counted && refused)
+	if (s->counts != COUNTS_NOT && refused)
 		c->t->refused++;
-	else if (s->counted)
+	else if (s->counts != COUNTS_NOT)
 		c->t->lost++;
 	s->due = 0;
 	c->pending--;
@@ -184,8 +195,8 @@ static void ask(struct client *c, struct conn *f, uint64_t due, uint64_t now) {
 	struct slot *s = slot_of(c, f, f->out);
 	uint64_t number = f->out++;
 
-	*s = (struct slot){.due = due, .sent = now, .counted = rr_phase_of(c->t) == RR_COUNTED};
-	c->t->offered += s->counted;
+	*s = (struct slot){.due = due, .sent = now, .counts = c->counts};
+	c->t->offered += s->counts == COUNTS;
 	c->pending++;
 	if (c->plan->connect)
 		dial(c, f);
@@ -281,7 +292,7 @@ static uint64_t due_at(const struct client *c, uint64_t number) {
 static uint64_t ask_scheduled(struct client *c) {
 	uint64_t now = clock_ns(), due;
 
-	while ((due = due_at(c, c->asked)) <= now) {
+	while ((due = due_at(c, c->asked)) <= now && c->asked < c->most) {
 		unsigned tried = 0;
 
 		while (tried < c->t->n && !has_room(c, &c->conns[c->next], now)) {
@@ -295,7 +306,7 @@ static uint64_t ask_scheduled(struct client *c) {
 		c->asked++;
 		now = clock_ns();
 	}
-	return due;
+	return c->asked < c->most ? due : now + WAIT_NS;
 }
 
 static uint64_t ask_idle(struct client *c) {
@@ -336,9 +347,11 @@ static void close_counting(struct client *c) {
 	if (c->closed_counting)
 		return;
 	c->closed_counting = true;
+	c->counts = COUNTS_OVERDUE;
+	c->most = c->asked;
 	if (c->plan->per_ns > 0 && now > due_at(c, c->asked))
-		c->t->offered +=
-			(uint64_t)((double)(now - c->start) * c->plan->per_ns) + 1 - c->asked;
+		c->most = (uint64_t)((double)(now - c->start) * c->plan->per_ns) + 1;
+	c->t->offered += c->most - c->asked;
 }
 
 /* A turn has begun; the last one was spun away if it found nothing to do. */
@@ -356,20 +369,23 @@ static int run_many(struct client *c) {
 	int phase;
 
 	c->start = clock_ns() + c->t->offset_ns;
+	c->most = UINT64_MAX;
 	while (c->failed == 0 && (phase = rr_phase_of(c->t)) < RR_ENDING) {
 		uint64_t turn = clock_ns(), next = turn + WAIT_NS, asked = c->asked;
 
 		count_idle(c, turn);
-
-		if (phase < RR_AFTER && c->plan->per_ns > 0)
+		if (phase == RR_AFTER)
+			close_counting(c);
+		else
+			c->counts = phase == RR_COUNTED ? COUNTS : COUNTS_NOT;
+		if (c->plan->per_ns > 0 && (end == 0 || clock_ns() < end))
 			next = ask_scheduled(c);
 		else if (phase < RR_AFTER)
 			next = ask_idle(c);
-		else
-			close_counting(c);
 		if (phase == RR_AFTER && end == 0)
 			end = clock_ns() + c->plan->timeout_ns;
-		if (phase == RR_AFTER && (c->pending == 0 || clock_ns() > end + 2 * SWEEP_NS))
+		if (phase == RR_AFTER && ((c->pending == 0 && c->asked == c->most) ||
+						 clock_ns() > end + 2 * SWEEP_NS))
 			break;
 		wait_events(c, next);
 		c->idle &= c->asked == asked;

@@ -296,7 +296,7 @@ static bool all_ended(const struct rr_job *j) {
 
 /* {"began", "ended": ns of clock_ns(), "seconds", "busy", "waited": of the busiest thread or null, "failed": sentence or null}; who asked adds
  * "transactions", "offered", "lost", "late", "refused": of those that began while counting; "latency" and,
- * in open loop, "lateness", histograms. */
+ * in open loop, "lateness", histograms; to "latency" all are lost that were offered and not answered. */
 static json_t *report(const struct rr_job *j) {
 	struct hist *latency = malloc(sizeof(*latency)), *lateness = malloc(sizeof(*lateness));
 	uint64_t counted = 0, offered = 0, lost = 0, late = 0, refused = 0;
@@ -324,6 +324,8 @@ static json_t *report(const struct rr_job *j) {
 		hist_merge(latency, &t->latency);
 		hist_merge(lateness, &t->lateness);
 	}
+	if (j->asks && failed == 0 && offered > latency->count)
+		hist_lose(latency, offered - latency->count, j->plan.timeout_ns);
 	json_object_set_new(v, "failed", failed != 0 ? json_string(strerror(failed)) : json_null());
 	if (j->asks && latency != NULL && lateness != NULL)
 		json_object_update_new(

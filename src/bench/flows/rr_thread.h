@@ -44,7 +44,9 @@ struct rr_thread {
 	/* Clients. The first two are read while it runs, the others when it has ended. */
 	_Alignas(64) atomic_uint_fast64_t done; /* transactions since the start */
 	atomic_uint_fast64_t spun; /* ns of looking at the clock until one is due */
-	uint64_t counted, offered, lost, late, refused; /* of those that count */
+	/* Of those that count. Open loop: some were due while counting and sent later; their latency is among
+	 * the others, but they are offered only, and not counted. */
+	uint64_t counted, offered, lost, late, refused;
 	struct hist latency, lateness; /* open loop: how long after its time a request was sent */
 };
 

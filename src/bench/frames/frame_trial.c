@@ -327,6 +327,7 @@ static void sum_direction(const struct trial *x, unsigned d, struct frame_count 
 			c->seconds = seconds;
 	}
 	c->lost = c->sent > c->received ? c->sent - c->received : 0;
+	hist_lose(&c->latency, c->lost, x->t->settle_ns);
 	c->limit = judge(x->t, c);
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "bench/hist.h"
 #include "bench/stats.h"
 
 /* First both documents become lists of figures in one form, {name, unit, better, labels, values}: what
@@ -116,20 +117,27 @@ static json_t *derived_figure(json_t *figures, json_t *known, json_t *one) {
 static void derive(json_t *figures, json_t *known, const struct derived *d, const json_t *entry) {
 	const char *of = json_string_value(json_object_get(entry, "name"));
 	const json_t *v = json_object_get(entry, d->member);
+	bool beyond = hist_json_beyond(entry, d->member);
 	char name[TEXT_MAX];
 	double off = d->less != NULL ? json_number_value(json_object_get(entry, d->less)) : 0;
-	json_t *one, *to;
+	json_t *one, *have, *to;
 
-	if (!json_is_number(v) || !labels_are_strings(entry) || (d->name == NULL && of == NULL))
+	if ((!json_is_number(v) && !beyond) || !labels_are_strings(entry) ||
+		(d->name == NULL && of == NULL))
 		return;
 	snprintf(name, sizeof(name), "%s %s", of, d->after);
 	one = json_pack("{s:s, s:s, s:s, s:o, s:[], s:b}", "name", d->name ? d->name : name, "unit",
 		d->unit, "better", "less", "labels", json_copy(json_object_get(entry, "labels")),
 		"values", "derived", true);
 	json_object_del(json_object_get(one, "labels"), "repeat");
-	to = json_object_get(derived_figure(figures, known, one), "values");
+	have = derived_figure(figures, known, one);
+	to = json_object_get(have, "values");
 	if (to != NULL && json_array_size(to) < SERIES_MAX)
-		json_array_append_new(to, json_real((json_number_value(v) - off) * d->scale));
+		json_array_append_new(to,
+			beyond ? json_null() : json_real((json_number_value(v) - off) * d->scale));
+	if (beyond)
+		json_object_set_new(have, "above",
+			json_real(json_number_value(json_object_get(entry, "timeout")) * d->scale));
 	json_decref(one);
 }
 
@@ -166,19 +174,23 @@ static json_t *number(double v) {
 
 /* What a figure says in one document. */
 static json_t *told(const json_t *figure, struct series *s) {
-	json_t *v;
+	json_t *above = json_object_get(figure, "above"), *v, *one;
 	size_t i;
 
 	s->n = 0;
 	json_array_foreach (json_object_get(figure, "values"), i, v)
 		if (json_is_number(v))
 			series_add(s, json_number_value(v));
+		else if (above != NULL)
+			series_add(s, INFINITY);
 	if (figure == NULL)
 		return json_null();
-	return json_pack("{s:i, s:o, s:o, s:o}", "repeats", (int)s->n, "median",
+	one = json_pack("{s:i, s:o, s:o, s:o}", "repeats", (int)s->n, "median",
 		number(s->n > 0 ? series_median(s) : NAN), "mean",
 		number(s->n > 0 ? series_mean(s) : NAN), "sd",
 		number(s->n > 1 ? series_sd(s) : NAN));
+	json_object_set(one, "above", above);
+	return one;
 }
 
 /* With how many there are the skew of equal endpoints grows: it says nothing across their numbers. */
@@ -217,8 +229,8 @@ static json_t *row_of(
 	json_object_set_new(row, "a", told(a, &sa));
 	json_object_set_new(row, "b", told(b, &sb));
 	w = series_welch(&sa, &sb);
-	if (sa.n == 0 || sb.n == 0)
-		w.difference = NAN;
+	if (sa.n == 0 || sb.n == 0 || isinf(series_max(&sa)) || isinf(series_max(&sb)))
+		w = (struct welch){.difference = NAN, .ci95 = NAN, .p = NAN};
 	json_object_set_new(row, "difference", number(w.difference));
 	json_object_set_new(row, "relative", number(w.difference / fabs(series_mean(&sa))));
 	json_object_set_new(row, "ci95", number(w.ci95));

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "bench/hist.h"
+
 /* A table has a line an entry, or, where `each` names a member of it, a line an element of that: the
  * elements of an array, or the members of an object. Columns are dotted paths into the entry; those of
  * an element come after the labels: paths into it when it is an object, else names for its elements
@@ -35,8 +37,9 @@ static const struct table tables[CSV_TABLES] = {
 		ENTRY, NULL, {NULL}, NULL},
 	{"latencies.csv", "latencies",
 		{"name", "mode", "count", "min", "mean", "p50", "p90", "p99", "p99.9", "p99.99",
-			"max", "error", "low.p50", "high.p50", "low.p90", "high.p90", "low.p99",
-			"high.p99", "low.p99.9", "high.p99.9", "low.p99.99", "high.p99.99"},
+			"max", "error", "lost", "timeout", "low.p50", "high.p50", "low.p90",
+			"high.p90", "low.p99", "high.p99", "low.p99.9", "high.p99.9", "low.p99.99",
+			"high.p99.99"},
 		ENTRY, NULL, {NULL}, NULL},
 	{"latency_buckets.csv", "latencies", {"name", "mode"}, ROWS, "buckets",
 		{"from_ns", "count"}, NULL},
@@ -74,6 +77,17 @@ void csv_field(FILE *f, const char *text) {
 		fputc(*text, f);
 	}
 	fputc('"', f);
+}
+
+/* Is it above that, in the unit of its column? "above" is of all that is null in a figure, "timeout" of the
+ * quantiles that are named. NULL: no. */
+static const json_t *known_above(const json_t *entry, const char *name) {
+	const json_t *above = json_object_get(entry, "above");
+
+	if (above != NULL && json_is_null(json_object_get(entry, name)) &&
+		strcmp(name, "mean") != 0 && strcmp(name, "sd") != 0 && strcmp(name, "ci95") != 0)
+		return above;
+	return hist_json_beyond(entry, name) ? json_object_get(entry, "timeout") : NULL;
 }
 
 static void put_value(FILE *f, const json_t *v) {
@@ -153,8 +167,11 @@ static void begin(struct line *l, const json_t *entry) {
 	if (l->n++ == 0)
 		put_header(l);
 	for (i = 0; l->t->fields[i] != NULL; i++) {
+		const json_t *above = known_above(entry, l->t->fields[i]);
+
 		fputs(i > 0 ? "," : "", l->f);
-		put_value(l->f, at(entry, l->t->fields[i]));
+		fputs(above != NULL ? ">" : "", l->f);
+		put_value(l->f, above != NULL ? above : at(entry, l->t->fields[i]));
 	}
 	json_object_foreach (l->keys, key, v) {
 		fputs(i++ > 0 ? "," : "", l->f);

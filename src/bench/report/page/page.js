@@ -128,9 +128,9 @@ function spread(f) {
 function tiles(figures) {
 	const {texts} = tell(figures);
 	return el('div', {className: 'tiles'}, ...figures.map((f, i) => el('div', {className: 'card tile'},
-		el('span', {}, texts[i]), el('b', {}, human(f.median, f.unit, 3)),
+		el('span', {}, texts[i]), el('b', {}, figureText(f, 'median', 3)),
 		el('span', {}, list(f.values).length > 1
-			? human(f.min, f.unit, 3) + ' to ' + human(f.max, f.unit, 3) : times(list(f.values).length)))));
+			? figureText(f, 'min', 3) + ' to ' + figureText(f, 'max', 3) : times(list(f.values).length)))));
 }
 
 const BETTER = {more: 'more is better', less: 'less is better'};
@@ -151,9 +151,9 @@ function figuresTable(figures) {
 	return table([
 		['Figure', f => f.name],
 		['Of', labelsApart(figures)],
-		['Median', f => human(f.median, f.unit), true],
-		['Least', f => human(f.min, f.unit), true],
-		['Greatest', f => human(f.max, f.unit), true],
+		['Median', f => figureText(f, 'median'), true],
+		['Least', f => figureText(f, 'min'), true],
+		['Greatest', f => figureText(f, 'max'), true],
 		['Mean', f => list(f.values).length > 1 ? human(f.mean, f.unit) : '–', true],
 		['95 % interval of the mean', spread, true],
 		['Repeats', f => list(f.values).length, true],
@@ -230,6 +230,8 @@ function figures(doc) {
 function bounds(l, key) {
 	if (!(key in (l.low || {})))
 		return '';
+	if (isBeyond(l, key))
+		return 'not known: it is among the ' + human(l.lost, '') + ' that never came back';
 	if (!isNumber(l[key]))
 		return 'not known: not one of ' + times(l.count).replace(/repeats?/, 'values') + ' can lie above it';
 	const [low, high] = [l.low, l.high].map(side => isNumber(side[key]) ? nanoseconds(side[key]) : null);
@@ -237,10 +239,10 @@ function bounds(l, key) {
 }
 
 function latencies(doc) {
-	const all = list(doc.latencies).filter(l => l.count > 0);
+	const all = list(doc.latencies).filter(l => l.count > 0 || l.lost > 0);
 	if (all.length === 0)
 		return;
-	const quantile = (title, key) => [title, l => el('span', {title: bounds(l, key)}, nanoseconds(l[key])), true];
+	const quantile = (title, key) => [title, l => el('span', {title: bounds(l, key)}, latencyText(l, key)), true];
 	page.append(el('h2', {}, 'Latency'), el('section', {className: 'grid'},
 		...groups(all, l => l.name).map(g => {
 			const {texts, common} = tell(g);
@@ -252,7 +254,7 @@ function latencies(doc) {
 			return f;
 		})), el('section', {className: 'card', id: 'latencies', style: 'margin-top: 16px'}, table([
 		['Latency', l => l.name], ['Of', labelsApart(all)], ['Loop', l => l.mode || ''],
-		['Count', l => human(l.count, ''), true], quantile('Least', 'min'), quantile('Mean', 'mean'),
+		['Count', l => human(l.count, ''), true], ['Lost', l => l.lost > 0 ? human(l.lost, '') : '–', true], quantile('Least', 'min'), quantile('Mean', 'mean'),
 		...QUANTILES.map(([key]) => quantile(key, key)), quantile('Greatest', 'max'),
 	], all)));
 }

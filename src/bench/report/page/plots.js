@@ -52,6 +52,13 @@ function human(value, unit, n = 4) {
 const percent = (x, n = 3) => isNumber(x) ? digits(x * 100, n) + '\u00a0%' : '–';
 const nanoseconds = x => isNumber(x) ? human(x / 1e9, 's', 3) : '–';
 
+/* What lost requests reach down to is only known to be above the timeout. */
+const isBeyond = (l, key) => list(l.beyond).includes(key);
+const latencyText = (l, key) => isBeyond(l, key) ? '>\u00a0' + nanoseconds(l.timeout) : nanoseconds(l[key]);
+/* The same of a figure, whose values then are null. */
+const figureText = (f, key, n) => f[key] === null && isNumber(f.above)
+	? '>\u00a0' + human(f.above, f.unit, n) : human(f[key], f.unit, n);
+
 /* ---- names ---- */
 
 /* The labels in which entries differ. */
@@ -152,7 +159,7 @@ function figuresPlot(figures, texts) {
 
 function figureTip(f, dataset) {
 	if (dataset === 0)
-		return 'median ' + human(f.median, f.unit);
+		return 'median ' + figureText(f, 'median');
 	return human(f.min, f.unit) + ' to ' + human(f.max, f.unit) + ', ' + times(list(f.values).length);
 }
 
@@ -248,23 +255,28 @@ function repeatsPlot(lines, texts) {
 }
 
 /* Points {x: 1/(1-p), y: ns} of a distribution: below y lies the fraction p. A bucket stands at its
- * middle; how wide it is follows from the error the histogram states. The last point is the greatest. */
+ * middle; how wide it is follows from the error the histogram states. The last point is the greatest that came
+ * back: the line ends where the lost begin. */
 function distribution(l) {
 	const sub = isNumber(l.error) && l.error > 0 ? 0.5 / l.error : Infinity;
 	const width = from => from < sub ? 1 : 2 ** Math.floor(Math.log2(from)) / sub;
+	if (!isNumber(l.max))
+		return []; // none came back
+	const lost = isNumber(l.lost) ? l.lost : 0;
+	const all = l.count + lost;
 	const points = [{x: 1, y: l.min}];
 	let below = 0;
 	for (const [from, n] of list(l.buckets)) {
 		below += n;
 		if (below < l.count)
-			points.push({x: l.count / (l.count - below),
+			points.push({x: all / (all - below),
 				y: Math.min(l.max, Math.max(l.min, from + (width(from) - 1) / 2))});
 	}
 	if (points.length === 1)
 		for (const [key, p] of QUANTILES)
-			if (isNumber(l[key]) && l.count * (1 - p) >= 1)
+			if (isNumber(l[key]) && all * (1 - p) >= 1)
 				points.push({x: 1 / (1 - p), y: l[key]});
-	points.push({x: Math.max(l.count, 1), y: l.max});
+	points.push({x: lost > 0 ? all / lost : Math.max(all, 1), y: l.max});
 	return points;
 }
 
@@ -277,7 +289,7 @@ function percentileTick(x) {
 }
 
 function latenciesPlot(latencies, texts) {
-	const tail = Math.max(...latencies.map(l => l.max / Math.max(l.p50 ?? l.min, 1)));
+	const tail = Math.max(...latencies.map(l => (l.max ?? 0) / Math.max(l.p50 ?? l.min ?? 1, 1)));
 	const most = Math.max(10, ...latencies.map(l => l.count));
 	const ticks = [1, 2];
 	for (let x = 10; x <= most; x *= 10)
