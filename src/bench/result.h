@@ -24,7 +24,7 @@ struct trial;
  *   "conditions": {...},                                                       conditions.h
  *   "figures":   [{"name", "unit", "better": "more"|"less"|"", "labels": {...},
  *                  "values": [one a repeat], "median", "mean", "min", "max", "sd", "ci95"}],
- *   "latencies": [{"name", "mode": "closed"|"open", "labels": {...}, ...hist_json}],
+ *   "latencies": [{"name", "mode": "closed"|"open"|"sent", "labels": {...}, ...hist_json}],
  *   "endpoints": [{"name", "unit", "labels": {...}, "values": {"vm1": 1.0, ...}, "skew", "cv", "jain"}],
  *   "cpu":       [{"labels": {...}, ...hostcpu_json}],                          hostcpu.h
  *   "intervals": [{"name", "unit", "labels": {...}, "times": [s, ...], "values": [...]}],

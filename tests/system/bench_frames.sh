@@ -148,6 +148,10 @@ finds_what_was_spoiled() {
 	[[ $(jq .dropped "$T/did.json") -ge 34 && $(jq .twice "$T/did.json") -ge 11 &&
 		$(jq .swapped "$T/did.json") -ge 17 ]]
 	jq -e '.latencies[0] | .count == 3366 and .min >= 5000000 and .min < 20000000' "$T/result.json"
+	# What was dropped is above every latency; from when it was due, none is shorter than from its hand-over.
+	jq -e '.latencies | map(.mode) == ["sent", "open"] and all(.lost == 34 and .timeout == 1000000000 and
+		.p99 > 0 and .beyond == ["p99.9", "p99.99", "max"]) and .[1].mean >= .[0].mean' "$T/result.json"
+	"$TESTS/lib/valid-result" "$T/result.json"
 }
 
 exact_through_the_switch() {

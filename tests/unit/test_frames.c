@@ -52,13 +52,14 @@ static void checksums(void **state) {
 			struct frame_tag tag = {.magic = 0x77650001,
 				.stream = 3,
 				.seq = k * 2654435761u,
-				.time = k * 0x9e3779b97f4a7c15u};
+				.skipped = k * 362437u};
 			struct frame_template t;
 
+			frame_tag_time(&tag, k * 0x9e3779b97f4a7c15u);
 			frame_template_make(
 				&t, &s, k % 2, k * 17 % s.flows, k % s.sizes, tag.magic, 3);
 			memset(frame, 0, sizeof(frame));
-			frame_stamp(frame, &t, &tag, frame_time_sum(tag.time));
+			frame_stamp(frame, &t, &tag, frame_tag_sum(&tag));
 			assert_int_equal(t.len, s.size[k % s.sizes]);
 			assert_checksums(frame, t.len);
 			assert_memory_equal(frame + FRAME_HEAD, &tag, sizeof(tag));
@@ -322,6 +323,94 @@ static void mix_of_each_flow(void **state) {
 	}
 }
 
+/* Frame k is due at k * 1000 up to the 500th, then every 2000 ticks; the sink is told when each came. */
+static void from_due_time(void **state) {
+	struct frame_stream *s = malloc(sizeof(*s));
+	const struct frame_plan plan = {
+		.each = 1000, .then_each = 2000, .then = 500000, .before = 500};
+
+	for (uint64_t first = 0; first < 2; first++) {
+		uint64_t skip = first << 32, sum = 0;
+
+		assert_int_equal(frame_stream_init(s, 1, LATE, 1), 0);
+		s->plan = plan;
+		s->due = skip; // numbers go on past 2^32
+		for (uint64_t k = skip; k < skip + 1000; k++) {
+			uint64_t due = k < 500 ? k * 1000 : 500000 + (k - 500) * 2000;
+			uint64_t age = 70 + k % 50,
+				 late = k % 100 < 10 ? 100000 - 1000 * (k % 100) : 0;
+
+			if (k % 100 == 99)
+				continue; // given up
+			assert_true(frame_stream_take(s, (uint32_t)(k - skip), age));
+			frame_stream_due(s, (uint32_t)k, due + late + age, age);
+			sum += late + age;
+		}
+		assert_int_equal(s->from_due.count, 990);
+		assert_true(s->from_due.sum == (double)sum);
+		assert_true(s->from_due.min == 70 && s->from_due.max > 100000);
+		assert_true(s->latency.max < 200); // from hand-over nothing of it is seen
+		frame_stream_fini(s);
+	}
+	free(s);
+}
+
+/* An endpoint that takes nothing until the generator has given frames up; then it looks when each was due. */
+struct shy {
+	struct frame_run run;
+	struct frame_sender sender;
+	uint64_t taken, skipped;
+	uint8_t data[FRAME_BATCH][FRAME_MIN];
+};
+
+static unsigned shy_lend(struct frame_port *p, unsigned queue, struct frame_batch *b, unsigned n) {
+	struct shy *s = p->own;
+
+	for (unsigned i = 0; i < n; i++)
+		b->data[i] = s->data[i];
+	return n;
+}
+
+static int shy_send(struct frame_port *p, unsigned queue, struct frame_batch *b, unsigned n) {
+	struct shy *s = p->own;
+	struct frame_lane *l = &s->sender.lane[0];
+	struct frame_plan plan = frame_lane_plan(l);
+
+	for (unsigned i = 0; i < n && l->gave_up > 0; i++) {
+		struct frame_tag tag;
+		uint64_t now = tick_now(), handed;
+
+		memcpy(&tag, b->data[i] + FRAME_HEAD, sizeof(tag));
+		handed = now - frame_tag_age(&tag, now) - atomic_load(&s->run.begin);
+		assert_int_equal(tag.seq, s->taken++);
+		assert_int_equal(tag.skipped, l->passed - l->sent);
+		assert_true(((double)tag.seq + tag.skipped) * plan.each <= (double)handed);
+		s->skipped = tag.skipped;
+	}
+	return l->gave_up > 0 ? (int)n : 0;
+}
+
+static const struct frame_kind shy_kind = {.lend = shy_lend, .send = shy_send};
+
+static void given_up_ones_keep_their_number(void **state) {
+	const struct frame_shape s = {.size = {60}, .sizes = 1, .period = 1, .flows = 1, .macs = 1};
+	const struct frame_trial t = {.shape = &s, .rate = 1e5, .frames = 3000};
+	struct shy *shy = calloc(1, sizeof(*shy));
+	struct frame_port port = {.kind = &shy_kind, .own = shy};
+	struct frame_lane *l = &shy->sender.lane[0];
+
+	shy->run = (struct frame_run){
+		.threads = 1, .end = UINT64_MAX, .begin = tick_now(), .leave = true};
+	shy->sender = (struct frame_sender){.run = &shy->run, .lanes = 1, .cpu = -1};
+	l->port = &port;
+	assert_int_equal(frame_lane_init(l, &t, 0, 0, 1), 0);
+	frame_send_thread(&shy->sender);
+	assert_true(shy->skipped > 0 && shy->taken == l->sent);
+	assert_int_equal(l->sent + shy->skipped, 3000);
+	frame_lane_fini(l);
+	free(shy);
+}
+
 static void options(void **state) {
 	static const char *const bad[] = {"--rate=-1", "--rate=0", "--rate=101%", "--rate=5x",
 		"--size=59", "--size=9019", "--size=60,", "--flows=0", "--flows=3", "--macs=65537",
@@ -348,6 +437,7 @@ static void options(void **state) {
 }
 
 static void what_comes_before_it_was_sent_is_counted(void **state) {
+	struct frame_tag tag;
 	struct frame_stream s;
 
 	assert_int_equal(frame_stream_init(&s, 1, LATE, 0.5), 0);
@@ -361,6 +451,13 @@ static void what_comes_before_it_was_sent_is_counted(void **state) {
 	assert_int_equal(s.latency.count, 3);
 	assert_int_equal(s.latency.min, 0);
 	assert_int_equal(s.latency.max, 50);
+	frame_tag_time(&tag, (UINT64_C(1) << 40) + 100);
+	assert_int_equal(frame_tag_age(&tag, (UINT64_C(1) << 40) - 200), -300);
+	assert_int_equal(frame_tag_age(&tag, (UINT64_C(1) << 40) + 300), 200);
+	s.plan = (struct frame_plan){.each = 1000, .before = INFINITY};
+	frame_stream_due(&s, 0, -50, -60); // the sink's counter is behind the beginning, too
+	frame_stream_due(&s, 1, 700, -300);
+	assert_true(s.from_due.count == 2 && s.from_due.max == 0);
 	frame_stream_fini(&s);
 }
 
@@ -387,6 +484,9 @@ int main(void) {
 		{"a change of rate comes at its time, and both rates are exact", change_of_rate},
 		{"after a change of rate the time of the last lost frame is known", lost_until},
 		{"sequence numbers go on past 2^32", wrap},
+		{"latency from due time holds what a frame waited to be sent", from_due_time},
+		{"frames that were given up keep their number in the plan of those behind them",
+			given_up_ones_keep_their_number},
 		{"options that mean nothing are refused", options},
 	};
 

@@ -28,7 +28,7 @@ struct frame_lane {
 	struct frame_port *port;
 	unsigned queue;
 	uint32_t magic;
-	uint16_t stream;
+	uint8_t stream;
 	struct frame_template *templates; /* [flows][sizes] */
 	unsigned flows;
 	const struct frame_shape *shape;
@@ -84,6 +84,8 @@ void *frame_receive_thread(void *arg);
 int frame_lane_init(struct frame_lane *l, const struct frame_trial *t, unsigned direction,
 	unsigned thread, unsigned threads);
 void frame_lane_fini(struct frame_lane *l);
+/* When they are due, for who receives them. */
+struct frame_plan frame_lane_plan(const struct frame_lane *l);
 /* How many frames are due so many ticks after the beginning. */
 uint64_t frame_lane_due(const struct frame_lane *l, uint64_t ticks);
 /* Seconds from `then` until the last frame was due that was lost or given up, in all `ticks`; 0: none

@@ -10,7 +10,9 @@ enum { LEFT_MAX = 1024 }; /* batches: more than the longest of the rings holds *
 
 static void take(struct frame_run *r, struct frame_arrivals *at, unsigned endpoint,
 	const uint8_t *data, unsigned len, uint64_t now) {
+	struct frame_stream *s;
 	struct frame_tag tag;
+	int64_t age;
 
 	if (len < FRAME_MIN) {
 		at->foreign++;
@@ -24,8 +26,10 @@ static void take(struct frame_run *r, struct frame_arrivals *at, unsigned endpoi
 	} else if (tag.stream / r->threads == endpoint) {
 		at->astray++; // stream 0 goes from endpoint 0 to endpoint 1
 	} else {
-		// Counters of two CPUs may differ: then it seems to arrive before it was sent.
-		frame_stream_take(&r->stream[tag.stream], tag.seq, (int64_t)(now - tag.time));
+		s = &r->stream[tag.stream];
+		age = frame_tag_age(&tag, now);
+		if (frame_stream_take(s, tag.seq, age) && s->plan.each > 0)
+			frame_stream_due(s, tag.seq + tag.skipped, (int64_t)(now - r->begin), age);
 	}
 }
 

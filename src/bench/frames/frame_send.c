@@ -68,15 +68,18 @@ static struct frame_turn turn_after(struct frame_turn t, unsigned flows, unsigne
 /* Writes up to n frames and hands them over. How many went, or a negative errno. */
 static int send_some(struct frame_lane *l, unsigned n) {
 	const struct frame_kind *kind = l->port->kind;
-	struct frame_tag tag = {.magic = l->magic, .stream = l->stream, .seq = (uint32_t)l->sent};
+	struct frame_tag tag = {.magic = l->magic,
+		.stream = l->stream,
+		.seq = (uint32_t)l->sent,
+		.skipped = (uint32_t)(l->passed - l->sent)};
 	struct frame_turn next = l->next;
 	uint32_t sum;
 	struct frame_batch b;
 	int sent;
 
 	n = kind->lend(l->port, l->queue, &b, n);
-	tag.time = tick_now();
-	sum = frame_time_sum(tag.time);
+	frame_tag_time(&tag, tick_now());
+	sum = frame_tag_sum(&tag);
 	for (unsigned i = 0; i < n; i++, tag.seq++) {
 		const struct frame_template *t =
 			&l->templates[next.flow * l->shape->sizes + l->shape->pattern[next.place]];
@@ -91,6 +94,17 @@ static int send_some(struct frame_lane *l, unsigned n) {
 	for (int i = 0; i < sent && sent < (int)n; i++)
 		l->next = turn_after(l->next, l->flows, l->shape->period);
 	return sent;
+}
+
+struct frame_plan frame_lane_plan(const struct frame_lane *l) {
+	bool falls = l->then != UINT64_MAX;
+
+	if (l->per_tick <= 0)
+		return (struct frame_plan){0};
+	return (struct frame_plan){.each = 1 / l->per_tick,
+		.then_each = falls ? 1 / l->then_per_tick : 0,
+		.then = falls ? l->then : 0,
+		.before = falls ? (double)l->then * l->per_tick : INFINITY};
 }
 
 uint64_t frame_lane_due(const struct frame_lane *l, uint64_t ticks) {

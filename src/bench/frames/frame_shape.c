@@ -94,7 +94,7 @@ static void put_mac(uint8_t *to, const struct frame_shape *s, unsigned side, uns
 }
 
 void frame_template_make(struct frame_template *t, const struct frame_shape *s, unsigned direction,
-	unsigned flow, unsigned size, uint32_t magic, uint16_t stream) {
+	unsigned flow, unsigned size, uint32_t magic, uint8_t stream) {
 	static const uint32_t network[] = {NETWORK_A, NETWORK_B};
 	struct frame_tag tag = {.magic = magic, .stream = stream};
 	struct ether_header eth = {.ether_type = htons(ETHERTYPE_IP)};

@@ -19,7 +19,7 @@ enum {
 	FRAME_FLOWS_MAX = 1 << 20,
 	FRAME_MACS_MAX = 1 << 16,
 	FRAME_HEAD = 42, /* Ethernet, IPv4, UDP */
-	FRAME_LEARN = 0xffff, /* stream of the frames that only show a switch where a MAC is */
+	FRAME_LEARN = 0xff, /* stream of the frames that only show a switch where a MAC is */
 };
 
 struct frame_shape {
@@ -41,32 +41,56 @@ double frame_shape_mean(const struct frame_shape *s);
 
 struct frame_tag {
 	uint32_t magic; /* of the trial */
-	uint16_t stream;
 	uint32_t seq; /* of the stream, modulo 2^32 */
-	uint64_t time; /* tick_now() when it was handed to the driver */
+	uint32_t
+		skipped; /* frames of the stream that were due before it and given up, modulo 2^32 */
+	uint8_t stream;
+	uint8_t time_high; /* tick_now() when it was handed to the driver: its lower 40 bits */
+	uint32_t time_low;
 } __attribute__((packed));
 
-/* A frame's first bytes, but for sequence number and time. */
+#define FRAME_TIME_MASK ((UINT64_C(1) << 40) - 1) /* minutes, at any clock there is */
+
+static inline void frame_tag_time(struct frame_tag *tag, uint64_t ticks) {
+	tag->time_low = (uint32_t)ticks;
+	tag->time_high = (uint8_t)(ticks >> 32);
+}
+
+/* How many ticks ago it was handed over. Counters of two CPUs may differ: then it may seem to arrive before it
+ * was sent, which is negative. */
+static inline int64_t frame_tag_age(const struct frame_tag *tag, uint64_t now) {
+	uint64_t age = now - ((uint64_t)tag->time_high << 32 | tag->time_low);
+
+	age &= FRAME_TIME_MASK;
+	return (int64_t)(age <= FRAME_TIME_MASK / 2 ? age : age | ~FRAME_TIME_MASK);
+}
+
+/* A frame's first bytes, but for sequence number, time, and what was skipped. */
 struct frame_template {
 	uint8_t head[FRAME_HEAD];
 	uint16_t len; /* of the frame */
-	uint32_t sum; /* of what the UDP checksum covers, seq, time and checksum left out */
+	uint32_t sum; /* of what the UDP checksum covers, seq, skipped, time and checksum left
+		     out */
 };
 
 /* The template of one flow in the direction 0 (A to B) or 1, of size s->size[size]. */
 void frame_template_make(struct frame_template *t, const struct frame_shape *s, unsigned direction,
-	unsigned flow, unsigned size, uint32_t magic, uint16_t stream);
+	unsigned flow, unsigned size, uint32_t magic, uint8_t stream);
 
-/* The part of the checksum that is the time's. */
-static inline uint32_t frame_time_sum(uint64_t time) {
-	return (uint32_t)(time & 0xffff) + (uint32_t)(time >> 16 & 0xffff) +
-	       (uint32_t)(time >> 32 & 0xffff) + (uint32_t)(time >> 48);
+/* The part of the checksum that is the time's and that of what was skipped. */
+static inline uint32_t frame_tag_sum(const struct frame_tag *tag) {
+	const uint8_t beside_stream[2] = {0, tag->time_high};
+	uint16_t high;
+
+	memcpy(&high, beside_stream, sizeof(high));
+	return high + (tag->time_low & 0xffff) + (tag->time_low >> 16) + (tag->skipped & 0xffff) +
+	       (tag->skipped >> 16);
 }
 
-/* Writes the first FRAME_MIN bytes of a frame. time_sum is that of the tag's time. */
+/* Writes the first FRAME_MIN bytes of a frame. tag_sum is frame_tag_sum() of the tag. */
 static inline void frame_stamp(uint8_t *data, const struct frame_template *t,
-	const struct frame_tag *tag, uint32_t time_sum) {
-	uint32_t sum = t->sum + time_sum + (tag->seq & 0xffff) + (tag->seq >> 16);
+	const struct frame_tag *tag, uint32_t tag_sum) {
+	uint32_t sum = t->sum + tag_sum + (tag->seq & 0xffff) + (tag->seq >> 16);
 	uint16_t check;
 
 	sum = (sum & 0xffff) + (sum >> 16);

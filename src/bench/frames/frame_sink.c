@@ -3,6 +3,7 @@
 #include "bench/frames/frame_sink.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@ int frame_stream_init(
 	struct frame_stream *s, unsigned flows, uint64_t late_ticks, double ns_per_tick) {
 	memset(s, 0, sizeof(*s));
 	hist_reset(&s->latency);
+	hist_reset(&s->from_due);
 	s->flows = flows;
 	s->late_ticks = late_ticks;
 	s->ns_per_tick = ns_per_tick;
@@ -74,7 +76,7 @@ static bool first(struct frame_stream *s, uint64_t seq) {
 	return true;
 }
 
-void frame_stream_take(struct frame_stream *s, uint32_t seq32, int64_t ticks) {
+bool frame_stream_take(struct frame_stream *s, uint32_t seq32, int64_t ticks) {
 	int64_t ahead = (int32_t)(seq32 - (uint32_t)s->top);
 	uint64_t seq = s->top + (uint64_t)ahead;
 	uint64_t *expected;
@@ -83,7 +85,7 @@ void frame_stream_take(struct frame_stream *s, uint32_t seq32, int64_t ticks) {
 		seq = seq32; // more than half the range ahead at the very start
 	if (!first(s, seq)) {
 		s->duplicated++;
-		return;
+		return false;
 	}
 	s->received++;
 	expected = &s->expected[s->flows == 1 ? 0 : seq % s->flows];
@@ -99,6 +101,23 @@ void frame_stream_take(struct frame_stream *s, uint32_t seq32, int64_t ticks) {
 	if ((uint64_t)ticks > s->late_ticks)
 		s->late++;
 	hist_add(&s->latency, (uint64_t)((double)ticks * s->ns_per_tick));
+	return true;
+}
+
+void frame_stream_due(struct frame_stream *s, uint32_t due32, int64_t at, int64_t ticks) {
+	const struct frame_plan *p = &s->plan;
+	uint64_t due = s->due + (uint64_t)(int64_t)(int32_t)(due32 - (uint32_t)s->due);
+	double when, waited;
+
+	if ((int64_t)due < 0)
+		due = due32; // more than half the range ahead at the very start
+	if (due > s->due)
+		s->due = due;
+	when = (double)due < p->before ? (double)due * p->each
+				       : (double)p->then + ((double)due - p->before) * p->then_each;
+	// It was not sent before it was due, though rounding may say so, nor came before it was sent.
+	waited = fmax(fmax((double)at - when, (double)ticks), 0);
+	hist_add(&s->from_due, (uint64_t)(waited * s->ns_per_tick));
 }
 
 uint64_t frame_stream_last_lost(const struct frame_stream *s, uint64_t sent) {

@@ -137,11 +137,13 @@ static int prepare(struct trial *x) {
 			l->port = x->bed->port[d];
 			l->queue = i;
 			l->magic = r->magic;
-			l->stream = (uint16_t)(d * w->threads + i);
+			l->stream = (uint8_t)(d * w->threads + i);
 			rc = frame_lane_init(l, x->t, d, i, w->threads);
 			if (rc == 0)
 				rc = frame_stream_init(
 					&r->stream[l->stream], l->flows, late, 1e9 / tick_hz());
+			if (rc == 0)
+				r->stream[l->stream].plan = frame_lane_plan(l);
 		}
 	}
 	x->receivers = w->sinks;
@@ -299,6 +301,7 @@ static enum frame_limit judge(const struct frame_trial *t, const struct frame_co
 
 static void sum_direction(const struct trial *x, unsigned d, struct frame_count *c) {
 	hist_reset(&c->latency);
+	hist_reset(&c->from_due);
 	for (unsigned i = 0; i < x->senders; i++) {
 		const struct frame_sender *s = &x->sender[i];
 		const struct frame_lane *l = &s->lane[d];
@@ -318,6 +321,7 @@ static void sum_direction(const struct trial *x, unsigned d, struct frame_count 
 			c->early_max_s = (double)in->early_max / tick_hz();
 		c->unknown += in->unknown;
 		hist_merge(&c->latency, &in->latency);
+		hist_merge(&c->from_due, &in->from_due);
 		c->away_s += (double)s->away / tick_hz() / x->senders;
 		if ((double)s->away_max / tick_hz() > c->away_max_s)
 			c->away_max_s = (double)s->away_max / tick_hz();
@@ -328,6 +332,8 @@ static void sum_direction(const struct trial *x, unsigned d, struct frame_count 
 	}
 	c->lost = c->sent > c->received ? c->sent - c->received : 0;
 	hist_lose(&c->latency, c->lost, x->t->settle_ns);
+	if (x->t->rate > 0 && c->offered > c->from_due.count)
+		hist_lose(&c->from_due, c->offered - c->from_due.count, x->t->settle_ns);
 	c->limit = judge(x->t, c);
 }
 

@@ -73,7 +73,9 @@ struct frame_count {
 	uint64_t refusals; /* times that the port took less than it was handed */
 	double away_s,
 		away_max_s; /* generator threads not running: gaps of over 100 us, together; longest */
-	struct hist latency;
+	/* From the moment that a frame was handed to the driver; and, with a rate, from when it was due, with
+	 * what was not sent among the lost. */
+	struct hist latency, from_due;
 };
 
 /* One endpoint, as a receiver. */

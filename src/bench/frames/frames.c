@@ -71,7 +71,7 @@ struct session {
 	struct hostcpu *cpu; /* of the measurement under way */
 	json_t *cost; /* of the last one */
 	struct series series[2][FIGURES], arrival[2][ARRIVALS];
-	struct hist latency[2];
+	struct hist latency[2], from_due[2];
 };
 
 static json_t *labels(const struct session *s, unsigned direction) {
@@ -103,6 +103,7 @@ static void add_direction(struct session *s, unsigned d, const struct frame_coun
 		if (!isnan(v[i]))
 			series_add(&s->series[d][i], v[i]);
 	hist_merge(&s->latency[d], &c->latency);
+	hist_merge(&s->from_due[d], &c->from_due);
 }
 
 static void add_arrivals(struct session *s, unsigned i, const struct frame_arrivals *at) {
@@ -319,7 +320,8 @@ static void report(struct session *s) {
 		for (int i = 0; i < FIGURES; i++)
 			result_figure(doc, figures[i].name, figures[i].unit, figures[i].better,
 				labels(s, d), &s->series[d][i]);
-		result_latency(doc, "frame", "open", labels(s, d), &s->latency[d]);
+		result_latency(doc, "frame", "sent", labels(s, d), &s->latency[d]);
+		result_latency(doc, "frame, from due time", "open", labels(s, d), &s->from_due[d]);
 	}
 	for (unsigned i = 0; i < 2; i++)
 		for (int k = 0; k < ARRIVALS; k++)
@@ -334,8 +336,10 @@ static int measure_size(struct session *s, struct err *e) {
 
 	memset(s->series, 0, sizeof(s->series));
 	memset(s->arrival, 0, sizeof(s->arrival));
-	hist_reset(&s->latency[0]);
-	hist_reset(&s->latency[1]);
+	for (unsigned d = 0; d < 2; d++) {
+		hist_reset(&s->latency[d]);
+		hist_reset(&s->from_due[d]);
+	}
 	if (rc == 0)
 		rc = find_rate(s, e);
 	if (rc == 0)

@@ -248,13 +248,14 @@ static int throughput(struct session *s, struct err *e) {
 
 /* RFC 2544 section 26.2, of all frames instead of one in the middle of each trial. */
 static int latency(struct session *s, struct err *e) {
-	struct hist *all = malloc(sizeof(*all));
+	struct hist *all = malloc(2 * sizeof(*all)), *from_due = all + 1;
 	struct series mean = {.n = 0};
 	int rc = 0;
 
 	if (all == NULL)
 		return err_set(e, ENOMEM, "out of memory");
 	hist_reset(all);
+	hist_reset(from_due);
 	s->doing = "latency";
 	for (unsigned i = 0; i < s->o->preset.latency_times && rc == 0; i++) {
 		double sum = all->sum, count = (double)all->count;
@@ -263,9 +264,12 @@ static int latency(struct session *s, struct err *e) {
 		rc = trial(s, s->throughput, s->o->preset.latency_s, &t, all, e);
 		if (rc == 0 && (double)all->count > count)
 			series_add(&mean, (all->sum - sum) / ((double)all->count - count) / 1e9);
+		for (unsigned d = 0; rc == 0 && d < s->outcome->directions; d++)
+			hist_merge(from_due, &s->outcome->direction[d].from_due);
 	}
 	result_figure(s->b->doc, "mean latency at throughput", "s", "less", labels(s), &mean);
-	result_latency(s->b->doc, "at throughput", "open", labels(s), all);
+	result_latency(s->b->doc, "at throughput", "sent", labels(s), all);
+	result_latency(s->b->doc, "at throughput, from due time", "open", labels(s), from_due);
 	free(all);
 	return rc;
 }

@@ -226,6 +226,8 @@ function figures(doc) {
 
 /* ---- the rest ---- */
 
+const MODES = {closed: 'closed loop', open: 'due time (open loop)', sent: 'hand-over to the driver'};
+
 /* Between which values a quantile lies, for who points at it. */
 function bounds(l, key) {
 	if (!(key in (l.low || {})))
@@ -246,14 +248,14 @@ function latencies(doc) {
 	page.append(el('h2', {}, 'Latency'), el('section', {className: 'grid'},
 		...groups(all, l => l.name).map(g => {
 			const {texts, common} = tell(g);
-			const modes = [...new Set(g.map(l => l.mode))].join(' and ');
-			const f = figure('latencies', g[0].name, joined(common, modes && modes + ' loop',
+			const modes = [...new Set(g.map(l => MODES[l.mode] || l.mode))].join(' and ');
+			const f = figure('latencies', g[0].name, joined(common, modes,
 				'the further right, the rarer: at 99\u00a0% one in a hundred took longer',
 				isNumber(g[0].error) && 'within ' + percent(g[0].error, 2)), 340, () => latenciesPlot(g, texts));
 			f.className = 'wide';
 			return f;
 		})), el('section', {className: 'card', id: 'latencies', style: 'margin-top: 16px'}, table([
-		['Latency', l => l.name], ['Of', labelsApart(all)], ['Loop', l => l.mode || ''],
+		['Latency', l => l.name], ['Of', labelsApart(all)], ['From', l => MODES[l.mode] || l.mode || ''],
 		['Count', l => human(l.count, ''), true], ['Lost', l => l.lost > 0 ? human(l.lost, '') : '–', true], quantile('Least', 'min'), quantile('Mean', 'mean'),
 		...QUANTILES.map(([key]) => quantile(key, key)), quantile('Greatest', 'max'),
 	], all)));
