@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026, the weir authors */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "bench/frames/rfc2544.h"
+#include "bench/result.h"
+
+#define STILL_LOSING 0.9 /* of the time after an overload: frames lost later were not its last */
+
+/* RFC 2544 section 26.2, of all frames instead of one in the middle of each trial. */
+int rfc2544_latency(struct rfc2544 *s, struct err *e) {
+	struct hist *all = malloc(2 * sizeof(*all)), *from_due;
+	struct series mean = {.n = 0};
+	int rc = 0;
+
+	if (all == NULL)
+		return err_set(e, ENOMEM, "out of memory");
+	from_due = all + 1;
+	hist_reset(all);
+	hist_reset(from_due);
+	s->doing = "latency";
+	for (unsigned i = 0; i < s->o->preset.latency_times && rc == 0; i++) {
+		double sum = all->sum, count = (double)all->count;
+		struct trial t;
+
+		rc = rfc2544_trial(s, s->throughput, s->o->preset.latency_s, &t, all, e);
+		if (rc == 0 && (double)all->count > count)
+			series_add(&mean, (all->sum - sum) / ((double)all->count - count) / 1e9);
+		for (unsigned d = 0; rc == 0 && d < s->outcome->directions; d++)
+			hist_merge(from_due, &s->outcome->direction[d].from_due);
+	}
+	result_figure(
+		s->b->doc, "mean latency at throughput", "s", "less", rfc2544_labels(s), &mean);
+	result_latency(s->b->doc, "at throughput", "sent", rfc2544_labels(s), all);
+	result_latency(
+		s->b->doc, "at throughput, from due time", "open", rfc2544_labels(s), from_due);
+	free(all);
+	return rc;
+}
+
+int rfc2544_loss(struct rfc2544 *s, struct err *e) {
+	struct trial t[LOSS_TRIALS];
+	unsigned n;
+	double none = 0;
+	int rc;
+
+	s->doing = "frame loss rate";
+	rc = search_loss(&s->o->preset, s->max, rfc2544_trial, s, t, &n, e);
+	for (unsigned i = n; i-- > 0 && t[i].pass;)
+		none = t[i].rate;
+	for (unsigned i = 0; i < n; i++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "frame loss at %.0f %%", t[i].rate / s->max * 100);
+		rfc2544_figure(s, name, "", "less", trial_loss(&t[i]));
+	}
+	result_search(s->b->doc, "frame loss rate", "frame/s", rfc2544_labels(s), t, n, none);
+	return rc;
+}
+
+int rfc2544_burst(struct rfc2544 *s, struct err *e) {
+	struct burst found;
+	int rc;
+
+	s->doing = "back-to-back frames";
+	rc = search_burst(&s->o->preset, s->max, s->throughput, rfc2544_trial, s, &found, e);
+	if (rc == -EINVAL) {
+		result_warn(s->b->doc, "size %s: %s", s->size, e->text);
+		return 0;
+	}
+	if (rc < 0)
+		return rc;
+	if (found.unbounded)
+		result_warn(s->b->doc,
+			"size %s: the longest burst tried, %.3g s, lost nothing: the buffer is "
+			"greater "
+			"than what back-to-back frames found",
+			s->size, s->o->preset.burst_s);
+	rfc2544_figure(s, "back-to-back frames", "", "more", found.frames);
+	rfc2544_figure(s, "buffer, corrected, in frames", "", "more", found.corrected_frames);
+	rfc2544_figure(s, "buffer, corrected, in time", "s", "more", found.corrected_s);
+	return 0;
+}
+
+/* A fall of search.h: of both directions, the one that recovered later. */
+static int fall(void *arg, double high, double high_s, double low, double low_s, double *last_loss,
+	struct err *e) {
+	struct rfc2544 *s = arg;
+	struct frame_trial t = {
+		.rate = high,
+		.time_ns = (uint64_t)(high_s * 1e9),
+		.then_rate = low,
+		.then_ns = (uint64_t)(low_s * 1e9),
+	};
+	struct trial sum;
+	int rc = rfc2544_try(s, &t, &sum, e);
+
+	*last_loss = 0;
+	if (rc < 0)
+		return rc;
+	s->overloads += sum.lost > 0;
+	for (unsigned d = 0; d < s->outcome->directions; d++)
+		*last_loss = fmax(*last_loss, s->outcome->direction[d].lost_until_s);
+	if (*last_loss > low_s * STILL_LOSING)
+		*last_loss = low_s;
+	return 0;
+}
+
+int rfc2544_recovery(struct rfc2544 *s, struct err *e) {
+	const struct preset *p = &s->o->preset;
+	double seconds[RECOVERY_TIMES];
+	struct series found = {.n = 0};
+	unsigned never = 0;
+	int rc;
+
+	s->doing = "system recovery";
+	s->overloads = 0;
+	rc = search_recovery(p, s->max, s->throughput, fall, s, seconds, e);
+	if (rc < 0)
+		return rc;
+	for (unsigned i = 0; i < p->recovery_times; i++) {
+		series_add(&found, seconds[i]);
+		never += seconds[i] == p->relief_s;
+	}
+	if (s->overloads == 0)
+		result_warn(s->b->doc,
+			"size %s: %.6g frame/s for %.3g s lost nothing: there was no overload to "
+			"recover from",
+			s->size, fmin(s->max, s->throughput * RECOVERY_OVERLOAD), p->overload_s);
+	if (never > 0)
+		result_warn(s->b->doc,
+			"size %s: it still lost frames %.3g s after the overload, %u of %u times: "
+			"recovery takes that long or longer",
+			s->size, p->relief_s, never, p->recovery_times);
+	result_figure(s->b->doc, "recovery from overload", "s", "less", rfc2544_labels(s), &found);
+	return 0;
+}
