@@ -130,6 +130,30 @@ static void a_time_is_that_of_every_trial_but_bursts(void **state) {
 	assert_true(o.preset.burst_s == search_preset("csit-pdr", NULL)->burst_s);
 }
 
+/* RFC 2544 section 23: 2 s after the learning frames, 2 s for what is late, 5 s for the device. */
+static void the_standards_wait_for_learning_as_they_ask(void **state) {
+	static const struct {
+		const char *name;
+		uint64_t learn_ns, wait_ns;
+	} presets[] = {{"rfc2544", 2000000000, 2000000000}, {"tst009", 2000000000, 2000000000},
+		{"csit-ndr", 5000000, 200000000}, {"quick", 5000000, 100000000}};
+	struct rfc2544_options o;
+	struct err e;
+
+	for (unsigned i = 0; i < 4; i++) {
+		char *given[] = {
+			"rfc2544", "if:a", "if:b", "--preset", (char *)presets[i].name, NULL};
+		char *shorter[] = {"rfc2544", "if:a", "if:b", "--learn-wait=7ms", "--preset",
+			(char *)presets[i].name, NULL};
+
+		assert_int_equal(rfc2544_options_parse(&o, 5, given, 0, &e), 0);
+		assert_int_equal(o.learn_ns, presets[i].learn_ns);
+		assert_int_equal(o.wait_ns, presets[i].wait_ns);
+		assert_int_equal(rfc2544_options_parse(&o, 6, shorter, 0, &e), 0);
+		assert_int_equal(o.learn_ns, 7000000);
+	}
+}
+
 static void an_interrupted_procedure_says_so(void **state) {
 	struct device d = {.limit = 0.5 * MILLION, .buffer = 100, .vanish_after = 2};
 	struct trial t[LOSS_TRIALS];
@@ -152,6 +176,7 @@ int main(void) {
 		cmocka_unit_test(back_to_back_is_refused_where_no_buffer_fills),
 		cmocka_unit_test(recovery_is_the_time_until_the_last_loss_after_an_overload),
 		cmocka_unit_test(a_time_is_that_of_every_trial_but_bursts),
+		cmocka_unit_test(the_standards_wait_for_learning_as_they_ask),
 		cmocka_unit_test(an_interrupted_procedure_says_so),
 	};
 

@@ -118,7 +118,7 @@ static int parse_sizes(struct frame_options *o, char *text, struct err *e) {
 	return 0;
 }
 
-enum { SIZE, RATE, FRAMES, BOTH, FLOWS, MACS, CPUS, SINK_CPUS, WAIT, LATE };
+enum { SIZE, RATE, FRAMES, BOTH, FLOWS, MACS, CPUS, SINK_CPUS, WAIT, LATE, LEARN_WAIT };
 static const struct option known[] = {
 	{"size", required_argument, NULL, SIZE},
 	{"rate", required_argument, NULL, RATE},
@@ -130,6 +130,7 @@ static const struct option known[] = {
 	{"sink-cpus", required_argument, NULL, SINK_CPUS},
 	{"wait", required_argument, NULL, WAIT},
 	{"late", required_argument, NULL, LATE},
+	{"learn-wait", required_argument, NULL, LEARN_WAIT},
 	{NULL, 0, NULL, 0},
 };
 
@@ -156,6 +157,8 @@ static int take(struct frame_options *o, int which, char *v, struct err *e) {
 		return parse_cpus(name, v, o->sinks, 2, &o->nsinks, e);
 	case WAIT:
 		return parse_duration(name, v, &o->wait_ns, e);
+	case LEARN_WAIT:
+		return parse_duration(name, v, &o->learn_ns, e);
 	default:
 		return parse_duration(name, v, &o->late_ns, e);
 	}
@@ -171,6 +174,7 @@ int frame_options_parse(struct frame_options *o, int argc, char **argv, struct e
 		.rate = "max",
 		.wait_ns = 200 * 1000 * 1000,
 		.late_ns = 100 * 1000 * 1000,
+		.learn_ns = 5 * 1000 * 1000,
 		.macs = 1,
 	};
 	opterr = 0;

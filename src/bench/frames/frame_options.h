@@ -22,7 +22,7 @@ struct frame_options {
 	const char *rate; /* as given */
 	double rate_value; /* frames/s, 0: max; or percent */
 	bool rate_percent, both;
-	uint64_t frames, wait_ns, late_ns;
+	uint64_t frames, wait_ns, late_ns, learn_ns;
 	unsigned flows, macs;
 	int cpus[FRAME_QUEUES_MAX], sinks[2];
 	unsigned ncpus, nsinks;

@@ -21,7 +21,6 @@
 enum {
 	LOOK_MS = 20, /* how often the main thread looks after stop, ports and progress */
 	HEAD_START_US = 2000,
-	LEARN_SETTLE_US = 5000,
 	TAKEN_S = 2, /* at most, for a switch that has no CPU */
 	MAGIC = 0x7765, /* "we" */
 };
@@ -209,6 +208,8 @@ static void attend(struct trial *x, uint64_t end, double after_s, bool sending) 
 }
 
 static int learn(struct trial *x) {
+	uint64_t end;
+
 	for (unsigned i = 0; i < 2; i++) {
 		int64_t n = frame_learn(x->bed->port[i], x->t->shape, i, x->run.magic);
 
@@ -218,8 +219,14 @@ static int learn(struct trial *x) {
 		}
 		x->run.at[i].learning_sent = (uint64_t)n;
 	}
-	usleep(LEARN_SETTLE_US);
-	return 0;
+	end = tick_now() + (uint64_t)((double)x->t->learn_ns / 1e9 * tick_hz());
+	for (;;) {
+		double left = ((double)end - (double)tick_now()) / tick_hz();
+
+		if (left <= 0 || bench_stopped)
+			return 0;
+		usleep(left * 1e3 < LOOK_MS ? (unsigned)(left * 1e6) + 1 : LOOK_MS * 1000);
+	}
 }
 
 /* What was sent counts as sent: it must not lie in a ring that goes away with its port. */

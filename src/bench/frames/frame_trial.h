@@ -42,6 +42,8 @@ struct frame_trial {
 	 * 0 when there is such a second part. */
 	double then_rate;
 	uint64_t then_ns;
+	uint64_t
+		learn_ns; /* after the learning frames, for switches to learn: RFC 2544 section 23 */
 	uint64_t settle_ns; /* after the last frame: waits for what is still on its way */
 	uint64_t late_ns; /* older frames count as late */
 	/* Called some times a second with the seconds left; NULL: nobody. */

@@ -242,6 +242,7 @@ static int run_trial(struct session *s, double rate, uint64_t time_ns, bool coun
 		.rate = rate,
 		.frames = counted ? s->o->frames : 0,
 		.time_ns = time_ns,
+		.learn_ns = s->o->learn_ns,
 		.settle_ns = s->o->wait_ns,
 		.late_ns = s->o->late_ns,
 		.progress = on_progress,
@@ -398,6 +399,7 @@ const struct instrument bench_frames = {
 		"  --cpus 2,3        a generator on each of these CPUs (one, anywhere)\n"
 		"  --sink-cpus 1     a sink on each, one or two (one a direction, anywhere)\n"
 		"  --wait 200ms      after the last frame, for what is still on its way\n"
-		"  --late 100ms      older frames count as late\n",
+		"  --late 100ms      older frames count as late\n"
+		"  --learn-wait 5ms  after the learning frames, before the first that counts\n",
 	.run = run,
 };

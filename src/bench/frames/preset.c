@@ -7,6 +7,9 @@
 #include "base/err.h"
 #include "bench/frames/search.h"
 
+/* For a software switch, which learns when the frame passes. */
+#define SHORT_LEARN_S 0.005
+
 /* rfc2544: RFC 2544 sections 24 and 26, as a goal of RFC 9971 ("MLRsearch Compliant with RFC 2544").
  * tst009: ETSI GS NFV-TST 009 clause 12.3.3, binary search with loss verification: a trial that lost
  * something is repeated once. RFC 9971 gives its goal; shorter trials would count against the second
@@ -24,6 +27,7 @@ const struct preset search_presets[] = {
 		.overload_s = 60,
 		.relief_s = 60,
 		.recovery_times = RECOVERY_TIMES,
+		.learn_s = 2,
 		.wait_s = 2,
 		.rest_s = 5,
 		.trials_most = 60,
@@ -42,6 +46,7 @@ const struct preset search_presets[] = {
 		.overload_s = 60,
 		.relief_s = 60,
 		.recovery_times = RECOVERY_TIMES,
+		.learn_s = 2,
 		.wait_s = 2,
 		.rest_s = 5,
 		.trials_most = 50,
@@ -56,6 +61,7 @@ const struct preset search_presets[] = {
 		.overload_s = 10,
 		.relief_s = 10,
 		.recovery_times = 1,
+		.learn_s = SHORT_LEARN_S,
 		.wait_s = 0.2,
 		.rest_s = 0,
 		.trials_most = 300,
@@ -75,6 +81,7 @@ const struct preset search_presets[] = {
 		.overload_s = 10,
 		.relief_s = 10,
 		.recovery_times = 1,
+		.learn_s = SHORT_LEARN_S,
 		.wait_s = 0.2,
 		.rest_s = 0,
 		.trials_most = 300,
@@ -93,6 +100,7 @@ const struct preset search_presets[] = {
 		.overload_s = 2,
 		.relief_s = 2,
 		.recovery_times = 1,
+		.learn_s = SHORT_LEARN_S,
 		.wait_s = 0.1,
 		.rest_s = 0,
 		.trials_most = 60,

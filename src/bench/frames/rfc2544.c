@@ -94,6 +94,7 @@ static int try_once(
 /* One that was spoiled here is made again; the last try counts, whatever it was. */
 int rfc2544_try(struct rfc2544 *s, struct frame_trial *t, struct trial *out, struct err *e) {
 	t->shape = &s->shape;
+	t->learn_ns = s->o->learn_ns;
 	t->settle_ns = s->o->wait_ns;
 	t->late_ns = s->o->frames.late_ns;
 	t->progress = on_progress;
@@ -318,6 +319,7 @@ const struct instrument bench_rfc2544 = {
 		"  --cpus 2,3        a generator on each of these CPUs (one, anywhere)\n"
 		"  --sink-cpus 1     a sink on each, one or two (one a direction, anywhere)\n"
 		"  --wait 2s         after each trial, for what is still on its way (by preset)\n"
+		"  --learn-wait 2s   before each trial, after the learning frames (by preset)\n"
 		"\nWhat was not sent counts as lost. --repeat repeats the search for throughput. "
 		"--time is\n"
 		"the length of the decisive trials, and of those of the other procedures but "

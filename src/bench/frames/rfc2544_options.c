@@ -31,11 +31,12 @@ static int parse_procedures(struct rfc2544_options *o, const char *text, struct 
 	}
 }
 
-enum { RATE, WAIT, PASSED = 7 };
+enum { RATE, WAIT, LEARN_WAIT, PASSED = 8 };
 /* Options that are those of frames, under the name they have there. */
 static const char *const passed[PASSED] = {
 	[RATE] = "--rate",
 	[WAIT] = "--wait",
+	[LEARN_WAIT] = "--learn-wait",
 	"--size",
 	"--flows",
 	"--macs",
@@ -92,11 +93,12 @@ int rfc2544_options_parse(
 		{"procedure", OPTION_TEXT, &procedures},
 		{"max-rate", OPTION_TEXT, &v[RATE]},
 		{"wait", OPTION_TEXT, &v[WAIT]},
-		{passed[2] + 2, OPTION_TEXT, &v[2]},
+		{"learn-wait", OPTION_TEXT, &v[LEARN_WAIT]},
 		{passed[3] + 2, OPTION_TEXT, &v[3]},
 		{passed[4] + 2, OPTION_TEXT, &v[4]},
 		{passed[5] + 2, OPTION_TEXT, &v[5]},
 		{passed[6] + 2, OPTION_TEXT, &v[6]},
+		{passed[7] + 2, OPTION_TEXT, &v[7]},
 		{"both", OPTION_FLAG, &both},
 		{NULL},
 	};
@@ -117,5 +119,7 @@ int rfc2544_options_parse(
 	if (time_ns > 0)
 		set_time(&o->preset, (double)time_ns / 1e9);
 	o->wait_ns = v[WAIT] != NULL ? o->frames.wait_ns : (uint64_t)(o->preset.wait_s * 1e9);
+	o->learn_ns =
+		v[LEARN_WAIT] != NULL ? o->frames.learn_ns : (uint64_t)(o->preset.learn_s * 1e9);
 	return 0;
 }

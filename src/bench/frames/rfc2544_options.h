@@ -24,7 +24,7 @@ struct rfc2544_options {
 	struct frame_options frames; /* its rate is the greatest offered */
 	struct preset preset;
 	unsigned procedures; /* or'ed; throughput is always among them */
-	uint64_t wait_ns; /* as given, or the preset's */
+	uint64_t wait_ns, learn_ns; /* as given, or the preset's */
 };
 
 /* Reads argv[1] and on; the texts stay argv's, which is changed. time_ns: of --time, 0 when it is not

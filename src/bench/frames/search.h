@@ -58,8 +58,9 @@ struct preset {
 	unsigned burst_times;
 	double overload_s, relief_s; /* section 26.5 */
 	unsigned recovery_times;
-	double wait_s,
-		rest_s; /* after a trial for late frames, and then for the device (section 23) */
+	/* Before a trial for a switch to learn, after it for late frames, and then for the device
+	 * (section 23). */
+	double learn_s, wait_s, rest_s;
 	/* What the search for one throughput comes to, from the easiest device (a sharp limit, no noise)
 	 * to the hardest (proven in tests): for the user to know before. */
 	unsigned trials_most;
