@@ -200,13 +200,13 @@ void result_interval(json_t *doc, const char *name, const char *unit, json_t *la
 	json_object_set_new(one, "values", numbers(values, n));
 }
 
-void result_search(json_t *doc, const char *name, const char *unit, json_t *labels,
+json_t *result_search(json_t *doc, const char *name, const char *unit, json_t *labels,
 	const struct trial *trials, unsigned n, double result) {
 	json_t *one, *all;
 
 	if (doc == NULL || n == 0) {
 		json_decref(labels);
-		return;
+		return NULL;
 	}
 	one = entry(doc, "searches", name, unit, labels);
 	all = json_array();
@@ -220,6 +220,7 @@ void result_search(json_t *doc, const char *name, const char *unit, json_t *labe
 				     "verdict", trials[i].pass ? "pass" : "fail"));
 	json_object_set_new(one, "trials", all);
 	json_object_set_new(one, "result", result > 0 ? number(result) : json_null());
+	return one;
 }
 
 /* A member that is an object, made when it is not there. */

@@ -29,7 +29,8 @@ struct trial;
  *   "cpu":       [{"labels": {...}, ...hostcpu_json}],                          hostcpu.h
  *   "intervals": [{"name", "unit", "labels": {...}, "times": [s, ...], "values": [...]}],
  *   "searches":  [{"name", "unit", "labels": {...}, "trials": [{"rate", "seconds", "offered", "sent",
- *                  "received", "loss", "verdict": "pass"|"fail"}], "result"}]
+ *                  "received", "loss", "verdict": "pass"|"fail"}], "result",
+ *                  "lower", "upper", "conditional", "goal": {...}}]
  * }
  * Units are SI without prefixes: "bit/s", "frame/s", "1/s", "s", "byte", "". Labels are strings: what tells one
  * figure from another of the same name ({"path": "veth", "mss": "100", "direction": "a to b"}).
@@ -52,8 +53,9 @@ void result_endpoints(json_t *doc, const char *name, const char *unit, json_t *l
 void result_cpu(json_t *doc, json_t *labels, json_t *hostcpu);
 void result_interval(json_t *doc, const char *name, const char *unit, json_t *labels,
 	const double *times, const double *values, unsigned n);
-/* `result`: what was found; 0: nothing, which is null in the document. */
-void result_search(json_t *doc, const char *name, const char *unit, json_t *labels,
+/* `result`: what was found; 0: nothing, which is null in the document. The entry, for more members; NULL: none
+ * was added. */
+json_t *result_search(json_t *doc, const char *name, const char *unit, json_t *labels,
 	const struct trial *trials, unsigned n, double result);
 
 /* Of the conditions: which interface carries it at an endpoint, and what that takes over (nic.h); taken

@@ -357,6 +357,44 @@ void bench_sentence(FILE *f, const char *before, const json_t *v) {
 	fprintf(f, "%s: %s\n", before, output_cell(v, CELL_TEXT, text, sizeof(text)));
 }
 
+static double of_goal(const json_t *goal, const char *name) {
+	return json_number_value(json_object_get(goal, name));
+}
+
+/* What was searched for, once for all searches that have the same goal. */
+static void print_goals(FILE *f, const json_t *doc) {
+	json_t *said = json_object(), *one;
+	size_t i;
+
+	json_array_foreach (json_object_get(doc, "searches"), i, one) {
+		const json_t *g = json_object_get(one, "goal");
+		const json_t *load = json_object_get(g, "load"),
+			     *result = json_object_get(g, "result");
+		char text[512];
+		json_t *line;
+
+		if (g == NULL)
+			continue;
+		snprintf(text, sizeof(text),
+			"at most %.4g %% lost in all but %.4g %% of %.4g s of trials, %.4g to %.4g "
+			"s "
+			"each, within %.4g %%; load of %s; result: %s; waits %.4g s to learn, %.4g "
+			"s "
+			"after a trial, %.4g s to rest",
+			of_goal(g, "loss_ratio") * 100, of_goal(g, "exceed_ratio") * 100,
+			of_goal(g, "duration_sum"), of_goal(g, "initial_trial_duration"),
+			of_goal(g, "final_trial_duration"), of_goal(g, "width") * 100,
+			json_string_value(load), json_string_value(result),
+			of_goal(g, "learn_wait"), of_goal(g, "wait"), of_goal(g, "rest"));
+		line = json_string(text);
+		if (json_object_get(said, text) == NULL)
+			bench_sentence(f, "goal", line);
+		json_object_set_new(said, text, json_true());
+		json_decref(line);
+	}
+	json_decref(said);
+}
+
 void bench_table(FILE *f, const json_t *doc) {
 	json_t *common = bench_common_labels(doc), *one;
 	bool first = json_object_size(common) == 0;
@@ -383,6 +421,7 @@ void bench_table(FILE *f, const json_t *doc) {
 		json_decref(list);
 	}
 	json_decref(common);
+	print_goals(f, doc);
 	json_array_foreach (json_object_get(doc, "warnings"), i, one)
 		bench_sentence(f, "warning", one);
 	if (!json_is_true(json_object_get(doc, "complete")))

@@ -66,6 +66,18 @@ finds_the_recovery() {
 	return $status
 }
 
+# Whatever it finds here: the result says for what was searched, and what of the preset was changed.
+says_its_goal() {
+	rfc2544 if:left/v0 if:right/v0 --preset csit-pdr --max-rate 500 --repeat 1 --omit 0s --time 20ms --wait 20ms --both
+	"$TESTS/lib/valid-result" "$T/result.json"
+	jq -e '.figures | all(.labels.preset == "csit-pdr, changed: time 0.02s, wait 0.02s" and
+		.labels.load == "each direction")' "$T/result.json"
+	jq -e '.searches[0] | .goal.preset == "csit-pdr" and .goal.loss_ratio == 0.005 and .goal.exceed_ratio == 0.5 and
+		.goal.final_trial_duration == 0.02 and .goal.learn_wait == 0.005 and
+		.goal.load == "each direction" and .goal.result == "conditional throughput" and
+		.result == .conditional' "$T/result.json"
+}
+
 refusals() {
 	usage() { # PATTERN ARGS...
 		local status=0
@@ -88,4 +100,5 @@ bed
 	alone it "throughput through a token bucket is found within 1 % of its rate" thrice finds_the_rate
 [[ -n ${WEIR_SANITIZED-} ]] ||
 	alone it "the time a path takes to recover from an overload is found to 10 ms" thrice finds_the_recovery
+it "a result says what was searched for, and what of the preset was changed" says_its_goal
 it "presets, procedures and rates that are none are refused in one sentence" refusals

@@ -147,11 +147,47 @@ static void the_standards_wait_for_learning_as_they_ask(void **state) {
 			(char *)presets[i].name, NULL};
 
 		assert_int_equal(rfc2544_options_parse(&o, 5, given, 0, &e), 0);
-		assert_int_equal(o.learn_ns, presets[i].learn_ns);
-		assert_int_equal(o.wait_ns, presets[i].wait_ns);
+		near(o.preset.learn_s * 1e9, (double)presets[i].learn_ns, 1e-9);
+		near(o.preset.wait_s * 1e9, (double)presets[i].wait_ns, 1e-9);
 		assert_int_equal(rfc2544_options_parse(&o, 6, shorter, 0, &e), 0);
-		assert_int_equal(o.learn_ns, 7000000);
+		near(o.preset.learn_s, 0.007, 1e-9);
 	}
+}
+
+static void a_preset_that_was_changed_says_what_of_it(void **state) {
+	static const struct {
+		const char *options[4], *label;
+		uint64_t time_ns;
+	} cases[] = {
+		{{"--preset=rfc2544"}, "rfc2544", 0},
+		{{"--preset=rfc2544", "--wait=2s", "--learn-wait=2s"}, "rfc2544", 0},
+		{{"--preset=rfc2544"}, "rfc2544, changed: time 1s", 1000000000},
+		{{"--preset=tst009", "--wait=250ms"}, "tst009, changed: wait 0.25s", 0},
+		{{"--preset=csit-pdr", "--wait=0s", "--learn-wait=10ms"},
+			"csit-pdr, changed: time 0.5s, wait 0s, learn-wait 0.01s", 500000000},
+		// The trials of the search alone are as by the book then, those of latency are not.
+		{{"--preset=rfc2544"}, "rfc2544, changed: time 60s", 60000000000},
+	};
+	struct rfc2544_options o;
+	struct err e;
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *given[8] = {"rfc2544", "if:a", "if:b"};
+		int n = 3;
+
+		for (unsigned k = 0; cases[i].options[k] != NULL; k++)
+			given[n++] = (char *)cases[i].options[k];
+		assert_int_equal(rfc2544_options_parse(&o, n, given, cases[i].time_ns, &e), 0);
+		assert_string_equal(o.label, cases[i].label);
+	}
+	assert_int_equal(o.nchanged, 1);
+	assert_string_equal(o.changed[0], "time 60s");
+}
+
+/* RFC 9971's name for what CSIT reports. */
+static void csit_presets_report_what_was_delivered(void **state) {
+	for (const struct preset *p = search_presets; p->name != NULL; p++)
+		assert_int_equal(p->conditional, strncmp(p->name, "csit-", 5) == 0);
 }
 
 static void an_interrupted_procedure_says_so(void **state) {
@@ -177,6 +213,8 @@ int main(void) {
 		cmocka_unit_test(recovery_is_the_time_until_the_last_loss_after_an_overload),
 		cmocka_unit_test(a_time_is_that_of_every_trial_but_bursts),
 		cmocka_unit_test(the_standards_wait_for_learning_as_they_ask),
+		cmocka_unit_test(a_preset_that_was_changed_says_what_of_it),
+		cmocka_unit_test(csit_presets_report_what_was_delivered),
 		cmocka_unit_test(an_interrupted_procedure_says_so),
 	};
 

@@ -27,8 +27,8 @@ struct rfc2544 {
 	const char *doing; /* for the progress line */
 	double rate; /* of the trial under way */
 	const struct search *search; /* it belongs to; NULL: none */
-	struct series lower, upper, delivered, bits;
-	double throughput; /* frames/s: the median of `lower` */
+	struct series lower, upper, conditional, found, bits;
+	double throughput; /* frames/s: the median of `lower`, a load that can be offered */
 	unsigned overloads; /* falls in which something was lost */
 	unsigned again,
 		kept; /* spoiled trials that were made again; those that count all the same */

@@ -3,6 +3,7 @@
 #include "bench/frames/rfc2544_options.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -83,6 +84,30 @@ static void set_time(struct preset *p, double seconds) {
 	p->latency_s = p->loss_s = p->overload_s = p->relief_s = seconds;
 }
 
+static void note(struct rfc2544_options *o, const char *what, double v, const char *unit) {
+	size_t n = strlen(o->label);
+
+	snprintf(o->changed[o->nchanged], RFC2544_CHANGE, "%s %.6g%s", what, v, unit);
+	snprintf(o->label + n, sizeof(o->label) - n, "%s %s", o->nchanged == 0 ? ", changed:" : ",",
+		o->changed[o->nchanged]);
+	o->nchanged++;
+}
+
+/* What is called after a standard is as the standard says, or says what is not. */
+static void note_changes(struct rfc2544_options *o, const struct preset *book, double time_s) {
+	const struct preset *p = &o->preset;
+
+	snprintf(o->label, sizeof(o->label), "%s", book->name);
+	if (p->goal.final_s != book->goal.final_s || p->goal.sum_s != book->goal.sum_s ||
+		p->latency_s != book->latency_s || p->loss_s != book->loss_s ||
+		p->overload_s != book->overload_s || p->relief_s != book->relief_s)
+		note(o, "time", time_s, "s");
+	if (p->wait_s != book->wait_s)
+		note(o, "wait", p->wait_s, "s");
+	if (p->learn_s != book->learn_s)
+		note(o, "learn-wait", p->learn_s, "s");
+}
+
 int rfc2544_options_parse(
 	struct rfc2544_options *o, int argc, char **argv, uint64_t time_ns, struct err *e) {
 	const struct preset *found;
@@ -118,8 +143,10 @@ int rfc2544_options_parse(
 	o->preset = *found;
 	if (time_ns > 0)
 		set_time(&o->preset, (double)time_ns / 1e9);
-	o->wait_ns = v[WAIT] != NULL ? o->frames.wait_ns : (uint64_t)(o->preset.wait_s * 1e9);
-	o->learn_ns =
-		v[LEARN_WAIT] != NULL ? o->frames.learn_ns : (uint64_t)(o->preset.learn_s * 1e9);
+	if (v[WAIT] != NULL)
+		o->preset.wait_s = (double)o->frames.wait_ns / 1e9;
+	if (v[LEARN_WAIT] != NULL)
+		o->preset.learn_s = (double)o->frames.learn_ns / 1e9;
+	note_changes(o, found, (double)time_ns / 1e9);
 	return 0;
 }

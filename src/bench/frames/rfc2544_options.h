@@ -20,11 +20,15 @@ enum rfc2544_procedure {
 	RFC2544_RECOVERY = 16,
 };
 
+enum { RFC2544_LABEL = 256, RFC2544_CHANGES = 5, RFC2544_CHANGE = 40 };
+
 struct rfc2544_options {
 	struct frame_options frames; /* its rate is the greatest offered */
-	struct preset preset;
+	struct preset preset; /* as changed by the other options */
+	char label[RFC2544_LABEL]; /* its name, and what is not as its name says */
+	char changed[RFC2544_CHANGES][RFC2544_CHANGE]; /* the same a piece: "time 1s" */
+	unsigned nchanged;
 	unsigned procedures; /* or'ed; throughput is always among them */
-	uint64_t wait_ns, learn_ns; /* as given, or the preset's */
 };
 
 /* Reads argv[1] and on; the texts stay argv's, which is changed. time_ns: of --time, 0 when it is not

@@ -51,6 +51,7 @@ struct goal {
 struct preset {
 	const char *name;
 	struct goal goal;
+	bool conditional; /* its throughput is what was delivered at the lower bound, not the bound */
 	double latency_s; /* RFC 2544 section 26.2 */
 	unsigned latency_times;
 	double loss_s; /* section 26.3 */

@@ -54,7 +54,12 @@ static const struct table tables[CSV_TABLES] = {
 		{"role", "name", "pid", "tid", "busy", "waited"}, NULL},
 	{"intervals.csv", "intervals", {"name", "unit"}, COLUMNS, "times", {"time", "value"},
 		"values"},
-	{"searches.csv", "searches", {"name", "unit", "result"}, OBJECTS, "trials",
+	{"searches.csv", "searches",
+		{"name", "unit", "result", "lower", "upper", "conditional", "goal.preset",
+			"goal.changed", "goal.loss_ratio", "goal.exceed_ratio",
+			"goal.initial_trial_duration", "goal.final_trial_duration",
+			"goal.duration_sum", "goal.width", "goal.load", "goal.result"},
+		OBJECTS, "trials",
 		{"rate", "seconds", "offered", "sent", "received", "loss", "verdict"}, NULL},
 };
 

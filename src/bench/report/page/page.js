@@ -336,6 +336,15 @@ function cpu(doc) {
 		'ran; steal was taken away by a hypervisor below this host.'));
 }
 
+function goalText(g) {
+	return joined(list(g.changed).length > 0 ? g.preset + ', changed: ' + list(g.changed).join(', ') : g.preset,
+		'at most ' + percent(g.loss_ratio) + ' lost in all but ' + percent(g.exceed_ratio) + ' of ' +
+		human(g.duration_sum, 's', 3) + ' of trials, ' + human(g.initial_trial_duration, 's', 3) + ' to ' +
+		human(g.final_trial_duration, 's', 3) + ' each, within ' + percent(g.width),
+		'load of ' + g.load, 'result: ' + g.result, 'waits ' + human(g.learn_wait, 's', 3) + ' to learn, ' +
+		human(g.wait, 's', 3) + ' after a trial, ' + human(g.rest, 's', 3) + ' to rest');
+}
+
 function searches(doc) {
 	const all = list(doc.searches);
 	if (all.length === 0)
@@ -347,6 +356,8 @@ function searches(doc) {
 		const f = figure('searches', joined(s.name, of(s)), 'found ' + human(s.result, s.unit) + ' in ' +
 			list(s.trials).length + ' trials; dashed: the result', 260, () => searchPlot(s));
 		const rows = list(s.trials).map((t, i) => ({...t, trial: i + 1}));
+		if (s.goal)
+			f.append(el('p', {className: 'soft'}, 'Goal: ' + goalText(s.goal) + '.'));
 		f.append(el('details', {}, el('summary', {}, 'Trials'), table([
 			['Trial', t => t.trial, true], ['Rate', t => human(t.rate, s.unit), true],
 			['Took', t => human(t.seconds, 's', 3), true], frames('offered'), frames('sent'), frames('received'),
