@@ -78,6 +78,23 @@ says_its_goal() {
 		.result == .conditional' "$T/result.json"
 }
 
+# A path of 2000 frames/s whose endpoints take a million: parts are of what it carries.
+latency_at_parts_of_it() {
+	rfc2544 if:left/v0 if:right/v0 --preset quick --max-rate 9k --repeat 1 --omit 0s --time 100ms \
+		--procedure loads
+	"$TESTS/lib/valid-result" "$T/result.json"
+	jq -e '(.figures[] | select(.name == "relevant lower bound").values[0]) as $found | [.latencies[] |
+		select(.mode == "sent") | [.name, .labels.rate]] == [10, 50, 90 | ["at \(.) % of throughput",
+		"\($found * . / 100 | floor) frame/s"]]' "$T/result.json"
+}
+percent_is_of_the_sender() {
+	weir bench frames if:left/v0 if:right/v0 --rate 40% --size $SIZE --time 300ms --omit 0s --repeat 1 \
+		--quiet -j >"$T/result.json"
+	jq -e '.figures[] | select(.name == "sent").labels.rate == "40% of what if:left/v0 takes"' "$T/result.json"
+	jq -e '.warnings | any(test("--rate 40% is of what if:left/v0 takes, .* frame/s, and the path lost [0-9.]+ %"))' \
+		"$T/result.json"
+}
+
 refusals() {
 	usage() { # PATTERN ARGS...
 		local status=0
@@ -101,4 +118,7 @@ bed
 [[ -n ${WEIR_SANITIZED-} ]] ||
 	alone it "the time a path takes to recover from an overload is found to 10 ms" thrice finds_the_recovery
 it "a result says what was searched for, and what of the preset was changed" says_its_goal
+it "latency is measured at 10, 50 and 90 % of the throughput that was found, and says the rates" \
+	latency_at_parts_of_it
+it "a percentage of what the sender takes is called so, and warns when the path loses it" percent_is_of_the_sender
 it "presets, procedures and rates that are none are refused in one sentence" refusals

@@ -67,6 +67,7 @@ struct session {
 	struct frame_shape shape;
 	const char *size; /* as given */
 	double rate; /* frames/s; 0: max */
+	char rate_label[128]; /* of what a percentage is one */
 	unsigned repeat; /* for the progress line */
 	struct hostcpu *cpu; /* of the measurement under way */
 	json_t *cost; /* of the last one */
@@ -78,7 +79,8 @@ static json_t *labels(const struct session *s, unsigned direction) {
 	char text[256];
 
 	snprintf(text, sizeof(text), "%s to %s", s->o->name[direction], s->o->name[!direction]);
-	return json_pack("{s:s, s:s, s:s}", "direction", text, "size", s->size, "rate", s->o->rate);
+	return json_pack(
+		"{s:s, s:s, s:s}", "direction", text, "size", s->size, "rate", s->rate_label);
 }
 
 static void add_direction(struct session *s, unsigned d, const struct frame_count *c) {
@@ -120,6 +122,8 @@ static void add_arrivals(struct session *s, unsigned i, const struct frame_arriv
 		series_add(&s->arrival[i][k], v[k]);
 }
 
+#define LOSS_HIGH 0.01 /* of what was sent: a rate that was to be an easy one is none */
+
 /* What a reader must know of one direction before believing it. */
 static void warn_direction(struct session *s, unsigned d, const struct frame_count *c) {
 	json_t *doc = s->b->doc;
@@ -151,6 +155,15 @@ static void warn_direction(struct session *s, unsigned d, const struct frame_cou
 		break;
 	}
 	frame_options_warn_early(doc, from, c);
+	if (s->o->rate_percent && (double)c->lost > (double)c->sent * LOSS_HIGH)
+		result_warn(doc,
+			"--rate %s is of what %s takes, %.4g frame/s, and the path lost %.3g %% of "
+			"it at "
+			"size %s: latency at a part of what the path carries is found by 'weir "
+			"bench "
+			"rfc2544 --procedure loads'",
+			s->o->rate, s->o->name[0], s->rate, (double)c->lost / (double)c->sent * 100,
+			s->size);
 	if (c->unknown > 0)
 		result_warn(doc,
 			"%llu frames from %s came so late that they may be copies; they count as "
@@ -230,8 +243,8 @@ static void add_cost(struct session *s, const struct frame_outcome *out) {
 		frames += (double)out->direction[d].received;
 	hostcpu_spun(s->cost, spun_away(s->cost));
 	hostcpu_per(s->cost, frames * frame_shape_mean(&s->shape) * 8, frames);
-	result_cpu(
-		s->b->doc, json_pack("{s:s, s:s}", "size", s->size, "rate", s->o->rate), s->cost);
+	result_cpu(s->b->doc, json_pack("{s:s, s:s}", "size", s->size, "rate", s->rate_label),
+		s->cost);
 	s->cost = NULL;
 }
 
@@ -298,6 +311,9 @@ static int find_rate(struct session *s, struct err *e) {
 	int rc;
 
 	s->rate = s->o->rate_value;
+	snprintf(s->rate_label, sizeof(s->rate_label), "%s%s%s%s", s->o->rate,
+		s->o->rate_percent ? " of what " : "", s->o->rate_percent ? s->o->name[0] : "",
+		s->o->rate_percent ? " takes" : "");
 	if (!s->o->rate_percent)
 		return 0;
 	out = malloc(sizeof(*out));
@@ -328,7 +344,7 @@ static void report(struct session *s) {
 		for (int k = 0; k < ARRIVALS; k++)
 			result_figure(doc, arrivals[k], "", "",
 				json_pack("{s:s, s:s, s:s}", "endpoint", s->o->name[i], "size",
-					s->size, "rate", s->o->rate),
+					s->size, "rate", s->rate_label),
 				&s->arrival[i][k]);
 }
 
@@ -391,7 +407,7 @@ const struct instrument bench_frames = {
 		"                    to 1; several are measured one after the other (60)\n"
 		"  --rate RATE       frames/s in each direction (20000, 50k, 1.5M), max, or 40% of "
 		"what\n"
-		"                    max gives (max)\n"
+		"                    A takes, whatever the path carries of it (max)\n"
 		"  --frames N        at most so many in each direction in one measurement\n"
 		"  --both            also from B to A\n"
 		"  --flows N         of UDP in IPv4, in each direction (as many as MACs)\n"

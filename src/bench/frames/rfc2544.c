@@ -273,6 +273,7 @@ static const struct {
 } procedures[] = {
 	{RFC2544_THROUGHPUT, false, throughput},
 	{RFC2544_LATENCY, true, rfc2544_latency},
+	{RFC2544_LOADS, true, rfc2544_loads},
 	{RFC2544_LOSS, false, rfc2544_loss},
 	{RFC2544_BURST, true, rfc2544_burst},
 	{RFC2544_RECOVERY, true, rfc2544_recovery},
@@ -342,6 +343,7 @@ const struct instrument bench_rfc2544 = {
 		"  --procedure NAME,...\n"
 		"      throughput    the greatest rate that passes; always found (the only one)\n"
 		"      latency       at that rate\n"
+		"      loads         latency at 10, 50 and 90 % of it\n"
 		"      loss          at the greatest rate and steps of a tenth below\n"
 		"      burst         back-to-back frames, and the buffer they show (RFC 9004)\n"
 		"      recovery      from 110 % of it to the last frame lost at half of that\n"

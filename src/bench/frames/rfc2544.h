@@ -47,6 +47,7 @@ int rfc2544_trial(void *arg, double rate, double seconds, struct trial *out, str
 
 /* The procedures besides throughput, which they want to be there. */
 int rfc2544_latency(struct rfc2544 *s, struct err *e);
+int rfc2544_loads(struct rfc2544 *s, struct err *e);
 int rfc2544_loss(struct rfc2544 *s, struct err *e);
 int rfc2544_burst(struct rfc2544 *s, struct err *e);
 int rfc2544_recovery(struct rfc2544 *s, struct err *e);

@@ -10,8 +10,10 @@
 #include "bench/frames/search.h"
 #include "bench/options.h"
 
-enum { PROCEDURES = 5 };
-static const char *const names[PROCEDURES] = {"throughput", "latency", "loss", "burst", "recovery"};
+/* In the order of enum rfc2544_procedure. */
+enum { PROCEDURES = 6 };
+static const char *const names[PROCEDURES] = {
+	"throughput", "latency", "loss", "burst", "recovery", "loads"};
 
 static int parse_procedures(struct rfc2544_options *o, const char *text, struct err *e) {
 	for (;;) {
@@ -23,7 +25,7 @@ static int parse_procedures(struct rfc2544_options *o, const char *text, struct 
 		if (i == PROCEDURES)
 			return err_set(e, EINVAL,
 				"--procedure: there is none called '%.*s'; there are throughput, "
-				"latency, loss, burst and recovery",
+				"latency, loss, burst, recovery and loads",
 				n < 40 ? (int)n : 40, text);
 		o->procedures |= 1u << i;
 		if (text[n] == '\0')

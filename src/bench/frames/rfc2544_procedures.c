@@ -11,10 +11,12 @@
 
 #define STILL_LOSING 0.9 /* of the time after an overload: frames lost later were not its last */
 
-/* RFC 2544 section 26.2, of all frames instead of one in the middle of each trial. */
-int rfc2544_latency(struct rfc2544 *s, struct err *e) {
+/* Latencies of all trials at one rate, as NAME. Labels tell the rate when it is no throughput. */
+static int latency_at(struct rfc2544 *s, double rate, const char *name, struct err *e) {
 	struct hist *all = malloc(2 * sizeof(*all)), *from_due;
 	struct series mean = {.n = 0};
+	char text[96], load[48];
+	json_t *labels;
 	int rc = 0;
 
 	if (all == NULL)
@@ -27,18 +29,42 @@ int rfc2544_latency(struct rfc2544 *s, struct err *e) {
 		double sum = all->sum, count = (double)all->count;
 		struct trial t;
 
-		rc = rfc2544_trial(s, s->throughput, s->o->preset.latency_s, &t, all, e);
+		rc = rfc2544_trial(s, rate, s->o->preset.latency_s, &t, all, e);
 		if (rc == 0 && (double)all->count > count)
 			series_add(&mean, (all->sum - sum) / ((double)all->count - count) / 1e9);
 		for (unsigned d = 0; rc == 0 && d < s->outcome->directions; d++)
 			hist_merge(from_due, &s->outcome->direction[d].from_due);
 	}
-	result_figure(
-		s->b->doc, "mean latency at throughput", "s", "less", rfc2544_labels(s), &mean);
-	result_latency(s->b->doc, "at throughput", "sent", rfc2544_labels(s), all);
-	result_latency(
-		s->b->doc, "at throughput, from due time", "open", rfc2544_labels(s), from_due);
+	labels = rfc2544_labels(s);
+	snprintf(load, sizeof(load), "%.0f frame/s", rate);
+	if (rate != s->throughput)
+		json_object_set_new(labels, "rate", json_string(load));
+	snprintf(text, sizeof(text), "mean latency %s", name);
+	result_figure(s->b->doc, text, "s", "less", json_incref(labels), &mean);
+	result_latency(s->b->doc, name, "sent", json_incref(labels), all);
+	snprintf(text, sizeof(text), "%s, from due time", name);
+	result_latency(s->b->doc, text, "open", labels, from_due);
 	free(all);
+	return rc;
+}
+
+/* RFC 2544 section 26.2, of all frames instead of one in the middle of each trial. */
+int rfc2544_latency(struct rfc2544 *s, struct err *e) {
+	return latency_at(s, s->throughput, "at throughput", e);
+}
+
+/* At the throughput a queue is about to fill. What a path adds when it has room is seen below. */
+int rfc2544_loads(struct rfc2544 *s, struct err *e) {
+	static const unsigned parts[] = {10, 50, 90}; // percent
+	char name[48];
+	int rc = 0;
+
+	for (unsigned i = 0; i < sizeof(parts) / sizeof(parts[0]) && rc == 0; i++) {
+		double rate = fmax(1, floor(s->throughput * parts[i] / 100));
+
+		snprintf(name, sizeof(name), "at %u %% of throughput", parts[i]);
+		rc = latency_at(s, rate, name, e);
+	}
 	return rc;
 }
 
@@ -55,7 +81,8 @@ int rfc2544_loss(struct rfc2544 *s, struct err *e) {
 	for (unsigned i = 0; i < n; i++) {
 		char name[64];
 
-		snprintf(name, sizeof(name), "frame loss at %.0f %%", t[i].rate / s->max * 100);
+		snprintf(name, sizeof(name), "frame loss at %.0f %% of the greatest rate",
+			t[i].rate / s->max * 100);
 		rfc2544_figure(s, name, "", "less", trial_loss(&t[i]));
 	}
 	result_search(s->b->doc, "frame loss rate", "frame/s", rfc2544_labels(s), t, n, none);
