@@ -87,6 +87,18 @@ latency_at_parts_of_it() {
 		select(.mode == "sent") | [.name, .labels.rate]] == [10, 50, 90 | ["at \(.) % of throughput",
 		"\($found * . / 100 | floor) frame/s"]]' "$T/result.json"
 }
+# Of a path that holds back a dozen frames; a veth names 10 Gbit/s, but is no link.
+bursts_are_told() {
+	rfc2544 if:left/v0 if:right/v0 --preset quick --max-rate 5k --repeat 1 --omit 0s --time 100ms --wait 50ms \
+		--procedure burst --burst-max 100ms --burst-step 3
+	"$TESTS/lib/valid-result" "$T/result.json"
+	jq -c '.figures[] | [.name, .unit, .values]' "$T/result.json"
+	jq -e '[.figures[] | {(.name): .values}] | add | (."back-to-back frames" | length == 2 and
+		all(. >= 3 and . <= 498 and . % 3 == 0)) and ."longest burst tried" == [498] and
+		."step of bursts" == [3] and has("buffer, corrected, in time") and
+		(has("theoretical frame rate") | not)' "$T/result.json"
+	jq -e '.warnings | any(test("no link whose theoretical frame rate is known"))' "$T/result.json"
+}
 percent_is_of_the_sender() {
 	weir bench frames if:left/v0 if:right/v0 --rate 40% --size $SIZE --time 300ms --omit 0s --repeat 1 \
 		--quiet -j >"$T/result.json"
@@ -106,6 +118,7 @@ refusals() {
 	usage "none called 'speed'; there are throughput" if:a if:b --procedure latency,speed
 	usage '^[^ ]*: .*--max-rate wants frames/s' if:a if:b --max-rate fast
 	usage 'two endpoints; 1 were' if:a
+	usage 'frames of one size .RFC 9004., not .imix.' if:a if:b --size imix --procedure burst
 	usage "no such option '--rate'" if:a if:b --rate 10
 }
 
@@ -120,5 +133,6 @@ bed
 it "a result says what was searched for, and what of the preset was changed" says_its_goal
 it "latency is measured at 10, 50 and 90 % of the throughput that was found, and says the rates" \
 	latency_at_parts_of_it
+it "back-to-back frames are told each time, with the longest tried and the step" bursts_are_told
 it "a percentage of what the sender takes is called so, and warns when the path loses it" percent_is_of_the_sender
 it "presets, procedures and rates that are none are refused in one sentence" refusals

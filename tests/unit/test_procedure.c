@@ -71,6 +71,46 @@ static void back_to_back_finds_a_buffer_of_known_size(void **state) {
 		}
 }
 
+static void bursts_are_told_each_in_steps_up_to_the_longest(void **state) {
+	struct preset p = *quick();
+	struct device d = {.limit = MILLION, .buffer = 1000, .noise = 0.05, .seed = {1, 2, 3}};
+	struct burst found;
+	double sum = 0;
+
+	p.burst_times = BURST_TIMES;
+	p.burst_step = 7;
+	p.burst_s = 0.01;
+	assert_int_equal(search_burst(&p, 2 * MILLION, MILLION, device_trial, &d, &found, NULL), 0);
+	assert_int_equal(found.times, BURST_TIMES);
+	assert_true(found.longest == floor(20000.0 / 7) * 7 && found.step == 7);
+	for (unsigned i = 0; i < found.times; i++) {
+		assert_true(fmod(found.values[i], 7) == 0);
+		assert_true(found.values[i] >= found.least && found.values[i] <= found.most);
+		sum += found.values[i];
+	}
+	near(found.frames, sum / BURST_TIMES, 1e-9);
+	assert_true(found.least < found.most);
+	// The same frames at another rate at which they came.
+	search_burst_correct(&found, 4 * MILLION, MILLION);
+	near(found.corrected_s, found.frames / (4 * MILLION) * 0.75, 1e-9);
+	for (const struct preset *each = search_presets; each->name != NULL; each++)
+		assert_true(each->burst_times <= BURST_TIMES);
+}
+
+static void a_burst_is_of_frames_of_one_size(void **state) {
+	char sizes[] = "--size=60,imix";
+	char *mixed[] = {"rfc2544", "if:a", "if:b", sizes, "--procedure=burst"};
+	char *given[] = {"rfc2544", "if:a", "if:b", "--burst-max=500ms", "--burst-step=8",
+		"--procedure=burst"};
+	struct rfc2544_options o;
+	struct err e;
+
+	assert_int_equal(rfc2544_options_parse(&o, 5, mixed, 0, &e), -EINVAL);
+	assert_non_null(strstr(e.text, "frames of one size"));
+	assert_int_equal(rfc2544_options_parse(&o, 6, given, 0, &e), 0);
+	assert_true(o.preset.burst_s == 0.5 && o.preset.burst_step == 8);
+}
+
 static void a_buffer_greater_than_the_longest_burst_is_said_to_be_so(void **state) {
 	struct device d = {.limit = MILLION, .buffer = 1e9};
 	struct burst found;
@@ -208,6 +248,8 @@ int main(void) {
 			loss_is_measured_from_the_greatest_rate_down_until_twice_none_is_lost),
 		cmocka_unit_test(a_device_that_always_loses_is_measured_down_to_a_tenth),
 		cmocka_unit_test(back_to_back_finds_a_buffer_of_known_size),
+		cmocka_unit_test(bursts_are_told_each_in_steps_up_to_the_longest),
+		cmocka_unit_test(a_burst_is_of_frames_of_one_size),
 		cmocka_unit_test(a_buffer_greater_than_the_longest_burst_is_said_to_be_so),
 		cmocka_unit_test(back_to_back_is_refused_where_no_buffer_fills),
 		cmocka_unit_test(recovery_is_the_time_until_the_last_loss_after_an_overload),

@@ -347,7 +347,13 @@ static bool one_mac(const char *args) {
 
 static int dpdk_open(struct frame_port *p, const char *rest, struct err *e) {
 	int rc = device_open(p, rest, NULL, e);
+	struct rte_eth_link link = {0};
+	struct err ignored;
 
+	if (rc == 0 && frame_dpdk_pci(rest, &ignored) > 0 &&
+		rte_eth_link_get_nowait(((struct device *)p->own)->port, &link) == 0 &&
+		link.link_speed != RTE_ETH_SPEED_NUM_UNKNOWN)
+		p->link = (uint64_t)link.link_speed * 1000000;
 	if (rc == 0 && one_mac(rest)) {
 		const struct device *d = p->own;
 		struct rte_ether_addr mac = {0};

@@ -185,6 +185,7 @@ static int packet_open(struct frame_port *p, const char *rest, struct err *e) {
 		rc = netns_enter(ns, &back, e);
 	if (rc == 0) {
 		rc = open_inside(k, &p->want, name, e);
+		p->link = rc == 0 ? frame_link_speed(name) : 0;
 		netns_leave(back);
 	}
 	free(ns);

@@ -3,9 +3,15 @@
 #include "bench/frames/frame_port.h"
 
 #include <errno.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/err.h"
 
@@ -45,6 +51,35 @@ int frame_split_ns(const char *rest, char **ns, const char **name, struct err *e
 		return 0;
 	*ns = strndup(rest, (size_t)(slash - rest));
 	return *ns != NULL ? 0 : err_set(e, ENOMEM, "out of memory");
+}
+
+static bool ask_ethtool(int fd, struct ifreq *r, void *what) {
+	r->ifr_data = what;
+	return ioctl(fd, SIOCETHTOOL, r) == 0;
+}
+
+uint64_t frame_link_speed(const char *name) {
+	struct ethtool_drvinfo driver = {.cmd = ETHTOOL_GDRVINFO};
+	struct {
+		struct ethtool_link_settings s;
+		uint32_t masks[3 * INT8_MAX];
+	} link = {.s = {.cmd = ETHTOOL_GLINKSETTINGS}};
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq r = {0};
+	uint64_t speed = 0;
+
+	snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", name);
+	// It is asked once for how long its masks are, and again with that.
+	if (ask_ethtool(fd, &r, &driver) && driver.bus_info[0] != '\0' &&
+		ask_ethtool(fd, &r, &link)) {
+		link.s.link_mode_masks_nwords = (int8_t)-link.s.link_mode_masks_nwords;
+		link.s.cmd = ETHTOOL_GLINKSETTINGS;
+		if (ask_ethtool(fd, &r, &link) && link.s.speed != 0 &&
+			link.s.speed != (uint32_t)SPEED_UNKNOWN)
+			speed = (uint64_t)link.s.speed * 1000000;
+	}
+	close(fd);
+	return speed;
 }
 
 int frame_port_open(struct frame_port **out, const char *name, const struct frame_port_want *want,

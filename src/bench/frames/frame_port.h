@@ -72,6 +72,7 @@ struct frame_port {
 	char *name; /* as given */
 	struct frame_port_want want;
 	uint8_t mac[6]; /* frames to no other reach it; all zero: all do */
+	uint64_t link; /* bit/s of the medium behind it; 0: there is none, or it is not known */
 	void *own; /* the kind's */
 };
 
@@ -107,5 +108,9 @@ int frame_split_ns(const char *rest, char **ns, const char **name, struct err *e
 /* The interface of this name, whichever of its names that is: its index, and in `own` the one that ioctls
  * know. A negative errno with a sentence: there is none, it is down, or its frames are not long enough. */
 int frame_find_interface(const char *name, unsigned frame_max, char own[IFNAMSIZ], struct err *e);
+
+/* The speed in bit/s of an interface that is a device on a bus; 0: it has none. Interfaces of software name a
+ * speed, too, at which nothing is sent. */
+uint64_t frame_link_speed(const char *name);
 
 #endif

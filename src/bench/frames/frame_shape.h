@@ -39,6 +39,11 @@ unsigned frame_shape_longest(const struct frame_shape *s);
 /* Bytes of a frame on average, without FCS. */
 double frame_shape_mean(const struct frame_shape *s);
 
+/* Frames/s of an Ethernet link of so many bit/s: each has FCS, preamble and gap beside its own bytes. */
+static inline double frame_theoretical(double link, double size) {
+	return link / ((size + 4 + 8 + 12) * 8);
+}
+
 struct frame_tag {
 	uint32_t magic; /* of the trial */
 	uint32_t seq; /* of the stream, modulo 2^32 */

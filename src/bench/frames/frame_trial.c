@@ -111,6 +111,10 @@ const uint8_t *frame_bed_mac(const struct frame_bed *bed, unsigned side) {
 	return bed->port[side]->mac;
 }
 
+uint64_t frame_bed_link(const struct frame_bed *bed, unsigned side) {
+	return bed->port[side]->link;
+}
+
 static int prepare(struct trial *x) {
 	const struct frame_bed_want *w = &x->bed->want;
 	struct frame_run *r = &x->run;

@@ -30,6 +30,8 @@ struct frame_bed_want {
 int frame_bed_open(struct frame_bed **out, const char *a, const char *b,
 	const struct frame_bed_want *want, struct err *e);
 void frame_bed_close(struct frame_bed *bed);
+/* The speed in bit/s of the medium behind the endpoint; 0: there is none. */
+uint64_t frame_bed_link(const struct frame_bed *bed, unsigned side);
 /* The only MAC to which frames reach the endpoint, 0 or 1; all zero: frames to any do. */
 const uint8_t *frame_bed_mac(const struct frame_bed *bed, unsigned side);
 

@@ -34,26 +34,28 @@ int search_loss(const struct preset *p, double max, trial_fn *fn, void *arg,
 }
 
 /* A burst is a trial at the greatest rate whose length is the burst's; to the search its "rate" is the
- * number of frames. */
+ * number of frames, in steps. */
 struct burst_trial {
 	trial_fn *fn;
 	void *arg;
-	double max;
+	double max, step;
 };
 
 static int burst_once(void *arg, double frames, double seconds, struct trial *out,
 	struct hist *latency, struct err *e) {
 	struct burst_trial *b = arg;
 
-	return b->fn(b->arg, b->max, frames / b->max, out, latency, e);
+	return b->fn(b->arg, b->max, frames * b->step / b->max, out, latency, e);
 }
 
 int search_burst(const struct preset *p, double max, double throughput, trial_fn *fn, void *arg,
 	struct burst *out, struct err *e) {
-	struct burst_trial b = {.fn = fn, .arg = arg, .max = max};
+	struct burst_trial b = {.fn = fn, .arg = arg, .max = max, .step = fmax(1, p->burst_step)};
 	double share = throughput / max;
 
-	*out = (struct burst){.least = INFINITY};
+	double most = fmax(1, floor(max * p->burst_s / b.step));
+
+	*out = (struct burst){.least = INFINITY, .longest = most * b.step};
 	if (share >= FULL_RATE)
 		return err_set(e, EINVAL,
 			"back-to-back frames need a throughput below the rate they come at: it is "
@@ -64,7 +66,7 @@ int search_burst(const struct preset *p, double max, double throughput, trial_fn
 		struct search s = {
 			.goal = {.initial_s = 1, .final_s = 1, .sum_s = 1, .width = BURST_WIDTH},
 			.min = 1,
-			.max = fmax(1, floor(max * p->burst_s)),
+			.max = most,
 			.fn = burst_once,
 			.arg = &b,
 		};
@@ -74,14 +76,21 @@ int search_burst(const struct preset *p, double max, double throughput, trial_fn
 		if (ret != 0)
 			return ret;
 		out->unbounded |= s.end == SEARCH_AT_MAX;
+		s.lower *= b.step;
+		out->values[out->times] = s.lower;
 		out->frames += (s.lower - out->frames) / ++out->times;
 		out->least = fmin(out->least, s.lower);
 		out->most = fmax(out->most, s.lower);
 	}
-	out->seconds = out->frames / max;
-	out->corrected_s = out->seconds * (1 - share);
-	out->corrected_frames = out->corrected_s * max;
+	out->step = fmax(b.step, out->frames * BURST_WIDTH);
+	search_burst_correct(out, max, throughput);
 	return 0;
+}
+
+void search_burst_correct(struct burst *out, double rate, double throughput) {
+	out->seconds = out->frames / rate;
+	out->corrected_s = out->seconds * (1 - throughput / rate);
+	out->corrected_frames = out->corrected_s * rate;
 }
 
 int search_recovery(const struct preset *p, double max, double throughput, fall_fn *fn, void *arg,

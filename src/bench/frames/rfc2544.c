@@ -206,9 +206,8 @@ static void tell_goal(const struct rfc2544 *s, const struct search *x, json_t *e
 			"learn_wait", p->learn_s, "wait", p->wait_s, "rest", p->rest_s));
 }
 
-static int search_once(struct bench *b, unsigned i, void *arg, struct err *e) {
-	struct rfc2544 *s = arg;
-	struct search x = {
+struct search rfc2544_search(struct rfc2544 *s) {
+	return (struct search){
 		.goal = s->o->preset.goal,
 		.min = fmin(s->max, fmax(s->max / RANGE_OF_RATES,
 					    FRAMES_AT_LEAST / s->o->preset.goal.initial_s)),
@@ -216,6 +215,11 @@ static int search_once(struct bench *b, unsigned i, void *arg, struct err *e) {
 		.fn = rfc2544_trial,
 		.arg = s,
 	};
+}
+
+static int search_once(struct bench *b, unsigned i, void *arg, struct err *e) {
+	struct rfc2544 *s = arg;
+	struct search x = rfc2544_search(s);
 	char remark[256];
 	json_t *entry;
 	double found;
@@ -352,6 +356,8 @@ const struct instrument bench_rfc2544 = {
 		"  --max-rate RATE   the greatest rate offered, frames/s in each direction "
 		"(20000,\n"
 		"                    50k, 1.5M), max, or 40% of what max gives (max)\n"
+		"  --burst-max 2s    the longest burst tried (by preset)\n"
+		"  --burst-step N    frames, the least difference of two bursts (1)\n"
 		"  --both            also from B to A\n"
 		"  --flows N         of UDP in IPv4, in each direction (as many as MACs)\n"
 		"  --macs N          at each end (1)\n"

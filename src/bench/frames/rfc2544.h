@@ -45,6 +45,9 @@ int rfc2544_try(struct rfc2544 *s, struct frame_trial *t, struct trial *out, str
 int rfc2544_trial(void *arg, double rate, double seconds, struct trial *out, struct hist *latency,
 	struct err *e);
 
+/* A search for throughput, ready to run. */
+struct search rfc2544_search(struct rfc2544 *s);
+
 /* The procedures besides throughput, which they want to be there. */
 int rfc2544_latency(struct rfc2544 *s, struct err *e);
 int rfc2544_loads(struct rfc2544 *s, struct err *e);

@@ -86,6 +86,17 @@ static void set_time(struct preset *p, double seconds) {
 	p->latency_s = p->loss_s = p->overload_s = p->relief_s = seconds;
 }
 
+/* A buffer in frames of which size? RFC 9004 section 3: of one, for each table row. */
+static int check_sizes(const struct rfc2544_options *o, struct err *e) {
+	for (unsigned i = 0; i < o->frames.nsizes && (o->procedures & RFC2544_BURST) != 0; i++)
+		if (strcmp(o->frames.size[i], "imix") == 0)
+			return err_set(e, EINVAL,
+				"--procedure burst wants frames of one size (RFC 9004), not "
+				"'imix'; give "
+				"--size 60 to 9018");
+	return 0;
+}
+
 static void note(struct rfc2544_options *o, const char *what, double v, const char *unit) {
 	size_t n = strlen(o->label);
 
@@ -108,12 +119,15 @@ static void note_changes(struct rfc2544_options *o, const struct preset *book, d
 		note(o, "wait", p->wait_s, "s");
 	if (p->learn_s != book->learn_s)
 		note(o, "learn-wait", p->learn_s, "s");
+	if (p->burst_s != book->burst_s)
+		note(o, "burst-max", p->burst_s, "s");
 }
 
 int rfc2544_options_parse(
 	struct rfc2544_options *o, int argc, char **argv, uint64_t time_ns, struct err *e) {
 	const struct preset *found;
 	const char *v[PASSED] = {NULL}, *preset = "quick", *procedures = "throughput";
+	uint64_t burst_ns = 0, burst_step = 0;
 	bool both = false;
 	const struct option_spec table[] = {
 		{"preset", OPTION_TEXT, &preset},
@@ -126,6 +140,8 @@ int rfc2544_options_parse(
 		{passed[5] + 2, OPTION_TEXT, &v[5]},
 		{passed[6] + 2, OPTION_TEXT, &v[6]},
 		{passed[7] + 2, OPTION_TEXT, &v[7]},
+		{"burst-max", OPTION_DURATION, &burst_ns, 1000000, 60000000000},
+		{"burst-step", OPTION_COUNT, &burst_step, 1, 1000000},
 		{"both", OPTION_FLAG, &both},
 		{NULL},
 	};
@@ -137,6 +153,8 @@ int rfc2544_options_parse(
 		rc = parse_frames(o, v, both, argc, argv, e);
 	if (rc == 0)
 		rc = parse_procedures(o, procedures, e);
+	if (rc == 0)
+		rc = check_sizes(o, e);
 	if (rc < 0)
 		return -EINVAL;
 	found = search_preset(preset, e);
@@ -149,6 +167,9 @@ int rfc2544_options_parse(
 		o->preset.wait_s = (double)o->frames.wait_ns / 1e9;
 	if (v[LEARN_WAIT] != NULL)
 		o->preset.learn_s = (double)o->frames.learn_ns / 1e9;
+	if (burst_ns > 0)
+		o->preset.burst_s = (double)burst_ns / 1e9;
+	o->preset.burst_step = (double)burst_step;
 	note_changes(o, found, (double)time_ns / 1e9);
 	return 0;
 }

@@ -89,27 +89,90 @@ int rfc2544_loss(struct rfc2544 *s, struct err *e) {
 	return rc;
 }
 
-int rfc2544_burst(struct rfc2544 *s, struct err *e) {
-	struct burst found;
+/* RFC 9004 takes off what was forwarded at a throughput without any loss. A preset whose goal allows some has
+ * found another one. */
+static int zero_loss(struct rfc2544 *s, double *found, struct err *e) {
+	struct search x = rfc2544_search(s);
 	int rc;
 
+	*found = s->throughput;
+	if (x.goal.loss == 0)
+		return 0;
+	x.goal.loss = 0;
+	s->doing = "throughput without loss";
+	s->search = &x;
+	rc = search_run(&x, e);
+	s->search = NULL;
+	*found = x.lower;
+	if (rc == 0)
+		rfc2544_figure(s, "throughput without loss", "frame/s", "more", x.lower);
+	search_fini(&x);
+	return rc;
+}
+
+#define LINE_RATE 0.99 /* of the link's: frames so close are back to back */
+
+/* The rate at which back-to-back frames come: the link's, if the generator holds it. */
+static double burst_rate(struct rfc2544 *s) {
+	uint64_t link = frame_bed_link(s->bed, 0);
+	double theory;
+
+	for (unsigned d = 1; d < 1u + s->o->frames.both; d++)
+		link = frame_bed_link(s->bed, d) < link ? frame_bed_link(s->bed, d) : link;
+	theory = frame_theoretical((double)link, frame_shape_mean(&s->shape));
+	if (link > 0)
+		rfc2544_figure(s, "theoretical frame rate", "frame/s", "", theory);
+	if (link > 0 && s->max >= theory * LINE_RATE)
+		return theory;
+	if (link > 0)
+		result_warn(s->b->doc,
+			"size %s: bursts came at %.6g frame/s, which the generator reaches, and "
+			"not at "
+			"the %.6g of the link: buffer times are by the former",
+			s->size, s->max, theory);
+	else
+		result_warn(s->b->doc,
+			"size %s: there is no link whose theoretical frame rate is known; buffer "
+			"times "
+			"are by the %.6g frame/s at which bursts came",
+			s->size, s->max);
+	return s->max;
+}
+
+static void tell_bursts(struct rfc2544 *s, const struct burst *found) {
+	struct series each = {.n = 0};
+
+	for (unsigned i = 0; i < found->times; i++)
+		series_add(&each, found->values[i]);
+	if (found->unbounded)
+		result_warn(s->b->doc,
+			"size %s: the longest burst tried, %.3g s, lost nothing: the buffer is "
+			"greater than what back-to-back frames found; raise --burst-max",
+			s->size, s->o->preset.burst_s);
+	result_figure(s->b->doc, "back-to-back frames", "frame", "more", rfc2544_labels(s), &each);
+	rfc2544_figure(s, "longest burst tried", "frame", "", found->longest);
+	rfc2544_figure(s, "step of bursts", "frame", "", found->step);
+	rfc2544_figure(s, "buffer, corrected, in frames", "frame", "more", found->corrected_frames);
+	rfc2544_figure(s, "buffer, corrected, in time", "s", "more", found->corrected_s);
+}
+
+int rfc2544_burst(struct rfc2544 *s, struct err *e) {
+	struct burst found;
+	double throughput;
+	int rc = zero_loss(s, &throughput, e);
+
+	if (rc < 0)
+		return rc;
 	s->doing = "back-to-back frames";
-	rc = search_burst(&s->o->preset, s->max, s->throughput, rfc2544_trial, s, &found, e);
+	rc = search_burst(&s->o->preset, s->max, throughput, rfc2544_trial, s, &found, e);
 	if (rc == -EINVAL) {
 		result_warn(s->b->doc, "size %s: %s", s->size, e->text);
 		return 0;
 	}
 	if (rc < 0)
 		return rc;
-	if (found.unbounded)
-		result_warn(s->b->doc,
-			"size %s: the longest burst tried, %.3g s, lost nothing: the buffer is "
-			"greater "
-			"than what back-to-back frames found",
-			s->size, s->o->preset.burst_s);
-	rfc2544_figure(s, "back-to-back frames", "", "more", found.frames);
-	rfc2544_figure(s, "buffer, corrected, in frames", "", "more", found.corrected_frames);
-	rfc2544_figure(s, "buffer, corrected, in time", "s", "more", found.corrected_s);
+	search_burst_correct(&found, burst_rate(s), throughput);
+	tell_bursts(s, &found);
 	return 0;
 }
 

@@ -56,7 +56,8 @@ struct preset {
 	unsigned latency_times;
 	double loss_s; /* section 26.3 */
 	double burst_s; /* section 26.4: the longest burst tried */
-	unsigned burst_times;
+	unsigned burst_times; /* at most BURST_TIMES */
+	double burst_step; /* frames; 0: 1 */
 	double overload_s, relief_s; /* section 26.5 */
 	unsigned recovery_times;
 	/* Before a trial for a switch to learn, after it for late frames, and then for the device
@@ -119,7 +120,10 @@ int search_loss(const struct preset *p, double max, trial_fn *fn, void *arg,
 	struct trial trials[LOSS_TRIALS], unsigned *n, struct err *e);
 
 /* RFC 2544 section 26.4 with the correction of RFC 9004. */
+enum { BURST_TIMES = 50 };
 struct burst {
+	double values[BURST_TIMES]; /* each time: the longest burst that lost nothing, in frames */
+	double longest, step; /* frames: the longest tried, and to how many it was found */
 	unsigned times; /* how often the longest burst was sought */
 	double frames; /* the longest burst that lost nothing, on average of the times */
 	double least, most; /* among the times */
@@ -130,8 +134,11 @@ struct burst {
 	bool unbounded; /* the longest burst tried lost nothing: there is no result, only "at least" */
 };
 
-/* `max`: the rate of back-to-back frames; `throughput`: as found before. Bursts are found to a
- * thousandth or one frame. -EINVAL when throughput reaches max: then no buffer can fill (RFC 9004
+/* Implied and corrected buffer time of `out` at the rate at which frames came in. */
+void search_burst_correct(struct burst *out, double rate, double throughput);
+
+/* `max`: the rate of back-to-back frames; `throughput`: without any loss. Bursts are found to a
+ * thousandth or the step. -EINVAL when throughput reaches max: then no buffer can fill (RFC 9004
  * section 5). */
 int search_burst(const struct preset *p, double max, double throughput, trial_fn *fn, void *arg,
 	struct burst *out, struct err *e);
