@@ -60,9 +60,9 @@ static bool ask_ethtool(int fd, struct ifreq *r, void *what) {
 
 uint64_t frame_link_speed(const char *name) {
 	struct ethtool_drvinfo driver = {.cmd = ETHTOOL_GDRVINFO};
-	struct {
+	union {
 		struct ethtool_link_settings s;
-		uint32_t masks[3 * INT8_MAX];
+		uint32_t room[sizeof(struct ethtool_link_settings) / 4 + 3 * INT8_MAX]; // its masks
 	} link = {.s = {.cmd = ETHTOOL_GLINKSETTINGS}};
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct ifreq r = {0};
