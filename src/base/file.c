@@ -51,3 +51,16 @@ int file_line(char *buf, size_t size, const char *fmt, ...) {
 	buf[strcspn(buf, "\n")] = '\0';
 	return n < 0 ? (int)n : 0;
 }
+
+FILE *file_fresh(const char *path) {
+	int fd;
+	FILE *f;
+
+	if (unlink(path) < 0 && errno != ENOENT)
+		return NULL;
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+	f = fd >= 0 ? fdopen(fd, "w") : NULL;
+	if (f == NULL && fd >= 0)
+		close(fd);
+	return f;
+}

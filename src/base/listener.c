@@ -28,35 +28,33 @@ static int let_group_in(struct listener *l, struct err *e) {
 		return 0;
 	if (rc < 0)
 		return err_set(e, EINVAL, "group: there is no group '%s'", l->group);
-	if (lchown(l->path, (uid_t)-1, gid) < 0)
-		return err_set(
-			e, errno, "group: cannot give %s to group '%s': %m", l->path, l->group);
+	if (sock_set_group(l->path, gid, e) < 0) {
+		err_prefix(e, "group: cannot give %s to group '%s': ", l->path, l->group);
+		return -EPERM;
+	}
 	return 0;
-}
-
-/* Ours still: an inode is not given to another file as long as a socket is bound to it. */
-static bool ours(const struct listener *l) {
-	return l->fd >= 0 && sock_file_same(sock_file(l->path), l->made);
 }
 
 /* Puts a new socket in the place of the old one, if there is one. */
 static int listen_here(struct listener *l, struct err *e) {
 	int fd = sock_listen(l->path, l->mode, e), rc;
+	struct sock_file made;
 
 	if (fd < 0)
 		return fd;
+	made = sock_file(l->path);
 	rc = let_group_in(l, e);
 	if (rc == 0 && l->fd >= 0)
 		rc = acceptor_move(&l->acceptor, fd, e);
 	if (rc < 0) {
-		unlink(l->path);
+		sock_remove(l->path, made);
 		close(fd);
 		return rc;
 	}
 	// Who waits in the queue may have sent something already.
 	closer_close(l->owner, l->fd);
 	l->fd = fd;
-	l->made = sock_file(l->path);
+	l->made = made;
 	return 0;
 }
 
@@ -118,8 +116,9 @@ void listener_close(struct listener *l) {
 	if (l->path[0] == '\0')
 		return;
 	acceptor_close(&l->acceptor);
-	if (ours(l))
-		unlink(l->path);
+	// An inode is not given to another file as long as a socket is bound to it.
+	if (l->fd >= 0)
+		sock_remove(l->path, l->made);
 	closer_hang_up(l->owner, l->fd);
 	l->fd = -1;
 	l->path[0] = '\0';

@@ -11,9 +11,9 @@
 
 struct err;
 
-/* Makes the path free to bind: a socket file nobody listens on is removed. 0: free now.
+/* Makes the path free to bind: a socket file of our user nobody listens on is removed. 0: free now.
  * -EADDRINUSE: somebody listens there, the sentence names pid and program; -EEXIST: the file is no
- * socket (it is left alone); -ENAMETOOLONG, -EACCES, -ENOENT (no such directory) and what else the
+ * socket, or another user's (it is left alone); -ENAMETOOLONG, -EACCES, -ENOENT (no such directory) and what else the
  * kernel says, each with a sentence. */
 int sock_claim(const char *path, struct err *e);
 
@@ -30,6 +30,10 @@ struct sock_file {
 	ino_t ino;
 };
 struct sock_file sock_file(const char *path);
+/* Removes the path if it is still the socket we made. */
+void sock_remove(const char *path, struct sock_file made);
+/* Gives the socket of ours at `path` to a group. 0; -EPERM with a sentence: it is not ours any more. */
+int sock_set_group(const char *path, gid_t group, struct err *e);
 bool sock_file_same(struct sock_file a, struct sock_file b);
 
 /* A blocking close-on-exec connection to `path`, or -errno with a sentence. */

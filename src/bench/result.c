@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "bench/frames/search.h"
 
 enum { STARTED_MAX = 40, SENTENCE_MAX = 512 };
@@ -385,7 +386,7 @@ int result_write(const json_t *doc, const char *dir, struct err *e) {
 	if (snprintf(path, sizeof(path), "%s/result.json", dir) >= (int)sizeof(path) ||
 		snprintf(part, sizeof(part), "%s/.result.json", dir) >= (int)sizeof(part))
 		return err_set(e, ENAMETOOLONG, "%.80s...: the name is too long", dir);
-	f = fopen(part, "we");
+	f = file_fresh(part);
 	if (f == NULL)
 		return err_set(e, errno, "%s: %s", part, strerror(errno));
 	if (json_dumpf(doc, f, JSON_INDENT(2)) < 0 || fputc('\n', f) == EOF)

@@ -275,7 +275,7 @@ static void device_close(struct frame_port *p) {
 	for (unsigned i = 0; i < FRAME_QUEUES_MAX; i++)
 		rte_mempool_free(d->tx_pool[i]);
 	if (d->server != NULL)
-		unlink(d->server);
+		sock_remove(d->server, sock_file(d->server));
 	free(d->server);
 	free(d);
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "bench/report/csv.h"
 #include "bench/report/page.h"
 
@@ -101,7 +102,7 @@ static int draft_open(struct draft *d, const char *dir, const char *name, struct
 		rc = path_in(d->part, dir, part, e);
 	if (rc < 0)
 		return rc;
-	d->f = fopen(d->part, "we");
+	d->f = file_fresh(d->part);
 	if (d->f == NULL)
 		return err_set(e, errno, "%s: %m", d->part);
 	return 0;

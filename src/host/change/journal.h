@@ -39,6 +39,9 @@ struct journal {
 	char override[PCI_DRIVER_MAX];
 };
 
+/* Opens a file of STATE that is there to be locked (base/lockfile.h), and makes the folders. -EPERM with a
+ * sentence: others could write to them, or to the file. */
+int lock_open(const char *state, const char *name, struct err *e);
 /* Descriptor of the lock, to be given to lock_drop; -EBUSY with who has it. Makes the folders. */
 int lock_take(const char *state, const char *command, unsigned wait_ms, struct err *e);
 void lock_drop(int fd);

@@ -3,7 +3,6 @@
 #include "host/change/store.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/file.h"
 
 const char *store_folder(const char *state) {
 	return state != NULL ? state : STORE_DEFAULT;
@@ -53,17 +53,18 @@ static int make_folders(char *path) {
 static int write_whole(const char *path, const json_t *v) {
 	char *text = json_dumps(v, JSON_INDENT(2)); // jansson's own writer has a call for each word
 	size_t len = text != NULL ? strlen(text) : 0;
-	int fd, rc = 0;
+	FILE *f;
+	int rc = 0;
 
 	if (text == NULL)
 		return -ENOMEM;
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	errno = fd < 0 ? errno : ENOSPC; // of half a write
-	if (fd < 0 || write(fd, text, len) != (ssize_t)len || fsync(fd) < 0)
+	f = file_fresh(path);
+	errno = f == NULL ? errno : ENOSPC; // of half a write
+	if (f == NULL || write(fileno(f), text, len) != (ssize_t)len || fsync(fileno(f)) < 0)
 		rc = -errno;
 	free(text);
-	if (fd >= 0)
-		close(fd);
+	if (f != NULL)
+		fclose(f);
 	return rc;
 }
 

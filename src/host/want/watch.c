@@ -11,12 +11,10 @@
 #include "host/want/watch.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,6 +22,7 @@
 #include <systemd/sd-event.h>
 
 #include "base/err.h"
+#include "base/lockfile.h"
 #include "base/log.h"
 #include "host/change/journal.h"
 #include "host/change/store.h"
@@ -341,14 +340,11 @@ static int start_loop(struct watch *w, struct err *e) {
 /* One watch a state folder. */
 static int take_lock(struct watch *w, struct err *e) {
 	const char *state = store_folder(w->o->apply.state);
-	char path[PATH_MAX];
 
-	snprintf(path, sizeof(path), "%s/watch", state);
-	w->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	w->lock = lock_open(state, "watch", e);
 	if (w->lock < 0)
-		return err_set(e, errno, "cannot open %s: %s; --state DIR names another place",
-			path, strerror(errno));
-	if (flock(w->lock, LOCK_EX | LOCK_NB) < 0)
+		return w->lock;
+	if (lockfile_lock(w->lock, 0) < 0)
 		return err_set(
 			e, EBUSY, "another 'weir host watch' runs with %s; end it first", state);
 	return 0;
