@@ -16,8 +16,9 @@ enum { AGAIN_US = 1000 * 1000 };
 
 static void look_later(struct acceptor *a, int code) {
 	if (!a->short_of)
-		log_warn("%s: cannot take a connection: %s; trying again in 1 s, and every second",
-			a->what, strerror(code));
+		log_limited(LOG_L_WARN, a->what,
+			"cannot take a connection: %s; trying again in 1 s, and every second",
+			strerror(code));
 	a->short_of = true;
 	sd_event_source_set_enabled(a->io, SD_EVENT_OFF);
 	sd_event_source_set_time_relative(a->timer, AGAIN_US);

@@ -6,8 +6,11 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "base/text.h"
 
 static atomic_int limit = LOG_L_INFO;
 
@@ -39,8 +42,10 @@ void log_msg(enum log_level level, const char *fmt, ...) {
 	va_start(ap, fmt);
 	int m = vsnprintf(line + n, sizeof(line) - n - 1, fmt, ap);
 	va_end(ap);
-	if (m > 0)
-		n += (size_t)m < sizeof(line) - n - 1 ? (size_t)m : sizeof(line) - n - 2;
+	if (m > 0) {
+		text_clean(line + n);
+		n += strlen(line + n);
+	}
 	line[n++] = '\n';
 	// One write, so that lines of several threads do not mix. Nothing can be done if it fails.
 	(void)!write(STDERR_FILENO, line, n);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 enum { COLUMNS_MAX = 24, CELL_MAX = 256 };
 
 static char *scaled(double v, double step, const char *const *units, char *buf) {
@@ -104,9 +106,7 @@ json_t *output_at(const json_t *v, const char *path) {
 }
 
 void output_clean(char *text) {
-	for (unsigned char *p = (unsigned char *)text; *p != '\0'; p++)
-		if (*p < ' ' || *p == 0x7f)
-			*p = '?';
+	text_clean(text);
 }
 
 static void text_of(const json_t *v, char *buf, size_t size) {
@@ -238,7 +238,7 @@ static void print_change(FILE *f, const json_t *one) {
 	json_t *from = json_deep_copy(json_object_get(one, "from"));
 	json_t *to = json_deep_copy(json_object_get(one, "to"));
 	const char *how = json_string_value(json_object_get(one, "how"));
-	const char *why = json_string_value(json_object_get(one, "why"));
+	char cell[CELL_MAX];
 
 	if (json_is_object(from) && json_is_object(to))
 		keep_differences(from, to);
@@ -248,8 +248,10 @@ static void print_change(FILE *f, const json_t *one) {
 	print_settings(f, to);
 	if (json_is_object(to) && json_object_size(to) == 0)
 		fputs(" default", f);
-	if (how != NULL && strcmp(how, "in place") != 0)
-		fprintf(f, " (%s%s%s)", how, why != NULL ? ": " : "", why != NULL ? why : "");
+	if (how != NULL && strcmp(how, "in place") != 0) {
+		output_cell(json_object_get(one, "why"), CELL_TEXT, cell, sizeof(cell));
+		fprintf(f, " (%s%s%s)", how, cell[0] != '\0' ? ": " : "", cell);
+	}
 	json_decref(from);
 	json_decref(to);
 }

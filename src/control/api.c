@@ -256,7 +256,8 @@ static int on_slow(sd_event_source *src, uint64_t usec, void *arg) {
 		client_settle(c, 0);
 		return 0;
 	}
-	log_warn("API client dropped: it took nothing of a reply for %d s", API_SLOW_S);
+	log_limited(LOG_L_WARN, "API", "client dropped: it took nothing of a reply for %d s",
+		API_SLOW_S);
 	client_drop(c);
 	return 0;
 }

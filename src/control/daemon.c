@@ -214,6 +214,7 @@ static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void
 		reload(d);
 		return 0;
 	}
+	log_flush(true);
 	log_info("%s: stopping", si->ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
 	sd_notify(0, "STOPPING=1");
 	sd_event_exit(d->loop, 0);
@@ -236,6 +237,7 @@ static int on_look(sd_event_source *s, uint64_t usec, void *arg) {
 	struct daemon *d = arg;
 
 	listener_look(&d->api_socket);
+	log_flush(false);
 	return once_more(s, LOOK_US);
 }
 

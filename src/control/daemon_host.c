@@ -176,11 +176,12 @@ static void log_line(const char *line, int n) {
 			memcpy(first_error, last_error, sizeof(first_error));
 		return;
 	}
-	log_msg(level <= RTE_LOG_ERR       ? LOG_L_ERROR
-		: level <= RTE_LOG_WARNING ? LOG_L_WARN
-		: level <= RTE_LOG_NOTICE  ? LOG_L_INFO
-					   : LOG_L_DEBUG,
-		"%.*s", n, line);
+	// Most of what librte_vhost says is what a front end made it say.
+	if (level <= RTE_LOG_WARNING)
+		log_limited(
+			level <= RTE_LOG_ERR ? LOG_L_ERROR : LOG_L_WARN, "DPDK", "%.*s", n, line);
+	else
+		log_msg(level <= RTE_LOG_NOTICE ? LOG_L_INFO : LOG_L_DEBUG, "%.*s", n, line);
 }
 
 static ssize_t on_dpdk_text(void *cookie, const char *text, size_t n) {

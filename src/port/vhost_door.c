@@ -57,8 +57,16 @@ static void tell_attached(struct vhost_dev *d, bool attached) {
 		env->attached(d->port, attached, env->arg);
 }
 
+enum { DOOR_NAME = PORT_NAME_MAX + 8 };
+
+static const char *who_is(const struct vhost_dev *d, char buf[DOOR_NAME]) {
+	snprintf(buf, DOOR_NAME, "port %s", d->port->name);
+	return buf;
+}
+
 void door_detach(struct vhost_dev *d, const char *reason) {
 	struct door *door = &d->door;
+	char who[DOOR_NAME];
 
 	source_drop(&door->on_front);
 	source_drop(&door->on_back);
@@ -74,7 +82,7 @@ void door_detach(struct vhost_dev *d, const char *reason) {
 		d->shut = true;
 		d->shuts++;
 		snprintf(d->reason, sizeof(d->reason), "%s", reason);
-		log_warn("port %s: shut: %s", d->port->name, reason);
+		log_limited(LOG_L_WARN, who_is(d, who), "shut: %s", reason);
 	}
 	if (door->client && !door->link_down)
 		door_timer(d, reason != NULL ? AFTER_SHUT_US : RETRY_US);
@@ -145,13 +153,14 @@ static bool front_gone(const struct door *door) {
 
 static void on_arrival(int conn, void *arg) {
 	struct vhost_dev *d = arg;
-	char who[96];
+	char who[96], subject[DOOR_NAME];
 
 	if (front_gone(&d->door)) // one that comes back may be seen before its end is
 		door_ended(d, "ended");
 	if (d->door.front >= 0) {
-		log_warn("port %s: refused a second front end, %s; the port belongs to %s",
-			d->port->name, sock_peer(conn, who, sizeof(who)), d->peer);
+		log_limited(LOG_L_WARN, who_is(d, subject),
+			"refused a second front end, %s; the port belongs to %s",
+			sock_peer(conn, who, sizeof(who)), d->peer);
 		closer_hang_up(d->owner, conn);
 		if (closer_waiting(d->owner) >= WAITING_MAX)
 			acceptor_pause(&d->door.listener.acceptor, true); // door_look goes on
@@ -224,14 +233,14 @@ void door_hangs(void *arg) {
 static int listen_here(struct vhost_dev *d, struct err *e) {
 	struct door *door = &d->door;
 	const bool any = door->group[0] != '\0';
-	char what[PORT_NAME_MAX + 8];
+	char what[DOOR_NAME];
 	int rc = listener_open(&door->listener, door->path, door->group, any ? 0660 : 0600, e);
 
 	if (rc < 0)
 		return rc;
 	door->listener.owner = d->owner;
-	snprintf(what, sizeof(what), "port %s", d->port->name);
-	rc = listener_serve(&door->listener, port_env_get()->loop, what, on_arrival, d, e);
+	rc = listener_serve(
+		&door->listener, port_env_get()->loop, who_is(d, what), on_arrival, d, e);
 	if (rc < 0)
 		listener_close(&door->listener);
 	return rc;

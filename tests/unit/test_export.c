@@ -415,6 +415,32 @@ static void words_that_mean_nothing(void **state) {
 	refused(b, "qemu", "eth4", "all 4 VFs");
 }
 
+static void a_program_cannot_add_an_argument_by_its_name(void **state) {
+	struct bed *b = *state;
+	json_t *doc, *v;
+	char *text;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	b->x.notes = json_array();
+	export_note(&b->x, "%s is in use now: process %s, pid 7", "0000:05:00.0",
+		"x\n-device evil\r\x1b[2J\xc2\x9b"
+		"2J");
+	doc = json_pack("{s:O, s:[]}", "notes", b->x.notes, "arguments");
+	export_print(f, doc);
+	fclose(f);
+	assert_null(strstr(text, "\n-device"));
+	assert_null(strpbrk(text, "\r\x1b\xc2"));
+	assert_non_null(strstr(
+		text, "# 0000:05:00.0 is in use now: process x?-device evil??[2J?2J, pid 7\n"));
+	free(text);
+	v = json_array_get(b->x.notes, 0);
+	assert_null(strchr(json_string_value(v), '\n'));
+	json_decref(doc);
+	json_decref(b->x.notes);
+	b->x.notes = NULL;
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		{"what XML cannot hold is escaped", values_are_escaped},
@@ -441,6 +467,8 @@ int main(void) {
 			company_in_the_group_is_named, setup, teardown},
 		{"words that mean nothing are refused with a remedy", words_that_mean_nothing,
 			setup, teardown},
+		{"a program cannot add an argument by its name",
+			a_program_cannot_add_an_argument_by_its_name, setup, teardown},
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,7 +28,10 @@ static void a_field_is_quoted_when_it_holds_what_parts_fields(void **state) {
 		const char *text, *field;
 	} cases[] = {{"", ""}, {"vm1", "vm1"}, {"a,b", "\"a,b\""},
 		{"say \"x\"", "\"say \"\"x\"\"\""}, {"two\nlines", "\"two\nlines\""},
-		{" edge", "\" edge\""}};
+		{" edge", "\" edge\""}, {"-5", "-5"}, {"+1.5e-3", "+1.5e-3"}, {"=1+1", "\"'=1+1\""},
+		{"+x", "\"'+x\""}, {"-1+cmd", "\"'-1+cmd\""}, {"-5-", "\"'-5-\""},
+		{"@SUM(A1)", "\"'@SUM(A1)\""}, {"\tx", "\"'\tx\""}, {"\r=1", "\"'\r=1\""},
+		{"=\"a\"", "\"'=\"\"a\"\"\""}, {"a=b", "a=b"}};
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		char *text = NULL;

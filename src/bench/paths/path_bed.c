@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "base/sock.h"
+#include "base/text.h"
 #include "bench/bench.h"
 #include "bench/clock.h"
 #include "bench/paths/path.h"
@@ -72,8 +73,7 @@ static const char *last_line(int fd, char *buf, size_t size) {
 	line = strrchr(buf, '\n');
 	if (line != NULL)
 		memmove(buf, line + 1, strlen(line));
-	for (char *c = buf; *c != '\0'; c++)
-		*c = (unsigned char)*c < ' ' ? ' ' : *c;
+	text_clean(buf);
 	return buf;
 }
 

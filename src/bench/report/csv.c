@@ -3,6 +3,7 @@
 #include "bench/report/csv.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bench/hist.h"
@@ -67,15 +68,32 @@ const char *csv_name(unsigned table) {
 	return tables[table].file;
 }
 
+/* A decimal number, perhaps with a sign: no formula. */
+static bool is_number(const char *text) {
+	char *end;
+
+	if (text[strspn(text, "0123456789.eE+-")] != '\0')
+		return false;
+	strtod(text, &end);
+	return end != text && *end == '\0';
+}
+
+/* Would a spreadsheet calculate it? (OWASP, CSV Injection) */
+static bool is_formula(const char *text) {
+	return text[0] != '\0' && strchr("=+-@\t\r", text[0]) != NULL && !is_number(text);
+}
+
 void csv_field(FILE *f, const char *text) {
 	size_t n = strlen(text);
+	bool formula = is_formula(text);
 
 	// Blanks at the ends are part of a field, but not every reader knows.
-	if (n == 0 || (strpbrk(text, ",\"\r\n") == NULL && text[0] != ' ' && text[n - 1] != ' ')) {
+	if (n == 0 || (!formula && strpbrk(text, ",\"\r\n") == NULL && text[0] != ' ' &&
+			      text[n - 1] != ' ')) {
 		fputs(text, f);
 		return;
 	}
-	fputc('"', f);
+	fputs(formula ? "\"'" : "\"", f);
 	for (; *text != '\0'; text++) {
 		if (*text == '"')
 			fputc('"', f);

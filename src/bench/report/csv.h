@@ -20,7 +20,8 @@ const char *csv_name(unsigned table);
 /* Writes one of them; the number of lines below the header. Nothing is written when that is 0. */
 size_t csv_write(FILE *f, unsigned table, const json_t *doc);
 
-/* One field, quoted when it has to be. */
+/* One field, quoted when it has to be. A text that a spreadsheet would take for a formula (it begins with
+ * = + - @, a tab or CR, and is no number) gets an apostrophe in front. */
 void csv_field(FILE *f, const char *text);
 
 #endif

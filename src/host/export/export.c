@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/mac.h"
+#include "base/text.h"
 #include "host/change/owner.h"
 #include "host/want/want.h"
 
@@ -227,9 +228,7 @@ void export_note(struct export *x, const char *fmt, ...) {
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	for (char *p = text; *p != '\0'; p++)
-		if (!isprint((unsigned char)*p))
-			*p = '?';
+	text_clean(text); // programs name themselves, and a note is a comment of one line
 	json_array_foreach (x->notes, i, one)
 		if (strcmp(json_string_value(one), text) == 0)
 			return;
