@@ -16,7 +16,7 @@
  * a socketpair to a child that was forked into a namespace, TCP to a child of `weir bench serve`, a
  * serial port of a VM, which is a Unix socket on its host.
  *
- *   -> {"do": "hello", "protocol": 1}              <- {"ok": {"protocol": 1, "version", "host", "boot",
+ *   -> {"do": "hello", "protocol": 2}              <- {"ok": {"protocol": 2, "version", "host", "boot",
  *                                                            "pid", "cpus"}}
  *   -> {"do": "addresses"}                         <- {"ok": [{"device", "address", "prefix"}]}
  *   -> {"do": "interface", "address"}              <- {"ok": {nic.h}} of the one that reaches it, or null
@@ -34,7 +34,7 @@
 struct err;
 
 enum {
-	AGENT_PROTOCOL = 1,
+	AGENT_PROTOCOL = 2,
 	AGENTS_MAX = 256, /* that agents_wait hears at once */
 	AGENT_PATIENCE_MS = 10000, /* for an answer */
 	AGENT_SILENCE_MS = 1000, /* after so long without a tick one elsewhere is gone */

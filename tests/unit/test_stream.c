@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "bench/agent.h"
 #include "bench/endpoint.h"
+#include "bench/flows/flows.h"
 #include "bench/flows/stream_flow.h"
 #include "bench/frames/seqs.h"
 #include "bench/lines.h"
@@ -205,7 +206,7 @@ static char *answer(const char *line, char *buf, size_t size) {
 	return buf;
 }
 
-#define HELLO "{\"do\":\"hello\",\"protocol\":1}\n"
+#define HELLO "{\"do\":\"hello\",\"protocol\":2}\n"
 #define STREAM                                                                         \
 	"\"job\":\"stream\",\"send\":true,\"receive\":false,\"rate\":0,\"udp\":false," \
 	"\"cookie\":\"00112233445566778899aabbccddeeff\",\"role\":\"listen\","
@@ -329,6 +330,41 @@ static void jitter_is_of_datagrams_that_have_a_time_and_of_two_at_least(void **s
 	assert_true(jitter > 0);
 }
 
+/* A datagram with a forged source looks like this one: its answers go to who never asks again. */
+static void a_source_that_shows_no_proof_gets_no_more_than_it_claims_to_have_sent(void **state) {
+	struct flows_spec spec = {.udp = true,
+		.n = 1,
+		.address = "127.0.0.1",
+		.cookie = "0123456789abcdef0123456789abcdef"};
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int victim = socket(AF_INET, SOCK_DGRAM, 0), flow = -1, mine = -1;
+	char question[60] = "weir-ask0123456789abcdef0123456789abcdef", got[2048];
+	size_t sent = 0, back = 0;
+	struct flows_listener *l;
+	struct err e;
+	json_t *ports;
+	ssize_t n;
+
+	l = flows_listen(&spec, &ports, &e);
+	assert_non_null(l);
+	to.sin_port = htons((uint16_t)json_integer_value(json_array_get(ports, 0)));
+	for (int i = 0; i < 20; i++) // never with the number that it is sent
+		sent += (size_t)sendto(
+			victim, question, sizeof(question), 0, (struct sockaddr *)&to, sizeof(to));
+	assert_int_equal(flows_take(l, &flow, 300, &e), -ETIMEDOUT);
+	while ((n = recv(victim, got, sizeof(got), MSG_DONTWAIT)) > 0)
+		back += (size_t)n;
+	assert_int_equal(sent, 20 * sizeof(question));
+	assert_true(back > 0 && back <= sent);
+	assert_int_equal(flows_connect(&spec, ports, &mine, &e), 0); // who shows it is taken
+	assert_int_equal(flows_take(l, &flow, 5000, &e), 0);
+	close(flow);
+	close(mine);
+	close(victim);
+	flows_close(l);
+	json_decref(ports);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(endpoints_are_what_they_are_written_as),
@@ -340,6 +376,8 @@ int main(void) {
 		cmocka_unit_test(an_agent_answers_nonsense_with_a_sentence),
 		cmocka_unit_test(no_two_datagrams_carry_the_time_of_one),
 		cmocka_unit_test(jitter_is_of_datagrams_that_have_a_time_and_of_two_at_least),
+		cmocka_unit_test(
+			a_source_that_shows_no_proof_gets_no_more_than_it_claims_to_have_sent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,8 +2,11 @@
  * Copyright (c) 2026, the weir authors
  *
  * The handshake is one fixed message each way: who connects says "weir-ask", cookie and the flow's
- * number, who listens answers "weir-yes" with the same. Over UDP the first may be lost and is
- * repeated; a repeated question is answered again for as long as the listener takes flows, and read
+ * number, who listens answers "weir-yes" with the same. Over UDP anybody can claim any source, so a
+ * question is first answered by "weir-try" with a number that is sent to that source alone, and only the
+ * question that shows this number makes its source the flow's peer: a third host gets a datagram as long
+ * as the one that claimed to come from it, and never the measurement. Over UDP a question may be lost and
+ * is repeated; a repeated question is answered again for as long as the listener takes flows, and read
  * as an ordinary datagram of no measurement afterwards, which every instrument throws away. */
 #include "bench/flows/flows.h"
 
@@ -17,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -28,6 +32,7 @@ enum {
 	DIAL_MS = 3000, // for a connection to come about
 	HELLO_MS = 1000, // for who has connected to say what for
 	UDP_ASKS = 20, // times a question is asked, DIAL_MS in all
+	FLOWS_PROOF = 16, // bytes that nobody guesses
 	BUFFER = 4 << 20 // of a UDP socket: what comes while its reader does not run
 };
 
@@ -35,14 +40,23 @@ struct hello {
 	char what[8];
 	char cookie[2 * FLOWS_COOKIE];
 	uint32_t flow; // network order
+	unsigned char proof[FLOWS_PROOF]; // UDP: of "weir-try", and of the question that follows
 };
 
-static const char ASK[8] = "weir-ask", YES[8] = "weir-yes";
+static const char ASK[8] = "weir-ask", TRY[8] = "weir-try", YES[8] = "weir-yes";
+
+/* The number that the last source which asked was sent, and which source that was. */
+struct proof {
+	unsigned char number[FLOWS_PROOF];
+	struct sockaddr_storage source;
+	socklen_t len; // 0: nobody asked yet
+};
 
 struct flows_listener {
 	struct flows_spec spec;
 	unsigned nsocks; // 1 for TCP, one a flow for UDP
 	int *socks, *fds; // -1: not yet there, or given away
+	struct proof *proofs; // UDP: a flow's
 	pthread_t thread;
 	bool threaded;
 	atomic_uint there; // flows that have come
@@ -174,8 +188,27 @@ static void take_tcp(struct flows_listener *l) {
 	atomic_fetch_add(&l->there, 1);
 }
 
+/* Has this source shown that it receives what is sent to it? Else it is sent the number to show. */
+static bool proven(struct flows_listener *l, unsigned i, struct hello *h,
+	const struct sockaddr_storage *from, socklen_t len) {
+	struct proof *p = &l->proofs[i];
+	bool same = p->len == len && memcmp(&p->source, from, len) == 0;
+
+	if (same && memcmp(h->proof, p->number, sizeof(p->number)) == 0)
+		return true;
+	if (!same && getrandom(p->number, sizeof(p->number), 0) != (ssize_t)sizeof(p->number))
+		return false;
+	p->source = *from;
+	p->len = len;
+	memcpy(h->what, TRY, sizeof(TRY));
+	memcpy(h->proof, p->number, sizeof(p->number));
+	sendto(l->socks[i], h, sizeof(*h), MSG_NOSIGNAL | MSG_DONTWAIT,
+		(const struct sockaddr *)from, len);
+	return false;
+}
+
 static void take_udp(struct flows_listener *l, unsigned i) {
-	struct sockaddr_storage from;
+	struct sockaddr_storage from = {0};
 	socklen_t len = sizeof(from);
 	struct hello h;
 	int flow = asked(l, &h,
@@ -184,7 +217,8 @@ static void take_udp(struct flows_listener *l, unsigned i) {
 	if (flow != (int)i)
 		return;
 	if (l->fds[i] < 0) {
-		if (connect(l->socks[i], (struct sockaddr *)&from, len) < 0)
+		if (!proven(l, i, &h, &from, len) ||
+			connect(l->socks[i], (struct sockaddr *)&from, len) < 0)
 			return;
 		l->fds[i] = l->socks[i];
 		atomic_fetch_add(&l->there, 1);
@@ -225,7 +259,8 @@ struct flows_listener *flows_listen(const struct flows_spec *s, json_t **ports, 
 	l->nsocks = s->udp ? s->n : 1;
 	l->socks = malloc(s->n * sizeof(int));
 	l->fds = malloc(s->n * sizeof(int));
-	if (l->socks == NULL || l->fds == NULL)
+	l->proofs = calloc(s->n, sizeof(*l->proofs));
+	if (l->socks == NULL || l->fds == NULL || l->proofs == NULL)
 		goto memory;
 	for (unsigned i = 0; i < s->n; i++)
 		l->socks[i] = l->fds[i] = -1;
@@ -292,6 +327,7 @@ void flows_close(struct flows_listener *l) {
 	}
 	free(l->socks);
 	free(l->fds);
+	free(l->proofs);
 	free(l);
 }
 
@@ -333,6 +369,12 @@ static int ask(const struct flows_spec *s, int fd, unsigned flow, struct err *e)
 		if (n == (ssize_t)sizeof(answer) && memcmp(answer.what, YES, sizeof(YES)) == 0 &&
 			memcmp(answer.cookie, s->cookie, sizeof(answer.cookie)) == 0)
 			return 0;
+		if (s->udp && n == (ssize_t)sizeof(answer) &&
+			memcmp(answer.what, TRY, sizeof(TRY)) == 0 &&
+			memcmp(answer.cookie, s->cookie, sizeof(answer.cookie)) == 0) {
+			memcpy(question.proof, answer.proof, sizeof(question.proof));
+			continue; // shown at once
+		}
 		if (s->udp)
 			clock_sleep_until(again); // an error came at once
 	}
