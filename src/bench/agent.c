@@ -28,7 +28,12 @@
 #include "bench/zone.h"
 
 enum {
-	ANSWER_MAX = 16 << 20, // bytes of a line: a histogram takes some 200 KiB
+	ANSWER_MAX = 1 << 20, // bytes of a line: a histogram takes some 200 KiB
+	// Events that wait to be heard. An agent says one an interval, 10 ms at the least, and its
+	// coordinator hears each within half a second.
+	EVENTS_MAX = 1024,
+	EVENTS_BYTES = 4 << 20, // of their lines
+	LOOK_LINES = 64, // that are read of one agent until the others have their turn
 	LOOK_MS = 20, // between two looks at who has become silent
 	TRIES = 3,
 	AGAIN_MS = 300,
@@ -40,7 +45,9 @@ struct agent {
 	struct lines lines;
 	struct agent_stream stream;
 	json_t *hello, *events; // events that came while an answer was awaited
+	size_t events_bytes; // of those that wait
 	bool gone, broken;
+	bool flooded; // it says more than an agent has to say: not heard any more
 	uint64_t heard, got; // last sign of life; bytes it said it had received
 };
 
@@ -78,6 +85,7 @@ static struct agent *open_once(const struct endpoint *ep, bool *again, struct er
 	a->events = json_array();
 	a->hello = agent_ask(a, "hello", json_pack("{s:i}", "protocol", AGENT_PROTOCOL), e);
 	json_array_clear(a->events); // of a measurement that somebody broke off
+	a->events_bytes = 0;
 	if (json_integer_value(json_object_get(a->hello, "protocol")) == AGENT_PROTOCOL)
 		return a;
 	*again = a->stream.is_vm && (a->hello != NULL || a->broken);
@@ -139,7 +147,13 @@ static void sort(struct agent *a, json_t *msg, json_t **answer) {
 		json_decref(*answer);
 		*answer = msg;
 	} else if (event != NULL && strcmp(event, "tick") != 0) {
-		json_array_append_new(a->events, msg);
+		a->events_bytes += a->lines.last;
+		if (json_array_size(a->events) >= EVENTS_MAX || a->events_bytes > EVENTS_BYTES)
+			a->flooded = true;
+		if (a->flooded)
+			json_decref(msg);
+		else
+			json_array_append_new(a->events, msg);
 	} else {
 		json_t *got = json_object_get(msg, "got");
 
@@ -158,13 +172,13 @@ json_t *agent_ask(struct agent *a, const char *what, json_t *args, struct err *e
 	json_object_set_new(args, "do", json_string(what));
 	ret = a->gone ? -EPIPE : lines_write(&a->lines, args, (int)(patience_ns(a) / NS_PER_MS));
 	json_decref(args);
-	while (ret == 0 && answer == NULL && clock_ns() < end) {
+	while (ret == 0 && answer == NULL && !a->flooded && clock_ns() < end) {
 		ret = lines_read(&a->lines, &msg, 100);
 		if (ret == 0)
 			sort(a, msg, &answer);
 		ret = ret == -EAGAIN ? 0 : ret;
 	}
-	if (ret == -EPROTO || ret == -EMSGSIZE) {
+	if (ret == -EPROTO || ret == -EMSGSIZE || a->flooded) {
 		a->gone = a->broken = true;
 		err_set(e, EPROTO, "endpoint %s does not speak as a weir agent does", a->ep.text);
 		return NULL;
@@ -188,11 +202,15 @@ json_t *agent_ask(struct agent *a, const char *what, json_t *args, struct err *e
 /* Reads what is there; false when the stream has ended. */
 static bool read_all(struct agent *a) {
 	json_t *msg;
-	int ret;
+	int ret = 0;
 
-	while ((ret = lines_read(&a->lines, &msg, 0)) == 0)
+	for (int i = 0; i < LOOK_LINES && !a->flooded; i++) {
+		ret = lines_read(&a->lines, &msg, 0);
+		if (ret < 0)
+			return ret == -EAGAIN;
 		sort(a, msg, NULL);
-	return ret == -EAGAIN;
+	}
+	return !a->flooded;
 }
 
 /* Reads from all; the first that has vanished, -1: none. */
@@ -228,6 +246,8 @@ int agents_wait(struct agent *const *a, unsigned n, int timeout_ms, unsigned *wh
 				continue;
 			*event = json_incref(json_array_get(a[i]->events, 0));
 			json_array_remove(a[i]->events, 0);
+			if (json_array_size(a[i]->events) == 0)
+				a[i]->events_bytes = 0;
 			*which = i;
 			return 0;
 		}

@@ -32,9 +32,12 @@ static int take(struct lines *l, json_t **out) {
 	char *end = memchr(l->buf, '\n', l->used);
 	size_t n;
 
+	n = end != NULL ? (size_t)(end - l->buf) : l->used;
+	if (n >= l->max)
+		return -EMSGSIZE;
 	if (end == NULL)
-		return l->used >= l->max ? -EMSGSIZE : -EAGAIN;
-	n = (size_t)(end - l->buf);
+		return -EAGAIN;
+	l->last = n;
 	*out = json_loadb(l->buf, n, 0, NULL);
 	l->used -= n + 1;
 	memmove(l->buf, end + 1, l->used);

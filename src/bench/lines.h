@@ -15,6 +15,7 @@ struct lines {
 	int fd;
 	char *buf;
 	size_t used, room, max;
+	size_t last; /* bytes of the line that was read last */
 };
 
 /* No line longer than `max` is taken. -ENOMEM. */
