@@ -20,7 +20,17 @@
 #include "control/switch.h"
 #include "forward/fdb.h"
 
-enum { CONNECTIONS_MAX = 32, PATIENCE_S = 10 };
+enum {
+	CONNECTIONS_MAX = 32,
+	PATIENCE_S = 5, // for a connection on which nothing moves
+	CLEAR_TRIES = 4 // rounds of the library until a connection that was shut has gone
+};
+
+/* A connection that is open; they stand in the order in which they came. */
+struct client {
+	int fd;
+	struct sockaddr_storage from; // the port is 0: only the address tells who it is
+};
 
 struct metrics {
 	struct MHD_Daemon *http;
@@ -30,6 +40,8 @@ struct metrics {
 	int fd; /* listens */
 	struct sw *sw;
 	double start_s;
+	struct client clients[CONNECTIONS_MAX];
+	unsigned nclients;
 };
 
 static void add_counters(struct metrics_port *o, const struct port *p) {
@@ -172,6 +184,72 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *arg) {
 	return 0;
 }
 
+static void address_of(int fd, struct sockaddr_storage *from) {
+	socklen_t len = sizeof(*from);
+
+	memset(from, 0, sizeof(*from));
+	if (getpeername(fd, (struct sockaddr *)from, &len) < 0)
+		return;
+	if (from->ss_family == AF_INET6)
+		((struct sockaddr_in6 *)from)->sin6_port = 0;
+	else
+		((struct sockaddr_in *)from)->sin_port = 0;
+}
+
+/* The library says that a connection begins or ends. */
+static void on_connection(void *arg, struct MHD_Connection *conn, void **own,
+	enum MHD_ConnectionNotificationCode what) {
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct metrics *m = arg;
+	unsigned i = 0;
+
+	if (info == NULL)
+		return;
+	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+		if (m->nclients < CONNECTIONS_MAX) {
+			m->clients[m->nclients].fd = info->connect_fd;
+			address_of(info->connect_fd, &m->clients[m->nclients++].from);
+		}
+		return;
+	}
+	while (i < m->nclients && m->clients[i].fd != info->connect_fd)
+		i++;
+	if (i < m->nclients)
+		memmove(&m->clients[i], &m->clients[i + 1],
+			(--m->nclients - i) * sizeof(m->clients[0]));
+}
+
+/* The oldest connection of the address that has the most of them. */
+static const struct client *most_dispensable(const struct metrics *m) {
+	const struct client *best = NULL;
+	unsigned most = 0;
+
+	for (unsigned i = 0; i < m->nclients; i++) {
+		unsigned n = 0;
+
+		for (unsigned j = 0; j < m->nclients; j++)
+			n += memcmp(&m->clients[i].from, &m->clients[j].from,
+				     sizeof(m->clients[i].from)) == 0;
+		if (n > most) {
+			most = n;
+			best = &m->clients[i];
+		}
+	}
+	return best;
+}
+
+/* Whoever keeps all connections and asks nothing keeps nobody else out: who comes anew has the place of
+ * who has most. */
+static void make_room(struct metrics *m) {
+	const struct client *victim = m->nclients == CONNECTIONS_MAX ? most_dispensable(m) : NULL;
+
+	if (victim != NULL)
+		shutdown(victim->fd, SHUT_RDWR); // which the library sees, and closes it
+	for (int i = 0; i < CLEAR_TRIES && m->nclients == CONNECTIONS_MAX; i++)
+		MHD_run(m->http);
+}
+
 /* The library would take connections itself, and look again at once when it cannot. */
 static void on_arrival(int conn, void *arg) {
 	struct metrics *m = arg;
@@ -182,6 +260,7 @@ static void on_arrival(int conn, void *arg) {
 		close(conn);
 		return;
 	}
+	make_room(m);
 	MHD_add_connection(m->http, conn, (struct sockaddr *)&ss, len); // closes it when it refuses
 	run(m);
 }
@@ -268,7 +347,8 @@ int metrics_start(struct metrics **out, sd_event *loop, const char *address, str
 	m->start_s = start_s;
 	m->http = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL,
 		on_request, m, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)PATIENCE_S, MHD_OPTION_END);
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)PATIENCE_S, MHD_OPTION_NOTIFY_CONNECTION,
+		on_connection, m, MHD_OPTION_END);
 	if (m->http == NULL) {
 		close(fd);
 		free(m);

@@ -58,6 +58,27 @@ it "other paths and methods are refused" not_found
 at() { # ADDRESS: metrics are there
 	curl -fsS "http://$1/metrics" | has '^weir_worker_'
 }
+
+# Whoever opens connections and says nothing, or half a request, keeps nobody out.
+crowded() {
+	local i fds=() fd
+	for ((i = 0; i < 40; i++)); do
+		exec {fd}<>/dev/tcp/127.0.0.1/9478
+		fds+=("$fd")
+		((i % 2)) && printf 'GET /metrics HTTP/1.1\r\n' >&"$fd"
+	done
+	for i in 1 2 3; do
+		curl -fsS --max-time 2 http://127.0.0.1:9478/metrics | has '^weir_worker_' || return 1
+	done
+	until_ok 15 idle_gone
+	for fd in "${fds[@]}"; do exec {fd}>&-; done
+	at 127.0.0.1:9478
+}
+idle_gone() {
+	[[ $(ss -Htn state established '( sport = 9478 )' | wc -l) = 0 ]]
+}
+it "40 idle connections of one address keep no scrape waiting, and go by themselves" crowded
+
 nowhere() {
 	not curl -fsS "http://$1/metrics"
 }
