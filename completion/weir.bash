@@ -62,7 +62,7 @@ _weir() {
 		*) plain+=("$word") ;;
 		esac
 	done
-	if [[ ${words[-2]} = --api || ${words[-2]} = --file || ${words[-2]} = -w || (${words[-2]} = -c && ${plain[0]-} = switch) ]]; then
+	if [[ ${words[-2]} = --api || ${words[-2]} = --file || ${words[-2]} = -w || ${words[-2]} = --secret-file || (${words[-2]} = -c && ${plain[0]-} = switch) ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		compopt -o filenames
 		return

@@ -25,6 +25,7 @@
 #include "bench/flows/agent_stream.h"
 #include "bench/lines.h"
 #include "bench/proc.h"
+#include "bench/secret.h"
 #include "bench/zone.h"
 
 enum {
@@ -34,6 +35,7 @@ enum {
 	EVENTS_MAX = 1024,
 	EVENTS_BYTES = 4 << 20, // of their lines
 	LOOK_LINES = 64, // that are read of one agent until the others have their turn
+	ALIVE_MS = 10000, // between two words to servers that have nothing to do meanwhile
 	LOOK_MS = 20, // between two looks at who has become silent
 	TRIES = 3,
 	AGAIN_MS = 300,
@@ -49,7 +51,21 @@ struct agent {
 	bool gone, broken;
 	bool flooded; // it says more than an agent has to say: not heard any more
 	uint64_t heard, got; // last sign of life; bytes it said it had received
+	struct agent *next; // of all that are open
 };
+
+/* One coordinator a process: it has one secret, and all its agents are here. */
+static struct secret secret; // len 0: none
+static struct agent *all_open;
+static uint64_t alive_at; // when servers were told last
+
+int agents_secret(const char *path, struct err *e) {
+	int ret = secret_read(&secret, path, e);
+
+	if (ret < 0)
+		secret.len = 0;
+	return ret == -ENOENT && path == NULL ? 0 : ret;
+}
 
 /* How long may an agent be quiet? The stream to one on this host, or in a VM of it, closes when it ends;
  * a silent one waits for CPUs that have other work. Of another host nothing else would tell. */
@@ -60,6 +76,64 @@ static uint64_t patience_ns(const struct agent *a) {
 static int gone(struct agent *a, struct err *e) {
 	a->gone = true;
 	return err_set(e, EPIPE, "endpoint %s has vanished", a->ep.text);
+}
+
+/* Whoever listens at the other end of a network has to show the secret, too. On loopback only this host's
+ * own users are. */
+static bool far(const struct agent *a) {
+	struct sockaddr_storage sa = {0};
+	socklen_t len = sizeof(sa);
+
+	return a->ep.kind == ENDPOINT_HOST &&
+	       getpeername(a->lines.fd, (struct sockaddr *)&sa, &len) == 0 &&
+	       !secret_is_loopback(&sa);
+}
+
+/* Answers the number that came for a hello; what an agent says of itself follows. */
+static json_t *prove(struct agent *a, const char *ours, const json_t *challenge, struct err *e) {
+	const char *theirs = json_string_value(json_object_get(challenge, "nonce"));
+	char proof[SECRET_PROOF_TEXT];
+	json_t *hello;
+
+	if (secret.len == 0) {
+		err_set(e, EACCES,
+			"endpoint %s wants a secret; give that of its `weir bench serve` by "
+			"--secret-file or WEIR_BENCH_SECRET",
+			a->ep.text);
+		return NULL;
+	}
+	secret_proof(&secret, SECRET_CLIENT, ours, theirs, proof);
+	hello = agent_ask(a, "prove", json_pack("{s:s}", "proof", proof), e);
+	secret_proof(&secret, SECRET_SERVER, ours, theirs, proof);
+	if (hello == NULL ||
+		secret_shown(proof, json_string_value(json_object_get(hello, "proof"))))
+		return hello;
+	json_decref(hello);
+	err_set(e, EACCES, "endpoint %s does not know the secret", a->ep.text);
+	return NULL;
+}
+
+/* What the agent says of itself. */
+static json_t *greet(struct agent *a, struct err *e) {
+	char nonce[SECRET_NONCE_TEXT];
+	json_t *hello, *ok;
+
+	if (secret_nonce(nonce, e) < 0)
+		return NULL;
+	hello = agent_ask(
+		a, "hello", json_pack("{s:i, s:s}", "protocol", AGENT_PROTOCOL, "nonce", nonce), e);
+	if (json_is_string(json_object_get(hello, "nonce"))) {
+		ok = prove(a, nonce, hello, e);
+		json_decref(hello);
+		return ok;
+	}
+	if (hello != NULL && secret.len > 0 && far(a)) {
+		json_decref(hello);
+		err_set(e, EACCES, "endpoint %s does not ask for the secret that was given",
+			a->ep.text);
+		return NULL;
+	}
+	return hello;
 }
 
 static struct agent *open_once(const struct endpoint *ep, bool *again, struct err *e) {
@@ -83,7 +157,9 @@ static struct agent *open_once(const struct endpoint *ep, bool *again, struct er
 		goto failed;
 	}
 	a->events = json_array();
-	a->hello = agent_ask(a, "hello", json_pack("{s:i}", "protocol", AGENT_PROTOCOL), e);
+	a->next = all_open;
+	all_open = a;
+	a->hello = greet(a, e);
 	json_array_clear(a->events); // of a measurement that somebody broke off
 	a->events_bytes = 0;
 	if (json_integer_value(json_object_get(a->hello, "protocol")) == AGENT_PROTOCOL)
@@ -119,9 +195,14 @@ struct agent *agent_open(const struct endpoint *ep, struct err *e) {
 
 void agent_close(struct agent *a) {
 	uint64_t end = clock_ns() + END_MS * NS_PER_MS;
+	struct agent **at = &all_open;
 
 	if (a == NULL)
 		return;
+	while (*at != NULL && *at != a)
+		at = &(*at)->next;
+	if (*at == a)
+		*at = a->next;
 	// The stream to a VM stays open: nothing may be left on it for the next to find.
 	if (a->ep.kind == ENDPOINT_VM && a->hello != NULL && !a->gone)
 		json_decref(agent_ask(a, "drop", NULL, NULL));
@@ -231,6 +312,21 @@ static int look(struct agent *const *a, unsigned n) {
 	return -1;
 }
 
+/* Servers take the place of who says nothing for long: while some measure, the others are told that this
+ * is not the end. There is no answer. */
+static void say_alive(void) {
+	json_t *word;
+
+	if (clock_ns() < alive_at + ALIVE_MS * NS_PER_MS)
+		return;
+	alive_at = clock_ns();
+	word = json_pack("{s:s}", "do", "alive");
+	for (struct agent *a = all_open; a != NULL; a = a->next)
+		if (a->ep.kind == ENDPOINT_HOST && !a->gone)
+			lines_write(&a->lines, word, 0); // one that is lost, its stream says itself
+	json_decref(word);
+}
+
 int agents_wait(struct agent *const *a, unsigned n, int timeout_ms, unsigned *which, json_t **event,
 	struct err *e) {
 	uint64_t end = clock_ns() + (uint64_t)timeout_ms * NS_PER_MS, now, left;
@@ -255,6 +351,7 @@ int agents_wait(struct agent *const *a, unsigned n, int timeout_ms, unsigned *wh
 			*which = (unsigned)lost;
 			return gone(a[lost], e);
 		}
+		say_alive();
 		now = clock_ns();
 		if (now >= end)
 			return -EAGAIN;

@@ -18,6 +18,11 @@
  *
  *   -> {"do": "hello", "protocol": 2}              <- {"ok": {"protocol": 2, "version", "host", "boot",
  *                                                            "pid", "cpus"}}
+ *   A server that wants a secret first gets "nonce" with the hello, too, and:
+ *                                                  <- {"ok": {"protocol": 2, "nonce"}}
+ *   -> {"do": "prove", "proof"}       (secret.h)   <- {"ok": {as above, and "proof"}}
+ *   -> {"do": "alive"}                             nothing: the coordinator measures others meanwhile
+ *   -> {"do": "source", "address"}                 <- {"ok": the address from which it would go there, or null}
  *   -> {"do": "addresses"}                         <- {"ok": [{"device", "address", "prefix"}]}
  *   -> {"do": "interface", "address"}              <- {"ok": {nic.h}} of the one that reaches it, or null
  *   -> {"do": "prepare", "job": "stream", ...}     <- {"ok": {...}}
@@ -44,6 +49,10 @@ enum {
 /* Coordinator's side. One thread. */
 
 struct agent;
+
+/* From now on servers are shown this secret: that of the file, NULL: of WEIR_BENCH_SECRET, if there is
+ * one. 0, or -errno with a sentence. */
+int agents_secret(const char *path, struct err *e);
 
 /* Starts one in the namespace, or connects to the server; has said hello when it returns. NULL with a
  * sentence. No other thread may run when it forks. */
@@ -84,6 +93,10 @@ int agents_address(struct agent *from, struct agent *to, const char *given, char
  * bind to it (NULL: do not). Returns 0, or -errno when the coordinator broke the protocol (it has been
  * told, in a sentence). */
 int agent_run(int fd, const char *device);
+
+/* The same for a client that came over a network, as far as the guard lets it. */
+struct agent_guard;
+int agent_run_guarded(int fd, const struct agent_guard *guard);
 
 /* What an agent can do. A kind of job is a file of its own. */
 struct job_kind {

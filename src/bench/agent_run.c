@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "bench/agent_guard.h"
 #include "bench/clock.h"
 #include "bench/lines.h"
 #include "bench/zone.h"
@@ -29,7 +30,9 @@
 
 enum {
 	REQUEST_MAX = 64 << 10, // bytes of a line
-	HELLO_MS = 10000, // for who has connected to say hello
+	HELLO_MS = 10000, // for who has started it to say hello
+	STRANGER_MS = 5000, // for who has connected to say hello and show the secret
+	SILENCE_MS = 60000, // without a request or a measurement; a coordinator says "alive"
 	WRITE_MS = 2000, // for the coordinator to read
 	LINGER_MS = 500, // after the last word to somebody who speaks something else
 	IDLE_MS = 1000 // waiting without a job
@@ -45,7 +48,11 @@ struct run {
 	const char *device;
 	unsigned
 		zone; /* of the device, or of the stream: link-local addresses are most likely there */
+	const struct agent_guard *guard; // NULL: who is at the other end may all this
+	struct guard_talk talk;
 	bool greeted, started;
+	uint64_t over_at; // clock_ns: what was started has ended by then
+	uint64_t silent_at; // and who has not said anything then has to go
 	int failed; // writing, or -EPROTO
 	const struct job_kind *kind; // NULL: no job
 	void *job;
@@ -81,24 +88,45 @@ static void drop(struct run *r) {
 		r->kind->drop(r->job);
 	r->kind = NULL;
 	r->started = false;
+	r->over_at = 0;
 }
 
-static json_t *do_hello(struct run *r, const json_t *msg, struct err *e) {
-	json_int_t theirs = json_integer_value(json_object_get(msg, "protocol"));
+static json_t *introduce(struct run *r) {
 	struct utsname un;
 
-	if (theirs != AGENT_PROTOCOL) {
-		r->failed = -EPROTO;
-		err_set(e, EPROTO, "this is weir %s, protocol %d, not %lld; use the same version",
-			WEIR_VERSION, AGENT_PROTOCOL, (long long)theirs);
-		return NULL;
-	}
-	drop(r); // somebody else's, when a serial port changed hands
 	r->greeted = true;
 	uname(&un);
 	return json_pack("{s:i, s:s, s:s, s:o, s:i, s:i}", "protocol", AGENT_PROTOCOL, "version",
 		WEIR_VERSION, "host", un.nodename, "boot", boot_id(), "pid", (int)getpid(), "cpus",
 		(int)sysconf(_SC_NPROCESSORS_ONLN));
+}
+
+static json_t *do_prove(struct run *r, const json_t *msg, struct err *e) {
+	char proof[SECRET_PROOF_TEXT];
+	json_t *ok;
+
+	r->failed = guard_check(&r->talk, r->guard, msg, proof, e);
+	if (r->failed < 0)
+		return NULL;
+	ok = introduce(r);
+	json_object_set_new(ok, "proof", json_string(proof));
+	return ok;
+}
+
+static json_t *do_hello(struct run *r, const json_t *msg, struct err *e) {
+	json_int_t theirs = json_integer_value(json_object_get(msg, "protocol"));
+
+	if (theirs != AGENT_PROTOCOL) {
+		r->failed = -EPROTO;
+		err_set(e, EPROTO, "this is protocol %d, not %lld; use the same version",
+			AGENT_PROTOCOL, (long long)theirs);
+		return NULL;
+	}
+	drop(r); // somebody else's, when a serial port changed hands
+	r->greeted = false;
+	if (r->guard != NULL && r->guard->secret != NULL)
+		return guard_challenge(&r->talk, msg, e);
+	return introduce(r);
 }
 
 static json_t *one_address(const struct ifaddrs *i) {
@@ -174,31 +202,57 @@ static bool device_of(const struct sockaddr *sa, char name[IFNAMSIZ]) {
 }
 
 /* The kernel says by which address of ours it would go there; nothing is sent for that. */
-static json_t *do_interface(struct run *r, const json_t *msg, struct err *e) {
+static bool source_to(
+	const struct run *r, const json_t *msg, struct sockaddr_storage *own, socklen_t *len) {
 	const char *to = json_string_value(json_object_get(msg, "address"));
-	struct sockaddr_storage own = {0}, there = {0};
-	socklen_t len = sizeof(own), there_len = 0;
-	char name[IFNAMSIZ] = "";
-	json_t *nic = NULL;
-	int fd = -1;
+	struct sockaddr_storage there = {0};
+	socklen_t there_len = 0;
+	bool found = false;
+	int fd;
 
-	if (r->device != NULL) {
-		nic = nic_json(r->device);
-	} else if (to != NULL && zone_resolve(to, 9, r->zone, &there, &there_len, NULL) == 0) {
-		fd = socket(there.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-		if (fd >= 0 && connect(fd, (struct sockaddr *)&there, there_len) == 0 &&
-			getsockname(fd, (struct sockaddr *)&own, &len) == 0 &&
-			device_of((struct sockaddr *)&own, name))
-			nic = nic_json(name);
-	}
+	*len = sizeof(*own);
+	if (to == NULL || zone_resolve(to, 9, r->zone, &there, &there_len, NULL) != 0)
+		return false;
+	fd = socket(there.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && r->device != NULL)
+		setsockopt(
+			fd, SOL_SOCKET, SO_BINDTODEVICE, r->device, (socklen_t)strlen(r->device));
+	if (fd >= 0)
+		found = connect(fd, (struct sockaddr *)&there, there_len) == 0 &&
+			getsockname(fd, (struct sockaddr *)own, len) == 0;
 	if (fd >= 0)
 		close(fd);
+	return found;
+}
+
+static json_t *do_interface(struct run *r, const json_t *msg, struct err *e) {
+	struct sockaddr_storage own = {0};
+	char name[IFNAMSIZ] = "";
+	json_t *nic = NULL;
+	socklen_t len;
+
+	if (r->device != NULL)
+		nic = nic_json(r->device);
+	else if (source_to(r, msg, &own, &len) && device_of((struct sockaddr *)&own, name))
+		nic = nic_json(name);
 	return nic != NULL ? nic : json_null();
+}
+
+static json_t *do_source(struct run *r, const json_t *msg, struct err *e) {
+	char text[INET6_ADDRSTRLEN + IFNAMSIZ];
+	struct sockaddr_storage own = {0};
+	socklen_t len;
+
+	if (!source_to(r, msg, &own, &len) || getnameinfo((struct sockaddr *)&own, len, text,
+						      sizeof(text), NULL, 0, NI_NUMERICHOST) != 0)
+		return json_null();
+	return json_string(text);
 }
 
 static json_t *do_prepare(struct run *r, const json_t *msg, struct err *e) {
 	const char *name = json_string_value(json_object_get(msg, "job"));
-	json_t *answer = NULL;
+	bool is_tied = r->guard != NULL && r->guard->tied;
+	json_t *answer = NULL, *args;
 
 	drop(r);
 	json_object_set_new((json_t *)msg, "zone",
@@ -206,7 +260,11 @@ static json_t *do_prepare(struct run *r, const json_t *msg, struct err *e) {
 	for (int i = 0; i < NKINDS; i++) {
 		if (name == NULL || strcmp(kinds[i]->name, name) != 0)
 			continue;
-		r->job = kinds[i]->prepare(msg, r->device, &answer, e);
+		args = is_tied ? guard_tied(r->guard, msg, e) : json_incref((json_t *)msg);
+		if (args == NULL)
+			return NULL;
+		r->job = kinds[i]->prepare(args, r->device, &answer, e);
+		json_decref(args);
 		if (r->job == NULL)
 			return NULL;
 		r->kind = kinds[i];
@@ -240,6 +298,7 @@ static json_t *do_start(struct run *r, const json_t *msg, struct err *e) {
 		return NULL;
 	r->started = true;
 	r->next_step = clock_ns();
+	r->over_at = (at != 0 ? (uint64_t)at : now + (uint64_t)omit) + (uint64_t)time;
 	return json_object();
 }
 
@@ -267,8 +326,10 @@ static const struct {
 	json_t *(*run)(struct run *r, const json_t *msg, struct err *e);
 } verbs[] = {
 	{"hello", do_hello},
+	{"prove", do_prove},
 	{"addresses", do_addresses},
 	{"interface", do_interface},
+	{"source", do_source},
 	{"prepare", do_prepare},
 	{"start", do_start},
 	{"end", do_end},
@@ -276,12 +337,25 @@ static const struct {
 	{"drop", do_drop},
 };
 
+/* When who has just said something has to say something again. */
+static void heard(struct run *r) {
+	uint64_t from = clock_ns();
+
+	if (!r->greeted)
+		return; // the first deadline is for all until then
+	from = r->over_at > from ? r->over_at : from;
+	r->silent_at = r->guard != NULL ? from + SILENCE_MS * NS_PER_MS : UINT64_MAX;
+}
+
 static void handle(struct run *r, const json_t *msg) {
 	const char *what = json_string_value(json_object_get(msg, "do"));
 	struct err e = {"no such request"};
 	json_t *ok = NULL;
 
-	if (what != NULL && !r->greeted && strcmp(what, "hello") != 0) {
+	if (what != NULL && r->greeted && strcmp(what, "alive") == 0)
+		return;
+	if (what != NULL && !r->greeted && strcmp(what, "hello") != 0 &&
+		strcmp(what, "prove") != 0) {
 		err_set(&e, EPROTO, "say hello first");
 		r->failed = -EPROTO;
 	} else {
@@ -295,12 +369,22 @@ static void handle(struct run *r, const json_t *msg) {
 		send_line(r, json_pack("{s:s}", "error", e.text));
 }
 
+/* Has who is silent been told to go? */
+static bool sent_away(struct run *r) {
+	if (clock_ns() < r->silent_at)
+		return false;
+	send_line(r, json_pack("{s:s}", "error",
+			     r->greeted ? "nothing was asked for a minute; the place is for others"
+					: "hello and the secret did not come in time"));
+	return true;
+}
+
 /* What is due now; returns milliseconds until the next. */
 static int due(struct run *r) {
 	uint64_t now = clock_ns(), next;
 
 	if (r->kind == NULL)
-		return r->greeted ? IDLE_MS : HELLO_MS;
+		return IDLE_MS;
 	if (r->started && now >= r->next_step)
 		r->next_step = r->kind->step(r->job, say, r);
 	if (now >= r->next_tick) {
@@ -337,22 +421,26 @@ static void broken(struct run *r, int ret) {
 	linger(r->lines.fd);
 }
 
-int agent_run(int fd, const char *device) {
-	struct run r = {
-		.device = device, .zone = device != NULL ? if_nametoindex(device) : zone_of(fd)};
+static int run_agent(int fd, const char *device, const struct agent_guard *guard) {
+	struct run r = {.device = device,
+		.guard = guard,
+		.zone = device != NULL ? if_nametoindex(device) : zone_of(fd)};
 	int ret = lines_init(&r.lines, fd, REQUEST_MAX);
 	struct stat st;
 	// A client says hello at once; behind a serial port a coordinator may come any time.
 	bool hurries = fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+	uint64_t patience = guard != NULL ? STRANGER_MS : HELLO_MS;
 
-	while (ret == 0 && r.failed == 0) {
+	r.silent_at = hurries ? clock_ns() + patience * NS_PER_MS : UINT64_MAX;
+	while (ret == 0 && r.failed == 0 && !sent_away(&r)) {
 		int wait = due(&r);
 		json_t *msg;
 
 		ret = lines_read(&r.lines, &msg, wait);
-		if (ret == 0)
+		if (ret == 0) {
 			handle(&r, msg);
-		else if (ret == -EAGAIN && (r.greeted || !hurries))
+			heard(&r);
+		} else if (ret == -EAGAIN)
 			ret = 0;
 		else if (ret == -EMSGSIZE || ret == -EPROTO)
 			broken(&r, ret);
@@ -361,4 +449,12 @@ int agent_run(int fd, const char *device) {
 	drop(&r);
 	lines_fini(&r.lines);
 	return ret == -EPIPE && r.failed == 0 ? 0 : ret < 0 ? ret : r.failed;
+}
+
+int agent_run(int fd, const char *device) {
+	return run_agent(fd, device, NULL);
+}
+
+int agent_run_guarded(int fd, const struct agent_guard *guard) {
+	return run_agent(fd, NULL, guard);
 }

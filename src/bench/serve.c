@@ -21,6 +21,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "bench/agent.h"
+#include "bench/agent_guard.h"
 #include "bench/zone.h"
 
 enum { SOCKS_MAX = 8, BACKLOG = 64 };
@@ -101,7 +102,8 @@ static int listen_all(const char *address, uint16_t port, struct pollfd *socks, 
 }
 
 /* The child of one client; does not return. */
-static void client(int fd, pid_t parent) {
+static void client(int fd, pid_t parent, struct agent_guard *guard) {
+	socklen_t len = sizeof(guard->peer);
 	int one = 1, idle = 10;
 
 	signal(SIGTERM, SIG_DFL);
@@ -118,7 +120,12 @@ static void client(int fd, pid_t parent) {
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &idle, sizeof(idle));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &(int){2}, sizeof(int));
-	_exit(agent_run(fd, NULL) < 0);
+	if (getpeername(fd, (struct sockaddr *)&guard->peer, &len) < 0)
+		_exit(1);
+	guard->tied = !secret_is_loopback(&guard->peer);
+	if (!guard->tied)
+		guard->secret = NULL; // who is on this host could run an agent himself
+	_exit(agent_run_guarded(fd, guard) < 0);
 }
 
 static void refuse(int fd) {
@@ -126,7 +133,7 @@ static void refuse(int fd) {
 		SERVE_CLIENTS_MAX);
 }
 
-static void accept_from(int sock, int *clients) {
+static void accept_from(int sock, int *clients, struct agent_guard *guard) {
 	int fd = accept4(sock, NULL, NULL, SOCK_CLOEXEC);
 	pid_t self = getpid(), pid;
 
@@ -140,18 +147,39 @@ static void accept_from(int sock, int *clients) {
 	} else {
 		pid = fork();
 		if (pid == 0)
-			client(fd, self);
+			client(fd, self, guard);
 		*clients += pid > 0;
 	}
 	close(fd);
 }
 
-int serve_run(const char *address, uint16_t port, struct err *e) {
+/* Beyond loopback a secret is wanted, and made where none is given: said before the sockets are, so that who
+ * waits for those has it. */
+static int choose_secret(struct secret *s, const char *file, const char *address, struct err *e) {
+	int ret = secret_read(s, file, e);
+
+	if (ret != -ENOENT || file != NULL)
+		return ret;
+	ret = secret_make(s, e);
+	if (ret == 0 && address != NULL)
+		printf("weir: bench serve: clients of other hosts want this in WEIR_BENCH_SECRET, "
+		       "or "
+		       "in a file for --secret-file: %.*s\n",
+			(int)s->len, (const char *)s->text);
+	return ret;
+}
+
+int serve_run(const char *address, uint16_t port, const char *secret_file,
+	const struct reach *reach, struct err *e) {
 	struct pollfd socks[SOCKS_MAX] = {0};
+	struct secret secret = {0};
+	struct agent_guard guard = {.secret = &secret, .reach = *reach};
 	int n, clients = 0;
 
 	catch_signals();
-	n = listen_all(address, port, socks, e);
+	n = choose_secret(&secret, secret_file, address, e);
+	if (n == 0)
+		n = listen_all(address, port, socks, e);
 	if (n < 0)
 		return n;
 	while (!stopped) {
@@ -161,7 +189,7 @@ int serve_run(const char *address, uint16_t port, struct err *e) {
 			clients--;
 		for (int i = 0; i < n && some > 0; i++)
 			if (socks[i].revents != 0)
-				accept_from(socks[i].fd, &clients);
+				accept_from(socks[i].fd, &clients, &guard);
 	}
 	for (int i = 0; i < n; i++)
 		close(socks[i].fd);

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/units.h"
+#include "bench/agent.h"
 #include "bench/conditions.h"
 #include "bench/report/report.h"
 #include "bench/result.h"
@@ -49,6 +50,8 @@ static const char common_help[] =
 	"  --omit 1s       warm-up before each, which is not counted\n"
 	"  -j              print JSON, see docs/bench-result.md\n"
 	"  -o DIR          write the result into a directory, which is made when missing\n"
+	"  --secret-file FILE  the secret of `weir bench serve` on other hosts "
+	"(WEIR_BENCH_SECRET)\n"
 	"  --quiet         no progress on standard error\n"
 	"\n"
 	"SIGINT ends it early: what was measured so far is printed and written, marked incomplete, "
@@ -108,9 +111,9 @@ static int read_time(
 
 /* Takes out of argv what all instruments have. */
 static int take_common(int *argc, char **argv, struct bench *b, struct options *o, struct err *e) {
-	enum { REPEATS, UNTIL, MOST, TIME, OMIT, DIRECTORY, OPTIONS };
+	enum { REPEATS, UNTIL, MOST, TIME, OMIT, DIRECTORY, SECRET, OPTIONS };
 	static const char *const names[OPTIONS] = {
-		"repeat", "until", "repeat-max", "time", "omit", "o"};
+		"repeat", "until", "repeat-max", "time", "omit", "o", "secret-file"};
 	const char *v[OPTIONS] = {NULL};
 
 	o->json = cli_flag(argc, argv, "j") | cli_flag(argc, argv, "json");
@@ -135,7 +138,8 @@ static int take_common(int *argc, char **argv, struct bench *b, struct options *
 		read_percent("until", v[UNTIL], &b->until, e) < 0 ||
 		read_number("repeat-max", v[MOST], &b->repeat_max, e) < 0 ||
 		read_time("time", v[TIME], SECOND / 100, &b->time_ns, e) < 0 ||
-		read_time("omit", v[OMIT], 0, &b->omit_ns, e) < 0)
+		read_time("omit", v[OMIT], 0, &b->omit_ns, e) < 0 ||
+		agents_secret(v[SECRET], e) < 0)
 		return -EINVAL;
 	if (v[REPEATS] == NULL && v[MOST] != NULL && b->repeat > b->repeat_max)
 		b->repeat = b->repeat_max;

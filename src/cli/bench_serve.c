@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "bench/endpoint.h"
 #include "bench/paths/guest.h"
+#include "bench/reach.h"
 #include "bench/serve.h"
 #include "cli/cli.h"
 
@@ -13,12 +14,15 @@ static int run_serve(const struct command *c, int argc, char **argv) {
 	int bad = 0;
 	const char *address = cli_option(&argc, argv, "listen", &bad);
 	const char *port = cli_option(&argc, argv, "port", &bad);
+	const char *file = cli_option(&argc, argv, "secret-file", &bad);
+	const char *networks = cli_option(&argc, argv, "reach", &bad);
 	unsigned long n = ENDPOINT_PORT;
+	struct reach reach = {0};
 	struct err e;
 	char *end;
 
 	if (bad)
-		return cli_usage(c, "--listen and --port want a value");
+		return cli_usage(c, "--listen, --port, --secret-file and --reach want a value");
 	if (argc > 1)
 		return cli_usage(c, "no such option '%s'", argv[1]);
 	if (port != NULL) {
@@ -26,13 +30,16 @@ static int run_serve(const struct command *c, int argc, char **argv) {
 		if (port[0] < '0' || port[0] > '9' || *end != '\0' || n > 65535)
 			return cli_usage(c, "--port wants 1 to 65535 (0: any), not '%.40s'", port);
 	}
-	return serve_run(address, (uint16_t)n, &e) < 0 ? cli_fail("%s: %s", c->name, e.text)
-						       : STATUS_DONE;
+	if (networks != NULL && reach_add_list(&reach, networks, &e) < 0)
+		return cli_usage(c, "--reach: %s", e.text);
+	return serve_run(address, (uint16_t)n, file, &reach, &e) < 0
+		       ? cli_fail("%s: %s", c->name, e.text)
+		       : STATUS_DONE;
 }
 
 const struct command cmd_bench_serve = {
 	"bench serve",
-	"[--listen ADDRESS] [--port N]",
+	"[--listen ADDRESS] [--port N] [--secret-file FILE] [--reach NETWORKS]",
 	"Let a 'weir bench' elsewhere measure to and from here",
 	"\n"
 	"Name this host as an endpoint there: HOST or HOST:PORT. Many may measure at once; each "
@@ -40,15 +47,17 @@ const struct command cmd_bench_serve = {
 	"process\n"
 	"of its own, which ends with its connection.\n"
 	"\n"
-	"  --listen ADDRESS  listen there; default: the loopback addresses alone. Nobody is asked "
-	"who "
-	"he is:\n"
-	"                    whoever reaches the port may load this host and its network, and have "
-	"it connect\n"
-	"                    to others, though do nothing else. Listen where only those can reach "
-	"it "
-	"who may.\n"
-	"  --port N          9479; 0: any that is free\n",
+	"  --listen ADDRESS  listen there; default: the loopback addresses alone. Clients of other "
+	"hosts have\n"
+	"                    to know a secret; who does may load this host and its network, and "
+	"nothing else\n"
+	"  --port N          9479; 0: any that is free\n"
+	"  --secret-file FILE  where it is, 16 bytes or more; default: WEIR_BENCH_SECRET, else one "
+	"is made and\n"
+	"                    printed\n"
+	"  --reach NETWORKS  let clients have it connect to these, too (ADDRESS[/BITS],...), and "
+	"not only to\n"
+	"                    themselves\n",
 	run_serve,
 };
 

@@ -9,6 +9,8 @@
 # shellcheck disable=SC2317 # functions are called by `it`
 . "$(dirname "$0")/lib.sh"
 
+export WEIR_BENCH_SECRET=that-of-servers-and-clients-here
+
 endpoint e1 e2 e3 e4 n1 n2 srv
 ip link add br0 type bridge forward_delay 0
 ip link set br0 up

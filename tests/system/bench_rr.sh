@@ -9,6 +9,8 @@
 # shellcheck disable=SC2317 # functions are called by `it`
 . "$(dirname "$0")/lib.sh"
 
+export WEIR_BENCH_SECRET=that-of-servers-and-clients-here
+
 endpoint a b
 ip link add va netns a type veth peer name vb netns b
 address a va 10.9.0.1/24

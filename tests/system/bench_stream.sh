@@ -10,6 +10,8 @@
 # shellcheck disable=SC2317 # functions are called by `it`
 . "$(dirname "$0")/lib.sh"
 
+export WEIR_BENCH_SECRET=that-of-servers-and-clients-here
+
 endpoint a b
 ip link add va netns a type veth peer name vb netns b
 address a va 10.9.0.1/24
@@ -278,8 +280,74 @@ hostile_client() {
 	done
 	until_ok 5 agents 64
 	in_ns a socat -u -T 2 tcp:10.9.0.2:9479 - | says '64 clients are here already'
-	kill "${pids[@]}"
+	until_ok 10 agents 0 # the silent ones have lost their places
+	stop "${pids[@]}"
 	until_ok 3 agents 0
+}
+
+stop() { # PIDS, which may have ended
+	kill "$@" 2>/dev/null || true
+}
+
+# to_server ARGUMENTS...: a short measurement
+to_server() {
+	in_ns a "$WEIR" bench stream if:va 10.9.0.2 --repeat 1 --omit 0s --time 50ms -j "$@" >"$T/r.json"
+}
+
+secrets() {
+	local answer
+	(
+		unset WEIR_BENCH_SECRET
+		refused to_server | says 'wants a secret; give that of'
+		WEIR_BENCH_SECRET=not-that-of-servers refused to_server | says 'another secret'
+		WEIR_BENCH_SECRET=short refused to_server --udp | says 'a secret of 5 bytes'
+		printf '%s\n' that-of-servers-and-clients-here >"$T/secret"
+		chmod 644 "$T/secret"
+		refused to_server --secret-file "$T/secret" | says 'others may read'
+		chmod 600 "$T/secret"
+		to_server --secret-file "$T/secret"
+	) || return 1
+	# Who does not know it is told the protocol's number, and one to answer.
+	answer=$(printf '{"do": "hello", "protocol": 2, "nonce": "%032d"}\n' 7 | in_ns a socat -t 1 - tcp:10.9.0.2:9479)
+	jq -e '(.ok | keys) == ["nonce", "protocol"]' <<<"$answer"
+	printf '{"do": "hello", "protocol": 2, "nonce": "%032d"}\n{"do": "addresses"}\n' 7 |
+		in_ns a socat -t 1 - tcp:10.9.0.2:9479 | says 'say hello first'
+}
+
+forged_sources() {
+	local got
+	ip -n a addr add 10.9.0.3/32 dev va
+	got=$(in_ns a "$TESTS/system/forged.py" 10.9.0.2 10.9.0.3)
+	ip -n a addr del 10.9.0.3/32 dev va
+	echo "$got"
+	[[ $got = "0 only 0 of 1 flows have come to 10.9.0.2" ]]
+}
+
+# Without a secret a server makes one; loopback wants none.
+made_secret() {
+	local made
+	(exec ip netns exec b env -u WEIR_BENCH_SECRET "$WEIR" bench serve --listen 0.0.0.0 --port 9480 >"$T/made" 2>&1) &
+	local pid=$!
+	until_ok 5 grep -q listening "$T/made"
+	made=$(sed -n 's/.*--secret-file: //p' "$T/made")
+	[[ ${#made} = 64 ]]
+	WEIR_BENCH_SECRET=$made in_ns a "$WEIR" bench stream if:va 10.9.0.2:9480 --repeat 1 --omit 0s --time 50ms --quiet
+	in_ns b env -u WEIR_BENCH_SECRET "$WEIR" bench stream 127.0.0.1:9480 127.0.0.1:9480 --repeat 1 --omit 0s --time 50ms --quiet
+	kill "$pid"
+}
+
+# A server connects to where it is asked from, and elsewhere when its user says so.
+reaches() {
+	in_ns a "$WEIR" bench rr 10.9.0.2 if:va --repeat 1 --omit 0s --time 50ms --quiet
+	ip -n a addr add 10.9.0.3/24 dev va
+	refused in_ns a "$WEIR" bench rr 10.9.0.2 if:va --to 10.9.0.3 --repeat 1 --omit 0s --time 50ms --quiet |
+		says 'connects to 10.9.0.1, from where it is asked, and not to 10.9.0.3'
+	(exec ip netns exec b "$WEIR" bench serve --listen 10.9.0.2 --port 9480 --reach 10.9.0.0/28 >"$T/reach" 2>&1) &
+	local pid=$!
+	until_ok 5 grep -q listening "$T/reach"
+	in_ns a "$WEIR" bench rr 10.9.0.2:9480 if:va --to 10.9.0.3 --repeat 1 --omit 0s --time 50ms --quiet
+	kill "$pid"
+	ip -n a addr del 10.9.0.3/24 dev va
 }
 
 client_vanishes() {
@@ -329,6 +397,10 @@ cable_is_cut() {
 serve
 alone it "one server serves several clients at once" thrice many_at_once
 it "a hostile client gets a sentence, and does not make the server grow" hostile_client
+it "who does not know the secret learns nothing and measures nothing" secrets
+it "datagrams that claim a third address bring it nothing" forged_sources
+it "a server without a secret makes one, and asks its own host for none" made_secret
+it "a server connects to its client, or where --reach lets it" reaches
 it "a client that vanishes takes its agent with it" client_vanishes
 alone it "a killed server is noticed within 1 s, and what was measured is kept and marked" server_is_killed
 kill "$server_pid" 2>/dev/null

@@ -63,6 +63,26 @@ struct flows_listener {
 	atomic_bool stop;
 };
 
+static int read_peers(struct flows_spec *s, const json_t *list, struct err *e) {
+	const json_t *one;
+	size_t i;
+	int ret = 0;
+
+	json_array_foreach (list, i, one) {
+		const char *text = json_string_value(one);
+
+		ret = text != NULL ? reach_add(&s->peers, text, e)
+				   : err_set(e, EINVAL, "peers are a list of addresses");
+		if (ret < 0)
+			break;
+	}
+	return ret;
+}
+
+bool flows_may_come(const struct flows_spec *s, const struct sockaddr_storage *from) {
+	return s->peers.n == 0 || reach_has(&s->peers, from);
+}
+
 int flows_spec_read(struct flows_spec *s, const json_t *args, struct err *e) {
 	const char *address = NULL, *cookie = NULL;
 	int udp = 0, flows = 0, mss = 0, zone = 0;
@@ -85,7 +105,7 @@ int flows_spec_read(struct flows_spec *s, const json_t *args, struct err *e) {
 	s->zone = (unsigned)zone;
 	memcpy(s->cookie, cookie, sizeof(s->cookie));
 	memcpy(s->address, address, strlen(address));
-	return 0;
+	return read_peers(s, json_object_get(args, "peers"), e);
 }
 
 /* Buffers as large as may be; what is refused stays as it was. */
@@ -170,11 +190,18 @@ static int asked(const struct flows_listener *l, const struct hello *h, ssize_t 
 }
 
 static void take_tcp(struct flows_listener *l) {
-	int fd = accept4(l->socks[0], NULL, NULL, SOCK_CLOEXEC), flow, one = 1;
+	struct sockaddr_storage from = {0};
+	socklen_t len = sizeof(from);
+	int fd = accept4(l->socks[0], (struct sockaddr *)&from, &len, SOCK_CLOEXEC);
+	int flow, one = 1;
 	struct hello h;
 
 	if (fd < 0)
 		return;
+	if (!flows_may_come(&l->spec, &from)) {
+		close(fd);
+		return;
+	}
 	flows_patience(fd, HELLO_MS);
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	flow = asked(l, &h, recv(fd, &h, sizeof(h), MSG_WAITALL));
@@ -214,7 +241,7 @@ static void take_udp(struct flows_listener *l, unsigned i) {
 	int flow = asked(l, &h,
 		recvfrom(l->socks[i], &h, sizeof(h), MSG_DONTWAIT, (struct sockaddr *)&from, &len));
 
-	if (flow != (int)i)
+	if (flow != (int)i || !flows_may_come(&l->spec, &from))
 		return;
 	if (l->fds[i] < 0) {
 		if (!proven(l, i, &h, &from, len) ||

@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "bench/reach.h"
 #include "bench/zone.h"
 
 /* The sockets that measured data rides on. One agent listens, the other connects; before any data
@@ -29,9 +30,11 @@ struct flows_spec {
 		zone; /* where a link-local address without one is looked for first, 0: nowhere (zone.h) */
 	unsigned mss; /* TCP_MAXSEG, 0: as it comes */
 	char cookie[2 * FLOWS_COOKIE + 1]; /* hex */
+	struct reach peers; /* listeners: flows come from there alone; none: from anywhere */
 };
 
-/* Reads "udp", "flows", "address", "mss", "zone", "cookie" of an agent's request. -EINVAL with a sentence. */
+/* Reads "udp", "flows", "address", "mss", "zone", "cookie", "peers" of an agent's request. -EINVAL with a
+ * sentence. */
 int flows_spec_read(struct flows_spec *s, const json_t *args, struct err *e);
 
 struct flows_listener;
@@ -42,6 +45,8 @@ struct flows_listener *flows_listen(const struct flows_spec *s, json_t **ports, 
 /* Waits until all are there and moves them to fds (s->n of them, blocking, the caller's to close).
  * -ETIMEDOUT with a sentence after `timeout_ms`. */
 int flows_take(struct flows_listener *l, int *fds, int timeout_ms, struct err *e);
+/* May a flow come from this address? */
+bool flows_may_come(const struct flows_spec *s, const struct sockaddr_storage *from);
 /* A listening TCP socket stays open for those that connect each time (rr --connect). */
 int flows_listening(const struct flows_listener *l);
 void flows_close(struct flows_listener *l); /* NULL is harmless */

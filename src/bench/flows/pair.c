@@ -81,6 +81,20 @@ static json_t *request(const json_t *common, const json_t *own, const char *role
 	return v;
 }
 
+/* From where A's flows will come, which a server at B ties them to: its own address there, and, behind
+ * a translator of addresses, that of the connection to B, which B adds itself. */
+static void name_peer(struct pair *p, json_t *own_b) {
+	json_t *source;
+	struct err e;
+
+	if (agent_endpoint(p->agent[1])->kind != ENDPOINT_HOST)
+		return;
+	source = agent_ask(p->agent[0], "source", json_pack("{s:s}", "address", p->address), &e);
+	if (json_is_string(source))
+		json_object_set_new(own_b, "peers", json_pack("[O]", source));
+	json_decref(source);
+}
+
 int pair_prepare(struct pair *p, json_t *common, json_t *own_a, json_t *own_b, struct err *e) {
 	char cookie[2 * FLOWS_COOKIE + 1];
 	json_t *answer = NULL, *ask;
@@ -90,6 +104,7 @@ int pair_prepare(struct pair *p, json_t *common, json_t *own_a, json_t *own_b, s
 		json_object_set_new(own_a, "address", address_for(p, 0));
 		json_object_set_new(own_b, "address", address_for(p, 1));
 		json_object_set_new(common, "cookie", json_string(cookie));
+		name_peer(p, own_b);
 		answer = agent_ask(p->agent[1], "prepare", request(common, own_b, "listen"), e);
 		ret = answer != NULL ? 0 : -EPROTO;
 	}

@@ -100,11 +100,14 @@ static int watch(struct server *s, int fd) {
 }
 
 static void take(struct server *s) {
-	int fd = accept4(s->t->listening, NULL, NULL, SOCK_CLOEXEC);
+	struct sockaddr_storage from = {0};
+	socklen_t len = sizeof(from);
+	int fd = accept4(s->t->listening, (struct sockaddr *)&from, &len, SOCK_CLOEXEC);
 
 	if (fd < 0)
 		return;
-	if (fd >= CONNECTIONS_MAX || s->open >= CONNECTIONS_MAX || watch(s, fd) < 0) {
+	if (!flows_may_come(&s->t->plan->spec, &from) || fd >= CONNECTIONS_MAX ||
+		s->open >= CONNECTIONS_MAX || watch(s, fd) < 0) {
 		close(fd);
 		return;
 	}
