@@ -344,7 +344,7 @@ static void figures_that_keep_the_books_hide_nothing(void **state) {
 	for (int i = 0; i < 1000; i++)
 		json_array_append_new(json_object_get(a, "figures"),
 			json_pack("{s:s, s:s, s:s, s:{s:s%}, s:[i, i, i]}", "name", "offered",
-				"unit", "", "better", "", "labels", "n", "0123456789" + i % 10,
+				"unit", "", "better", "", "labels", "n", &"0123456789"[i % 10],
 				(size_t)1, "values", 10, 11, 12));
 	b = json_deep_copy(a);
 	json_object_set_new(json_array_get(json_object_get(b, "figures"), 0), "values",
