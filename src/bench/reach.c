@@ -39,7 +39,8 @@ int reach_add(struct reach *r, const char *text, struct err *e) {
 	unsigned most;
 	unsigned long bits;
 
-	snprintf(address, sizeof(address), "%.*s", (int)(slash - text), text);
+	// A zone is of the end that said it, and no part of what is compared.
+	snprintf(address, sizeof(address), "%.*s", (int)strcspn(text, "/%"), text);
 	if (!parse(address, &sa))
 		return err_set(e, EINVAL,
 			"'%.60s' is no IP address; write it like 192.0.2.7 or 192.0.2.0/24", text);

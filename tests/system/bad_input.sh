@@ -202,6 +202,7 @@ options_of() { # COMMAND...
 		--sysfs | --state | -o) value=$T/bare ;;
 		--time | --omit | --wait | --late | --every | --timeout | --interval) value=1s ;;
 		--until) value=2% ;;
+		--secret-file) value=$T/secret ;;
 		--rate) [[ $* = "bench frames" || $* = "bench rr" ]] && value=1000 || value=1Gbit ;;
 		--cpus | --sink-cpus) value=${WEIR_CPUS%%,*} ;;
 		--size | --length | --mss) value=100 ;;
@@ -216,6 +217,7 @@ options_of() { # COMMAND...
 twice() {
 	local command options once again all=0
 	mkdir -p "$T/bare/sys/bus/pci/devices"
+	(umask 077 && echo 0123456789abcdef0123456789abcdef >"$T/secret")
 	while read -r -a command <&3; do
 		read -r -d '' -a options < <(options_of "${command[@]}") || true
 		once=$(weir "${command[@]}" "${options[@]}" --zz 2>&1 || true)
