@@ -200,7 +200,7 @@ options_of() { # COMMAND...
 	while read -r option value; do
 		[[ -z $value ]] || case $option in
 		--sysfs | --state | -o) value=$T/bare ;;
-		--time | --omit | --wait | --learn-wait | --burst-max | --burst-step | --late | --every | --timeout | --interval) value=1s ;;
+		--time | --omit | --wait | --learn-wait | --burst-max | --late | --every | --timeout | --interval) value=1s ;;
 		--until) value=2% ;;
 		--secret-file) value=$T/secret ;;
 		--rate) [[ $* = "bench frames" || $* = "bench rr" ]] && value=1000 || value=1Gbit ;;
