@@ -230,6 +230,7 @@ int sock_make_dir(const char *path, struct err *e) {
 static int open_ours(int dir, const char *name, struct stat *st) {
 	int file = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 
+	*st = (struct stat){0};
 	if (file < 0)
 		return -errno;
 	if (fstat(file, st) == 0 && S_ISSOCK(st->st_mode) && st->st_uid == geteuid() &&

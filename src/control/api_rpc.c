@@ -40,14 +40,14 @@ static int put(const char *bytes, size_t n, void *arg) {
 
 /* Ends the line: 0, with *text NULL when there is nothing to say, or -ENOMEM when it is not whole. */
 static int finish(struct reply *r, char **text, size_t *len) {
+	bool lost = r->failed || json_memory_lost();
+
 	*text = NULL;
 	*len = 0;
-	if (r->failed || json_memory_lost()) {
+	if (lost || r->len == 0) {
 		free(r->text);
-		return -ENOMEM;
+		return lost ? -ENOMEM : 0;
 	}
-	if (r->len == 0)
-		return 0;
 	r->text[r->len++] = '\n';
 	r->text[r->len] = '\0';
 	*text = r->text;

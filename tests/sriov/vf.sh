@@ -118,7 +118,7 @@ whole() {
 vm_it "a disk goes to vfio-pci and back to its driver" whole
 
 full() {
-	run "mkdir -p /tmp/full && mount -t tmpfs -o size=16k none /tmp/full && mkdir /tmp/full/journal && : >/tmp/full/lock
+	run "mkdir -p /tmp/full && mount -t tmpfs -o size=16k,mode=755 none /tmp/full && mkdir /tmp/full/journal && : >/tmp/full/lock
 		dd if=/dev/zero of=/tmp/full/fill bs=1k 2>/dev/null; test -s /tmp/full/fill"
 	refuses "weir vf set eth0 5 vlan=5 trust=on --state /tmp/full" 'No space left on device' 'changes nothing'
 	vf '.[5].vlan_list[0].vlan == null and (.[5].trust | not)'
