@@ -73,7 +73,7 @@ absent() {
 it "functions whose driver is not there are said to have none" absent
 
 full() {
-	run 'mkdir -p /tmp/full && mount -t tmpfs -o size=8k none /tmp/full && ! dd if=/dev/zero of=/tmp/full/fill bs=4096 2>/dev/null'
+	run 'mkdir -p /tmp/full && mount -t tmpfs -o size=8k,mode=755 none /tmp/full && ! dd if=/dev/zero of=/tmp/full/fill bs=4096 2>/dev/null'
 	unchanged 'weir host apply /tmp/small.yaml --state /tmp/full' 'No space left on device'
 	run 'umount /tmp/full'
 }

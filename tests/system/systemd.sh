@@ -34,8 +34,9 @@ for unit in weir weir-host; do
 	mkdir -p $units/$unit.service.d
 	sed 's,^ExecStart=[^ ]*,ExecStart=/run/bin/weir,' "$(dirname "$WEIR")/$unit.service" >$units/$unit.service
 	printf '[Service]\nStandardError=append:/run/%s.log\nWatchdogSec=2s\n' $unit >$units/$unit.service.d/test.conf
-	# The leak checker traces its own process, which the units forbid.
-	[[ -z ${WEIR_SANITIZED-} ]] || echo 'Environment=ASAN_OPTIONS=detect_leaks=0' >>$units/$unit.service.d/test.conf
+	# The leak checker traces its own process, which the units forbid; ASan's shadow is terabytes of data.
+	[[ -z ${WEIR_SANITIZED-} ]] || printf '%s\n' 'Environment=ASAN_OPTIONS=detect_leaks=0' LimitDATA=infinity \
+		>>$units/$unit.service.d/test.conf
 done
 for target in basic sysinit network network-pre shutdown; do
 	printf '[Unit]\nDescription=%s\nDefaultDependencies=no\n' $target >$units/$target.target
@@ -161,7 +162,8 @@ without_netns() {
 	until_ok 5 weir show ports
 	pid=$(pgrep -f '/run/bin/weir switch')
 	[[ $(awk '/^Cap(Prm|Eff|Bnd)/ { print $2 }' /proc/"$pid"/task/*/status | sort -u | xargs) = "0000000000000000 0000000000001000" ]]
-	[[ $(awk '/^Max data size/ { print $4 }' "/proc/$pid/limits") = $((16 << 30)) ]]
+	[[ -n ${WEIR_SANITIZED-} ||
+		$(awk '/^Max data size/ { print $4 }' "/proc/$pid/limits") = $((16 << 30)) ]]
 	state OOMScoreAdjust -900 # which a container may not be allowed to set
 	state TasksMax 256
 }
