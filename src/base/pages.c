@@ -6,20 +6,13 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define WITH_ASAN 1
-#elif defined(__has_feature)
-#define WITH_ASAN __has_feature(address_sanitizer)
-#else
-#define WITH_ASAN 0
-#endif
-#if WITH_ASAN
+#if PAGES_WATCHED
 #include <sanitizer/asan_interface.h>
 #endif
 
 enum { HUGE = 2 << 20 };
 
-#if WITH_ASAN
+#if PAGES_WATCHED
 static void guard_set(uint8_t *guard) {
 	__asan_poison_memory_region(guard, PAGES_GUARD);
 }

@@ -6,6 +6,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Does the address sanitizer watch? */
+#if defined(__SANITIZE_ADDRESS__)
+#define PAGES_WATCHED 1
+#elif defined(__has_feature)
+#define PAGES_WATCHED __has_feature(address_sanitizer)
+#else
+#define PAGES_WATCHED 0
+#endif
+
 /* Memory that the datapath walks at random: zeroed, touched only as it is used, and on 2 MiB pages
  * where the kernel has some to give (transparent ones, no reservation), so that an access does not
  * wait for a page table. NULL when there is none. Freed with the same size. */

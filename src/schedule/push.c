@@ -70,22 +70,31 @@ static unsigned captures_of(const struct port *p) {
 	return atomic_load_explicit(&p->capture, memory_order_relaxed);
 }
 
+/* The pieces in which the frame goes to the queue: more than one when the receiver has it cut. */
+static uint32_t pieces_of(const struct txq *t, const struct frame *f, bool *completed) {
+	*completed = offload_any(&f->ol) && !(f->flags & FRAME_UNCUT) &&
+		     !offload_fits(f, atomic_load_explicit(&t->caps, memory_order_relaxed));
+	return *completed && f->ol.gso_type != 0 ? gso_estimate(f) : 1;
+}
+
+/* Would the frame, which is cut, take the turn past what it may cost? Not when it is the first. */
+static bool passes(const struct push *p, const struct txq *t, const struct frame *f) {
+	bool completed;
+	const uint32_t pieces = pieces_of(t, f, &completed);
+
+	return pieces > 1 && p->steps > 0 && p->steps + pieces * t->port->ops->steps > TURN_STEPS_MAX;
+}
+
 /* What the frame costs at the queue of the group. Plain frames to one receiver are not counted by bytes:
  * BATCH_BYTES has seen to those. */
 static void charge(struct push *p, const struct group *g, const struct frame *f) {
-	const struct txq *t = g->t;
-	uint32_t bytes = f->len, pieces = 1;
+	const struct port *port = g->t->port;
+	bool completed;
 
-	if (offload_any(&f->ol) &&
-		!offload_fits(f, atomic_load_explicit(&t->caps, memory_order_relaxed)) &&
-		!(f->flags & FRAME_UNCUT)) {
-		bytes += f->len; // once for the checksum, once for the copy
-		if (f->ol.gso_type != 0)
-			pieces = gso_estimate(f);
-	}
-	bytes += f->len * captures_of(t->port);
-	p->bytes += bytes;
-	p->steps += pieces * t->port->ops->steps;
+	p->steps += pieces_of(g->t, f, &completed) * port->ops->steps;
+	p->bytes += f->len * (1 + captures_of(port));
+	if (completed)
+		p->bytes += f->len; // once for the checksum, once for the copy
 }
 
 /* Frame i and those behind it that go out of the same port, when that has one queue and adds no tags:
@@ -115,15 +124,13 @@ static inline unsigned add_run(struct push *p, struct group *g, const struct sna
 	return n;
 }
 
-/* The group of the queue on which frame i leaves through port `out`. */
-static struct group *group_for(
-	struct push *p, const struct snapshot *s, struct batch *b, unsigned i, uint16_t out) {
+/* The queue on which frame i leaves through port `out`. */
+static struct txq *queue_for(const struct snapshot *s, struct batch *b, unsigned i, uint16_t out) {
 	struct port *port = s->ports[out];
-	struct txq *t = port->txq[0];
 
 	if (port->flow_queue != NULL)
-		t = port_pick_txq(port, &b->f[i], b->room[i] + FRAME_HEAD_MAX);
-	return group_of(p, t);
+		return port_pick_txq(port, &b->f[i], b->room[i] + FRAME_HEAD_MAX);
+	return port->txq[0];
 }
 
 /* Every member of the network that the frame may go to, from the port with id `from` on. False: the turn
@@ -150,11 +157,12 @@ static __attribute__((noinline)) bool flood(struct push *p, const struct snapsho
 				why = no;
 			continue;
 		}
-		if (ex == NULL && spent(p)) {
+		struct txq *t = queue_for(s, b, i, out);
+		if (ex == NULL && (spent(p) || passes(p, t, f))) {
 			p->resume = out;
 			return false;
 		}
-		struct group *g = group_for(p, s, b, i, out);
+		struct group *g = group_of(p, t);
 		add(g, s, f);
 		charge(p, g, f);
 		why = DROP_NONE;
@@ -193,7 +201,10 @@ unsigned push_group(struct push *p, const struct snapshot *s, struct batch *b, u
 			live += f->drop == DROP_NONE;
 			continue;
 		}
-		unsigned n = add_run(p, group_for(p, s, b, i, f->out), s, b, i, dear);
+		struct txq *t = queue_for(s, b, i, f->out);
+		if (__builtin_expect(dear, 0) && ex == NULL && passes(p, t, f))
+			break;
+		unsigned n = add_run(p, group_of(p, t), s, b, i, dear);
 		live += n;
 		i += n;
 	}

@@ -33,7 +33,7 @@ median() {
 # noise FILE: by how much the odd and the even rounds of one and the same tool differ
 noise() {
 	awk -v a="$(awk 'NR % 2' "$1" | median)" -v b="$(awk 'NR % 2 == 0' "$1" | median)" \
-		'BEGIN { print a > b ? a / b - 1 : b / a - 1 }'
+		'BEGIN { print(a > b ? a / b - 1 : b / a - 1) }'
 }
 
 # The median round trip, rounds alternating; more of them when the machine is noisy.

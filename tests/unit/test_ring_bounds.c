@@ -6,14 +6,7 @@
 #include "base/pages.h"
 #include "ring_guest.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define WITH_ASAN 1
-#elif defined(__has_feature)
-#define WITH_ASAN __has_feature(address_sanitizer)
-#else
-#define WITH_ASAN 0
-#endif
-#if WITH_ASAN
+#if PAGES_WATCHED
 #include <sanitizer/asan_interface.h>
 #endif
 
@@ -418,7 +411,7 @@ static void a_guard_lies_between_the_rings_of_two_ports(void **state) {
 
 	assert_true((size_t)llabs(a - b) >= pool.block + PAGES_GUARD);
 	assert_true(pages_intact(&pool, a) && pages_intact(&pool, b));
-#if WITH_ASAN
+#if PAGES_WATCHED
 	assert_true(__asan_address_is_poisoned(end));
 	assert_true(__asan_address_is_poisoned(end + PAGES_GUARD - 1));
 #else

@@ -21,7 +21,7 @@ enum shape {
 	COLUMNS, /* `each` and the other member are arrays of the same length */
 };
 
-enum { FIELDS_MAX = 24 };
+enum { FIELDS_MAX = 32 }; /* with the NULL behind the last */
 
 struct table {
 	const char *file, *kind;
