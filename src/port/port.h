@@ -84,6 +84,7 @@ struct rxq {
 	/* Between rx and rx_end: the first frame, a flood that the last turn did not finish, has gone to all
 	 * ports with an id below this; 0: there is none. */
 	uint16_t resume;
+	uint16_t rest; /* rounds to sit out: the scheduler's own */
 	uint64_t dealt; /* c.cycles when queues were last dealt; control thread only */
 	int worker; /* index of the worker that pulls it, -1: none; control thread only */
 	struct rx_counters c __attribute__((aligned(64))); /* written by the pulling worker only */

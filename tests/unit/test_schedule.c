@@ -63,6 +63,35 @@ static void turns_go_round(void **state) {
 	sched_free(s);
 }
 
+/* Who took the worker for five rounds sits out five; alone, or among his like, nobody waits. */
+static void a_dear_turn_is_paid_by_sitting_out(void **state) {
+	enum { QUANTUM = 50000, DEAR = 5 };
+	struct rxq *q[] = {&box[0].rx, &box[1].rx};
+	struct sched *s = sched_new();
+
+	q[0]->rest = q[1]->rest = 0;
+	sched_assign(s, q, 2);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_ptr_equal(sched_next(s).q, q[0]);
+		sched_ran(s, q[0], 1, 65535, DEAR * QUANTUM);
+		for (unsigned k = 0; k <= DEAR; k++) {
+			assert_ptr_equal(sched_next(s).q, q[1]);
+			sched_ran(s, q[1], BATCH_MAX, BATCH_MAX * 64, QUANTUM - 1);
+		}
+	}
+	for (unsigned i = 0; i < 6; i++) {
+		assert_ptr_equal(sched_next(s).q, q[i % 2]);
+		sched_ran(s, q[i % 2], 1, 65535, UINT64_MAX); // a turn without its CPU is ten at the most
+	}
+	sched_assign(s, q, 1);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_ptr_equal(sched_next(s).q, q[0]);
+		sched_ran(s, q[0], 1, 65535, DEAR * QUANTUM);
+	}
+	q[0]->rest = q[1]->rest = 0;
+	sched_free(s);
+}
+
 static void a_queue_that_moves_is_never_with_two_workers(void **state) {
 	struct workers *w = start(2, IDLE_BUSY);
 
@@ -228,6 +257,7 @@ int main(void) {
 		T(the_heaviest_queues_do_not_share_a_worker),
 		T(a_queue_moves_only_when_that_evens_the_load),
 		T(turns_go_round),
+		T(a_dear_turn_is_paid_by_sitting_out),
 		T(a_queue_that_moves_is_never_with_two_workers),
 		T(a_sleeping_worker_wakes_at_a_kick),
 		T(every_stage_is_booked_and_they_add_up),
