@@ -12,6 +12,8 @@ struct thread_time thread_time(int tid) {
 	char path[64];
 	FILE *f;
 
+	if (tid == 0)
+		return (struct thread_time){.at = clock_ns()};
 	snprintf(path, sizeof(path), "/proc/self/task/%d/schedstat", tid);
 	f = fopen(path, "re");
 	if (f == NULL)

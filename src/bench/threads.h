@@ -17,7 +17,8 @@ struct thread_time {
 		spun; /* of that: looking at the clock until something is due; the caller's to say */
 };
 
-/* All zero when the thread is gone or the kernel does not say. */
+/* What the thread has used so far; nothing for tid 0, one that has not begun. All zero when it is gone or the
+ * kernel does not say. */
 struct thread_time thread_time(int tid);
 
 /* The part of the time from a to b in which it ran, and in which it wanted to; 0..1. What it spun away,
