@@ -23,6 +23,9 @@ struct beside {
 /* Fails the test when the neighbour does not keep its share, a turn takes longer than a turn may, the switch
  * does not answer, or the attack came to nothing. */
 void beside_hold(const struct beside *b);
+/* Fails the test when of the last five answers of the switch none came within 200 ms, longer under
+ * sanitizers: a machine that is busy with others makes none faster. */
+void beside_answered(uint64_t ms);
 /* The attack is over, and nobody runs it any more; also when the test failed. */
 void beside_end(void);
 
