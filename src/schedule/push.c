@@ -158,7 +158,8 @@ static __attribute__((noinline)) bool flood(struct push *p, const struct snapsho
 			continue;
 		}
 		struct txq *t = queue_for(s, b, i, out);
-		if (ex == NULL && (spent(p) || passes(p, t, f))) {
+		// The first receiver of a turn gets it, whatever its captures cost: else no turn would get on.
+		if (ex == NULL && p->n > 0 && (spent(p) || passes(p, t, f))) {
 			p->resume = out;
 			return false;
 		}

@@ -10,7 +10,8 @@
  *
  * Here it is known what a batch will cost: floods and segmentation make many copies of one frame.
  * When that comes to what a turn may cost, the rest of the batch is left to the next turn of the
- * queue, and of a flood that alone costs more, the receivers that are still to come. */
+ * queue, and of a flood that alone costs more, the receivers that are still to come. Each turn gets on by
+ * one frame, or one receiver of it, at the least. */
 
 enum {
 	/* Bytes copied by floods and for captures, and copied or summed up for segmentation frames: what

@@ -13,6 +13,7 @@
 
 #include <jansson.h>
 
+#include "beside.h"
 #include "neighbours.h"
 #include "process.h"
 
@@ -279,6 +280,10 @@ uint64_t bed_count(const char *port, const char *side, const char *key) {
 	return n;
 }
 
+unsigned long bed_preempted(void) {
+	return process_preempted(bed.pid);
+}
+
 /* --- Lies ------------------------------------------------------------------------------------ */
 
 unsigned bed_mate_gets(unsigned want, unsigned ms) {
@@ -441,6 +446,7 @@ void bed_try(void **state) {
 /* Runs after each case, also one that failed. */
 static int tidy(void **state) {
 	(void)state;
+	beside_end();
 	close_honest(&bed.liar);
 	close_honest(&bed.honest);
 	return 0;

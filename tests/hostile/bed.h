@@ -88,6 +88,8 @@ bool bed_passes(struct front *f);
 uint64_t bed_drops(const char *port, const char *reason);
 /* A number that `weir show ports -j` has of a side of a port, "rx" or "tx": "turns", "frames". */
 uint64_t bed_count(const char *port, const char *side, const char *key);
+/* How often the switch's workers were taken off their CPUs. */
+unsigned long bed_preempted(void);
 /* Sleeps; longer under sanitizers. */
 void bed_rest(unsigned ms);
 void bed_rest_us(unsigned us); /* not longer */

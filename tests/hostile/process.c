@@ -7,10 +7,12 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -49,6 +51,40 @@ unsigned process_files(pid_t pid) {
 	d = opendir(path);
 	while (d != NULL && (e = readdir(d)) != NULL)
 		n += e->d_name[0] != '.';
+	if (d != NULL)
+		closedir(d);
+	return n;
+}
+
+/* Of one thread; 0 when it is no worker. */
+static unsigned long preempted(pid_t pid, const char *thread) {
+	char path[320], line[128];
+	unsigned long n = 0;
+	bool worker = false;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%s/status", pid, thread);
+	f = fopen(path, "r");
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
+		worker |= strncmp(line, "Name:\tworker", 12) == 0;
+		sscanf(line, "nonvoluntary_ctxt_switches: %lu", &n);
+	}
+	if (f != NULL)
+		fclose(f);
+	return worker ? n : 0;
+}
+
+unsigned long process_preempted(pid_t pid) {
+	unsigned long n = 0;
+	char path[64];
+	struct dirent *e;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	d = opendir(path);
+	while (d != NULL && (e = readdir(d)) != NULL)
+		if (e->d_name[0] != '.')
+			n += preempted(pid, e->d_name);
 	if (d != NULL)
 		closedir(d);
 	return n;

@@ -14,6 +14,8 @@ const char *process_program(void);
 pid_t process_start(const char *config, const char *log);
 /* How many descriptors it has open. */
 unsigned process_files(pid_t pid);
+/* How often a worker of it was taken off its CPU while it had something to do. */
+unsigned long process_preempted(pid_t pid);
 /* Prints the log, each line as a comment of the test. */
 void process_show_log(const char *log);
 /* Removes the folder and all in it. */

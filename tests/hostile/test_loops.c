@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "beside.h"
-#include "neighbours.h"
 
 enum {
 	ENTRIES = 256, /* the longest chain, or table, that is followed */
@@ -63,7 +62,6 @@ static const struct attack attacks[] = {
 		{.ring_size = MORSELS, .buffer_size = SMALL, .features = PACKED | MERGEABLE}, true,
 		1, MORSEL, LONG, NULL},
 };
-enum { ATTACKS = sizeof(attacks) / sizeof(attacks[0]) };
 
 static struct front liar, mate;
 static struct front_piece piece[ENTRIES], frame;
@@ -109,14 +107,9 @@ static void make_frame(const struct attack *a) {
 	frame = (struct front_piece){.addr = front_gpa(&mate, p), .len = mate.header + a->len};
 }
 
-static uint64_t counted(const struct attack *a) {
-	return a->drop != NULL ? bed_drops("liar", a->drop) : bed_count("liar", "tx", "frames");
-}
-
 static void a_neighbour_keeps_its_share(void **state) {
 	const struct attack *a = *state;
 	struct front_options o = a->o;
-	uint64_t before;
 
 	o.extra = 8192;
 	bed_attach_empty(&liar, "liar", o);
@@ -125,11 +118,12 @@ static void a_neighbour_keeps_its_share(void **state) {
 	make_pieces(a);
 	if (a->receives)
 		make_frame(a);
-	before = counted(a);
-	beside_hold(a->sentence, a->receives ? "mate2" : "liar", step, (void *)a);
-	if (counted(a) == before)
-		fail_msg("nothing is %s at port liar", a->drop != NULL ? a->drop : "delivered");
-	bed_hold();
+	beside_hold(&(struct beside){.sentence = a->sentence,
+		.attack = step,
+		.arg = (void *)a,
+		.of = a->receives ? "mate2" : "liar",
+		.at = "liar",
+		.drop = a->drop});
 }
 
 static int start(void **state) {
@@ -141,21 +135,19 @@ static int start(void **state) {
 
 static int detach(void **state) {
 	(void)state;
-	neighbours_alone();
+	beside_end();
 	bed_detach(&liar);
 	bed_detach(&mate);
 	return 0;
 }
 
 int main(void) {
-	struct CMUnitTest t[ATTACKS];
-
 	beside_one_worker();
-	for (unsigned i = 0; i < ATTACKS; i++)
-		t[i] = (struct CMUnitTest){.name = attacks[i].sentence,
-			.test_func = a_neighbour_keeps_its_share,
-			.teardown_func = detach,
-			.initial_state = (void *)&attacks[i]};
-	cmocka_set_test_filter(getenv("WEIR_CASE"));
-	return _cmocka_run_group_tests("loops", t, ATTACKS, start, bed_teardown);
+	return beside_run(&(struct beside_cases){.name = "loops",
+		.first = attacks,
+		.size = sizeof(attacks[0]),
+		.n = sizeof(attacks) / sizeof(attacks[0]),
+		.test = a_neighbour_keeps_its_share,
+		.start = start,
+		.detach = detach});
 }

@@ -21,13 +21,16 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
+#include "beside.h"
 #include "say.h"
 #include "silent_file.h"
 
 enum {
 	LINGER_S = 3, /* a close takes so long */
-	ANSWER_MS = LINGER_S * 1000 / 2, /* an answer that did not wait for it */
+	WAITED_MS = LINGER_S * 1000 / 2, /* who took longer waited for it */
 	HANGS_MS = 2000, /* until that is noticed */
+	SOME = 8, /* descriptors of a message */
+	MANY = 40, /* sockets that linger, at a time */
 	MOST = 253, /* descriptors of a message: SCM_MAX_FD */
 };
 
@@ -100,8 +103,9 @@ static void api_answers(void) {
 	unsigned ms = api_ask("ping", text, sizeof(text));
 
 	print_message("# the API answered after %u ms\n", ms);
-	if (strstr(text, "pong") == NULL || ms >= ANSWER_MS * bed_patience())
+	if (strstr(text, "pong") == NULL || ms >= WAITED_MS * bed_patience())
 		fail_msg("the API took %u ms: %s", ms, text);
+	beside_answered(ms);
 }
 
 /* The switch goes on, and sees that something of the liar's hangs: else the test would be of nothing. */
@@ -152,7 +156,7 @@ static bool let_go(int s) {
 	const uint64_t begin = bed_now_ms();
 
 	close(s);
-	return bed_now_ms() - begin < ANSWER_MS;
+	return bed_now_ms() - begin < WAITED_MS;
 }
 
 /* One that lingers, sent by `tell`, until the switch has it alone. */
@@ -239,35 +243,64 @@ static void second(struct front *f) {
 	send_alone(f, tell_second);
 }
 
-/* Forty of them: the first hangs, the others wait, and at some number no more are taken. */
-static void many_second(struct front *f) {
-	enum { COUNT = 40 };
-	int other[COUNT], s[COUNT];
-
-	for (unsigned i = 0; i < COUNT; i++)
-		s[i] = lingering(&other[i]);
-	for (unsigned i = 0; i < COUNT; i++) {
-		tell_second(f, s[i]);
-		let_go(s[i]);
-	}
-	goes_on_and_notices();
-	for (unsigned i = 0; i < COUNT; i++)
-		close(other[i]); // which ends the lingering
-}
-
-/* To the API, which keeps one for a capture. */
-static void to_the_api(struct front *f) {
-	int other, s = lingering(&other), api = api_connect();
+/* The API keeps one descriptor, for a capture. As many as there can be are sent once, or they would wait to
+ * be closed by the thousand. */
+static bool tell_api(struct front *f, int s) {
+	const int api = api_connect();
+	static bool most;
 
 	(void)f;
-	assert_true(send_with(api, '\n', MOST, s));
+	assert_true(send_with(api, '\n', most ? SOME : MOST, s));
+	most = true;
 	close(api);
+	return true;
+}
+
+/* Many of them: the first hangs, the others wait, and at some number no more are taken. */
+static struct many {
+	struct front *f;
+	bool (*tell)(struct front *f, int s);
+	unsigned n;
+	int other[MANY];
+} many;
+
+static void one_more(void *arg) {
+	struct many *m = arg;
+	int s;
+
+	if (m->n == MANY)
+		return;
+	s = lingering(&m->other[m->n++]);
+	m->tell(m->f, s);
 	let_go(s);
+}
+
+static void many_begin(const char *sentence, struct front *f, bool (*tell)(struct front *, int)) {
+	many = (struct many){.f = f, .tell = tell};
+	beside_hold(&(struct beside){
+		.sentence = sentence, .attack = one_more, .arg = &many, .waits = true});
+	print_message("# %u sockets that linger\n", many.n);
+	assert_in_range(many.n, MANY / 8, MANY);
+}
+
+static void many_end(void) {
+	for (unsigned i = 0; i < many.n; i++)
+		close(many.other[i]); // which ends the lingering
+}
+
+static void many_second(struct front *f) {
+	many_begin("sockets that linger, of second front ends", f, tell_second);
+	goes_on_and_notices();
+	many_end();
+}
+
+static void to_the_api(struct front *f) {
+	many_begin("sockets that linger, of clients of the API", f, tell_api);
 	for (unsigned i = 0; i < 10; i++) {
 		api_answers();
 		bed_rest(20);
 	}
-	close(other);
+	many_end();
 }
 
 /* --- Files whose server is silent -------------------------------------------------------------- */
@@ -317,13 +350,14 @@ static struct lie lies[] = {
 	{"a socket that lingers, in a connection that nobody reads any more", unread, SHUT, "",
 		CONNECTED},
 	{"a socket that lingers, of a second front end that is refused", second, SHUT, "", RUNNING},
-	{"sockets that linger, of forty second front ends", many_second, SHUT, "", RUNNING},
-	{"a socket that lingers, of a client of the API", to_the_api, ALIVE, NULL, RUNNING},
+	{"sockets that linger, of many second front ends", many_second, SHUT, "", RUNNING},
+	{"sockets that linger, of many clients of the API", to_the_api, ALIVE, NULL, RUNNING},
 	{"memory in a file whose server is silent", silent_memory, SHUT, "", NEGOTIATED},
 	{"memory in a file on disk is refused, and the key that allows it named", memory_on_disk,
 		SHUT, "memory: any", NEGOTIATED},
 };
 
 int main(void) {
+	beside_one_worker();
 	return bed_run("strangers", lies, sizeof(lies) / sizeof(lies[0]));
 }

@@ -19,7 +19,6 @@
 #include <net/if.h>
 
 #include "beside.h"
-#include "neighbours.h"
 
 enum {
 	CELLS = 16,
@@ -43,7 +42,7 @@ struct attack {
 	unsigned receivers; /* of the cells, that have a guest */
 	bool capable; /* they take segmentation frames as they are */
 	bool drained;
-	const char *of,
+	const char *at,
 		*drop; /* what must be counted at a port: frames for a reason; NULL: delivered */
 };
 
@@ -64,7 +63,6 @@ static const struct attack attacks[] = {
 	{"datagrams of 64 KiB in fragments of 1232 bytes for a TAP", mac_tap, BIG,
 		VIRTIO_NET_HDR_GSO_UDP, 1232, 0, false, false, "tap", NULL},
 };
-enum { ATTACKS = sizeof(attacks) / sizeof(attacks[0]) };
 
 static struct front liar, cell[CELLS];
 static struct front_piece piece;
@@ -170,7 +168,7 @@ static void attach(const struct attack *a) {
 
 static int detach(void **state) {
 	(void)state;
-	neighbours_alone();
+	beside_end();
 	bed_detach(&liar);
 	for (unsigned i = 0; i < CELLS; i++)
 		bed_detach(&cell[i]);
@@ -206,26 +204,20 @@ static void known(const struct attack *a) {
 	bed_rest(20);
 }
 
-/* What the attack must have come to. */
-static uint64_t counted(const struct attack *a) {
-	return a->drop != NULL ? bed_drops(a->of, a->drop) : bed_count(a->of, "tx", "frames");
-}
-
 /* --- The test -------------------------------------------------------------------------------- */
 
 static void a_neighbour_keeps_its_share(void **state) {
 	const struct attack *a = *state;
-	uint64_t before;
 
 	attach(a);
 	known(a);
 	make_frame(a);
-	before = counted(a);
-	beside_hold(a->sentence, "liar", step, (void *)a);
-	if (counted(a) == before)
-		fail_msg(
-			"nothing is %s at port %s", a->drop != NULL ? a->drop : "delivered", a->of);
-	bed_hold();
+	beside_hold(&(struct beside){.sentence = a->sentence,
+		.attack = step,
+		.arg = (void *)a,
+		.of = "liar",
+		.at = a->at,
+		.drop = a->drop});
 }
 
 /* One worker for all, and a network namespace for the TAP. */
@@ -235,17 +227,15 @@ static int prepare(void) {
 }
 
 int main(void) {
-	struct CMUnitTest t[ATTACKS];
-
 	if (prepare() != 0) {
 		printf("Bail out! no network namespace: %s\n", strerror(errno));
 		return 1;
 	}
-	for (unsigned i = 0; i < ATTACKS; i++)
-		t[i] = (struct CMUnitTest){.name = attacks[i].sentence,
-			.test_func = a_neighbour_keeps_its_share,
-			.teardown_func = detach,
-			.initial_state = (void *)&attacks[i]};
-	cmocka_set_test_filter(getenv("WEIR_CASE"));
-	return _cmocka_run_group_tests("work", t, ATTACKS, start, bed_teardown);
+	return beside_run(&(struct beside_cases){.name = "work",
+		.first = attacks,
+		.size = sizeof(attacks[0]),
+		.n = sizeof(attacks) / sizeof(attacks[0]),
+		.test = a_neighbour_keeps_its_share,
+		.start = start,
+		.detach = detach});
 }

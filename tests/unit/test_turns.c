@@ -140,6 +140,27 @@ static void a_turn_ends_by_what_its_captures_copy(void **state) {
 	}
 }
 
+/* What its sender's captures copy of one frame may come to more than a turn by itself. */
+static void a_turn_whose_captures_cost_too_much_gets_on_by_one_receiver(void **state) {
+	static const struct {
+		uint32_t len;
+		uint16_t gso_size;
+		unsigned captures;
+	} dear[] = {{FRAME_LEN_MAX, 0, 2}, {FRAME_LEN_MAX, 60000, 2}, {9014, 0, 16}};
+
+	for (unsigned i = 0; i < sizeof(dear) / sizeof(dear[0]); i++) {
+		if (i > 0) {
+			tear_down(state);
+			set_up(state);
+		}
+		box[0].len = dear[i].len;
+		box[0].gso_size = dear[i].gso_size;
+		atomic_store(&box[0].port.capture, dear[i].captures);
+		assert_int_equal(flood(10).turns, 10 * (PORTS - 1));
+		assert_int_equal(box[0].most_copies, 1);
+	}
+}
+
 static void turns_that_take_too_long_are_counted(void **state) {
 	struct workers *w = start(1, IDLE_BUSY);
 	struct worker_stats st;
@@ -167,6 +188,7 @@ int main(void) {
 		T(segments_are_counted_where_they_are_cut),
 		T(a_frame_that_waits_for_the_next_turn_is_captured_once),
 		T(a_turn_ends_by_what_its_captures_copy),
+		T(a_turn_whose_captures_cost_too_much_gets_on_by_one_receiver),
 		T(turns_that_take_too_long_are_counted),
 	};
 
