@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -219,6 +220,23 @@ static int find_port(char *path, size_t size, struct err *e) {
 			       "names another");
 }
 
+/* A terminal without a carrier and a pipe could keep open(2) waiting; reading then may wait again. */
+static int open_device(const char *path, struct err *e) {
+	int fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	struct stat st;
+
+	if (fd < 0)
+		return err_set(e, errno, "--port %s: %s", path, strerror(errno));
+	if (fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) &&
+		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) == 0)
+		return fd;
+	close(fd);
+	return err_set(e, ENODEV,
+		"--port %s: it is no character device; name the virtio-serial port, as "
+		"/dev/vport0p1",
+		path);
+}
+
 int serve_device(const char *path, struct err *e) {
 	char found[300];
 
@@ -229,10 +247,10 @@ int serve_device(const char *path, struct err *e) {
 		path = found;
 	}
 	while (!stopped) {
-		int fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
+		int fd = open_device(path, e);
 
 		if (fd < 0)
-			return err_set(e, errno, "--port %s: %s", path, strerror(errno));
+			return fd;
 		agent_run(fd, NULL);
 		close(fd);
 		if (!stopped)
