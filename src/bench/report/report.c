@@ -187,9 +187,9 @@ int report_load(const char *path, json_t **doc, struct err *e) {
 			return rc;
 		path = inside;
 	}
-	f = fopen(path, "re");
+	f = file_stream(path, e);
 	if (f == NULL)
-		return err_set(e, errno, "%s: %m", path);
+		return -EINVAL;
 	skip_mark(f);
 	*doc = json_loadf(f, JSON_REJECT_DUPLICATES, &why);
 	fclose(f);

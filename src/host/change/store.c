@@ -20,14 +20,21 @@ const char *store_folder(const char *state) {
 
 json_t *store_get(const char *state, const char *kind, const char *slot, struct err *e) {
 	char path[PATH_MAX];
-	json_error_t bad;
+	json_error_t bad = {.line = 0};
+	struct err why;
 	json_t *v;
+	FILE *f;
 
 	e->text[0] = '\0';
 	snprintf(path, sizeof(path), "%s/%s/%s.json", store_folder(state), kind, slot);
 	if (access(path, F_OK) < 0 && errno == ENOENT)
 		return NULL;
-	v = json_load_file(path, 0, &bad);
+	f = file_stream(path, &why);
+	v = f != NULL ? json_loadf(f, 0, &bad) : NULL;
+	if (f != NULL)
+		fclose(f);
+	else
+		snprintf(bad.text, sizeof(bad.text), "%s", why.text);
 	if (!json_is_object(v)) {
 		json_decref(v);
 		err_set(e, EBADMSG,
