@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "bench/apart.h"
 #include "bench/result.h"
 
 static struct fair_options o;
@@ -241,6 +242,43 @@ static void what_the_noise_takes_to_make_frames_is_no_cost(void **state) {
 	json_decref(doc);
 }
 
+/* One in ten thousand is the last quantile that is told. */
+static void requests_that_never_came_back_are_warned_of_from_one_in_ten_thousand(void **state) {
+	static const struct {
+		uint64_t answered, lost;
+		const char *said;
+	} cases[] = {{9999, 0, NULL}, {10000, 1, NULL}, {9999, 1, "up to 0.01 % of the requests"},
+		{1, 1, "up to 50 % of the requests"}};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		json_t *doc = one_endpoint("ns:a ns:s --load rr", FAIR_RR, FAIR_QUIET, NULL,
+			cases[i].answered, cases[i].lost);
+		const char *said =
+			json_string_value(json_array_get(json_object_get(doc, "warnings"), 0));
+
+		assert_int_equal(said != NULL, cases[i].said != NULL);
+		if (said != NULL && strstr(said, cases[i].said) == NULL)
+			fail_msg("no '%s' in '%s'", cases[i].said, said);
+		json_decref(doc);
+	}
+}
+
+/* Rounds say the same with numbers of their own. Once is enough, and what they were up to is the greatest. */
+static void of_warnings_of_the_rounds_the_worst_stays(void **state) {
+	json_t *doc = apart_doc(), *all = json_object_get(doc, "warnings");
+
+	apart_warn(doc, "path a", "of 4 up to 2 % were lost");
+	apart_warn(doc, "path a", "of 4 up to 10 % were lost");
+	apart_warn(doc, "path a", "of 4 up to 0.5 % were lost");
+	apart_warn(doc, NULL, "it carried 3 of 4");
+	apart_warn(doc, NULL, "it carried 9 of 4");
+	assert_int_equal(json_array_size(all), 2);
+	assert_string_equal(
+		json_string_value(json_array_get(all, 0)), "path a: of 4 up to 10 % were lost");
+	assert_string_equal(json_string_value(json_array_get(all, 1)), "it carried 3 of 4");
+	json_decref(doc);
+}
+
 /* What docs/measuring.md says of one scatter at 2 and at 64 endpoints, of seeded normal rates. */
 static void skew_grows_with_the_number_of_endpoints_and_cv_does_not(void **state) {
 	static const struct {
@@ -278,6 +316,9 @@ int main(void) {
 		cmocka_unit_test(latencies_are_told_of_each_endpoint_and_of_all),
 		cmocka_unit_test(an_endpoint_that_vanished_leaves_the_others_but_no_sum),
 		cmocka_unit_test(what_the_noise_takes_to_make_frames_is_no_cost),
+		cmocka_unit_test(
+			requests_that_never_came_back_are_warned_of_from_one_in_ten_thousand),
+		cmocka_unit_test(of_warnings_of_the_rounds_the_worst_stays),
 		cmocka_unit_test(skew_grows_with_the_number_of_endpoints_and_cv_does_not),
 	};
 

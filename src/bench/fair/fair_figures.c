@@ -310,6 +310,7 @@ static void finish_latencies(struct fair_figures *f, struct cell *c, int noise) 
 	endpoints(f, "latency p50", "s", repeat_labels(f, FAIR_RR, noise, f->b->round), p50);
 	endpoints(f, "latency p99", "s", repeat_labels(f, FAIR_RR, noise, f->b->round), p99);
 	result_latency(f->b->doc, "latency", "closed", labels(f, FAIR_RR, noise), all);
+	result_warn_lost(f->b->doc, (double)all->lost / (double)(all->count + all->lost));
 	free(all);
 }
 
