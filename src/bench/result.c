@@ -18,6 +18,7 @@
 #include "bench/frames/search.h"
 
 enum { STARTED_MAX = 40, SENTENCE_MAX = 512 };
+#define LOST_WARN 1e-4 /* of all: p99.99 is the last quantile that is told */
 
 static json_t *started_now(void) {
 	struct timespec now;
@@ -261,6 +262,15 @@ void result_warn(json_t *doc, const char *fmt, ...) {
 		if (strcmp(json_string_value(have), text) == 0)
 			return;
 	json_array_append_new(warnings, json_string(text));
+}
+
+void result_warn_lost(json_t *doc, double part) {
+	if (part >= LOST_WARN)
+		result_warn(doc,
+			"up to %.3g %% of the requests never came back: a quantile that they reach "
+			"down to is only known to be above the timeout, and the mean leaves them "
+			"out",
+			part * 100);
 }
 
 void result_incomplete(json_t *doc, const char *fmt, ...) {
