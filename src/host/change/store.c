@@ -21,6 +21,7 @@ const char *store_folder(const char *state) {
 json_t *store_get(const char *state, const char *kind, const char *slot, struct err *e) {
 	char path[PATH_MAX];
 	json_error_t bad = {.line = 0};
+	const char *what = "it holds no object";
 	struct err why;
 	json_t *v;
 	FILE *f;
@@ -31,16 +32,16 @@ json_t *store_get(const char *state, const char *kind, const char *slot, struct 
 		return NULL;
 	f = file_stream(path, &why);
 	v = f != NULL ? json_loadf(f, 0, &bad) : NULL;
+	if (v == NULL)
+		what = f != NULL ? bad.text : why.text;
 	if (f != NULL)
 		fclose(f);
-	else
-		snprintf(bad.text, sizeof(bad.text), "%s", why.text);
 	if (!json_is_object(v)) {
 		json_decref(v);
 		err_set(e, EBADMSG,
 			"%s cannot be used (%s, line %d); remove it, and weir forgets what it "
 			"remembered there",
-			path, v == NULL ? bad.text : "it holds no object", bad.line);
+			path, what, bad.line);
 		return NULL;
 	}
 	return v;
