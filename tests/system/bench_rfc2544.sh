@@ -70,9 +70,10 @@ finds_the_recovery() {
 says_its_goal() {
 	rfc2544 if:left/v0 if:right/v0 --preset csit-pdr --max-rate 500 --repeat 1 --omit 0s --time 20ms --wait 20ms --both
 	"$TESTS/lib/valid-result" "$T/result.json"
-	jq -e '.figures | all(.labels.preset == "csit-pdr, changed: time 0.02s, wait 0.02s" and
+	jq -e '.figures | all(.labels.preset == "csit-pdr, changed: time 0.02s, max-rate 500 frame/s, wait 0.02s" and
 		.labels.load == "each direction")' "$T/result.json"
 	jq -e '.searches[0] | .goal.preset == "csit-pdr" and .goal.loss_ratio == 0.005 and .goal.exceed_ratio == 0.5 and
+		.goal.changed == ["time 0.02s", "max-rate 500 frame/s", "wait 0.02s"] and .goal.max_load == 500 and
 		.goal.final_trial_duration == 0.02 and .goal.learn_wait == 0.005 and
 		.goal.load == "each direction" and .goal.result == "conditional throughput" and
 		.result == .conditional' "$T/result.json"
@@ -98,6 +99,17 @@ bursts_are_told() {
 		."step of bursts" == [3] and has("buffer, corrected, in time") and
 		(has("theoretical frame rate") | not)' "$T/result.json"
 	jq -e '.warnings | any(test("no link whose theoretical frame rate is known"))' "$T/result.json"
+}
+# Where the goal allows loss there is a search without: RFC 9004 takes off what was forwarded then.
+zero_loss_is_a_search() {
+	rfc2544 if:left/v0 if:right/v0 --preset csit-pdr --max-rate 5k --repeat 1 --omit 0s --time 20ms --wait 20ms \
+		--procedure burst --burst-max 20ms
+	"$TESTS/lib/valid-result" "$T/result.json"
+	jq -c '.searches[] | [.name, .result, .goal.loss_ratio, .goal.result, (.trials | length)]' "$T/result.json"
+	jq -e '(.figures[] | select(.name == "throughput without loss").values[0]) as $found | .searches | length == 2 and
+		.[0].goal.loss_ratio == 0.005 and (.[1] | .name == "throughput without loss" and .result == $found and
+		.lower == $found and .goal.loss_ratio == 0 and .goal.result == "relevant lower bound" and
+		(.trials | length > 1))' "$T/result.json"
 }
 percent_is_of_the_sender() {
 	weir bench frames if:left/v0 if:right/v0 --rate 40% --size $SIZE --time 300ms --omit 0s --repeat 1 \
@@ -134,5 +146,6 @@ it "a result says what was searched for, and what of the preset was changed" say
 it "latency is measured at 10, 50 and 90 % of the throughput that was found, and says the rates" \
 	latency_at_parts_of_it
 it "back-to-back frames are told each time, with the longest tried and the step" bursts_are_told
+it "the throughput without loss that they are corrected by is told with its search" zero_loss_is_a_search
 it "a percentage of what the sender takes is called so, and warns when the path loses it" percent_is_of_the_sender
 it "presets, procedures and rates that are none are refused in one sentence" refusals

@@ -183,8 +183,10 @@ static json_t *positive(double v) {
 }
 
 /* What was searched for, in the words of RFC 9971, and between which bounds it lies. */
-static void tell_goal(const struct rfc2544 *s, const struct search *x, json_t *entry) {
+static void tell_goal(
+	const struct rfc2544 *s, const struct search *x, bool conditional, json_t *entry) {
 	const struct preset *p = &s->o->preset;
+	const struct goal *g = &x->goal;
 	json_t *changed = json_array();
 
 	if (entry == NULL)
@@ -197,13 +199,23 @@ static void tell_goal(const struct rfc2544 *s, const struct search *x, json_t *e
 	json_object_set_new(entry, "goal",
 		json_pack("{s:s, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:s, s:f, s:f, "
 			  "s:f}",
-			"preset", p->name, "changed", changed, "loss_ratio", p->goal.loss,
-			"exceed_ratio", p->goal.exceed, "initial_trial_duration", p->goal.initial_s,
-			"final_trial_duration", p->goal.final_s, "duration_sum", p->goal.sum_s,
-			"width", p->goal.width, "min_load", x->min, "max_load", x->max, "load",
+			"preset", p->name, "changed", changed, "loss_ratio", g->loss,
+			"exceed_ratio", g->exceed, "initial_trial_duration", g->initial_s,
+			"final_trial_duration", g->final_s, "duration_sum", g->sum_s, "width",
+			g->width, "min_load", x->min, "max_load", x->max, "load",
 			s->o->frames.both ? "each direction" : "one direction", "result",
-			p->conditional ? "conditional throughput" : "relevant lower bound",
+			conditional ? "conditional throughput" : "relevant lower bound",
 			"learn_wait", p->learn_s, "wait", p->wait_s, "rest", p->rest_s));
+}
+
+double rfc2544_found(
+	const struct rfc2544 *s, const struct search *x, const char *name, bool conditional) {
+	double found = conditional ? x->throughput : x->lower;
+
+	tell_goal(s, x, conditional,
+		result_search(
+			s->b->doc, name, "frame/s", rfc2544_labels(s), x->trials, x->n, found));
+	return found;
 }
 
 struct search rfc2544_search(struct rfc2544 *s) {
@@ -221,7 +233,6 @@ static int search_once(struct bench *b, unsigned i, void *arg, struct err *e) {
 	struct rfc2544 *s = arg;
 	struct search x = rfc2544_search(s);
 	char remark[256];
-	json_t *entry;
 	double found;
 	int rc;
 
@@ -229,10 +240,7 @@ static int search_once(struct bench *b, unsigned i, void *arg, struct err *e) {
 	s->search = &x;
 	rc = search_run(&x, e);
 	s->search = NULL;
-	found = s->o->preset.conditional ? x.throughput : x.lower;
-	entry = result_search(
-		b->doc, "throughput", "frame/s", rfc2544_labels(s), x.trials, x.n, found);
-	tell_goal(s, &x, entry);
+	found = rfc2544_found(s, &x, "throughput", s->o->preset.conditional);
 	if (rc == 0) {
 		series_add(&s->found, found);
 		series_add(&s->lower, x.lower);

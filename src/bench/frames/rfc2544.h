@@ -47,6 +47,10 @@ int rfc2544_trial(void *arg, double rate, double seconds, struct trial *out, str
 
 /* A search for throughput, ready to run. */
 struct search rfc2544_search(struct rfc2544 *s);
+/* Writes its trials and its goal to the result, as NAME, and gives what was found: what was delivered at the
+ * lower bound (conditional), or the bound. */
+double rfc2544_found(
+	const struct rfc2544 *s, const struct search *x, const char *name, bool conditional);
 
 /* The procedures besides throughput, which they want to be there. */
 int rfc2544_latency(struct rfc2544 *s, struct err *e);

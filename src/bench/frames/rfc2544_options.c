@@ -106,6 +106,14 @@ static void note(struct rfc2544_options *o, const char *what, double v, const ch
 	o->nchanged++;
 }
 
+/* The greatest load ("Max Load" of RFC 9971) that is not what the endpoints take. */
+static void note_max(struct rfc2544_options *o) {
+	const struct frame_options *f = &o->frames;
+
+	if (f->rate_value > 0 && !(f->rate_percent && f->rate_value == 100))
+		note(o, "max-rate", f->rate_value, f->rate_percent ? "%" : " frame/s");
+}
+
 /* What is called after a standard is as the standard says, or says what is not. */
 static void note_changes(struct rfc2544_options *o, const struct preset *book, double time_s) {
 	const struct preset *p = &o->preset;
@@ -115,12 +123,15 @@ static void note_changes(struct rfc2544_options *o, const struct preset *book, d
 		p->latency_s != book->latency_s || p->loss_s != book->loss_s ||
 		p->overload_s != book->overload_s || p->relief_s != book->relief_s)
 		note(o, "time", time_s, "s");
+	note_max(o);
 	if (p->wait_s != book->wait_s)
 		note(o, "wait", p->wait_s, "s");
 	if (p->learn_s != book->learn_s)
 		note(o, "learn-wait", p->learn_s, "s");
 	if (p->burst_s != book->burst_s)
 		note(o, "burst-max", p->burst_s, "s");
+	if (p->burst_step > 1)
+		note(o, "burst-step", p->burst_step, "");
 }
 
 int rfc2544_options_parse(

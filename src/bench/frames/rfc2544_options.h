@@ -21,7 +21,7 @@ enum rfc2544_procedure {
 	RFC2544_LOADS = 32,
 };
 
-enum { RFC2544_LABEL = 256, RFC2544_CHANGES = 5, RFC2544_CHANGE = 40 };
+enum { RFC2544_LABEL = 320, RFC2544_CHANGES = 7, RFC2544_CHANGE = 40 };
 
 struct rfc2544_options {
 	struct frame_options frames; /* its rate is the greatest offered */

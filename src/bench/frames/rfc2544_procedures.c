@@ -103,7 +103,7 @@ static int zero_loss(struct rfc2544 *s, double *found, struct err *e) {
 	s->search = &x;
 	rc = search_run(&x, e);
 	s->search = NULL;
-	*found = x.lower;
+	*found = rfc2544_found(s, &x, "throughput without loss", false);
 	if (rc == 0)
 		rfc2544_figure(s, "throughput without loss", "frame/s", "more", x.lower);
 	search_fini(&x);

@@ -59,7 +59,8 @@ static const struct table tables[CSV_TABLES] = {
 		{"name", "unit", "result", "lower", "upper", "conditional", "goal.preset",
 			"goal.changed", "goal.loss_ratio", "goal.exceed_ratio",
 			"goal.initial_trial_duration", "goal.final_trial_duration",
-			"goal.duration_sum", "goal.width", "goal.load", "goal.result"},
+			"goal.duration_sum", "goal.width", "goal.min_load", "goal.max_load",
+			"goal.load", "goal.result", "goal.learn_wait", "goal.wait", "goal.rest"},
 		OBJECTS, "trials",
 		{"rate", "seconds", "offered", "sent", "received", "loss", "verdict"}, NULL},
 };
