@@ -132,6 +132,15 @@ in_turn() {
 	"$TESTS/lib/valid-result" "$T/r.json"
 	jq -e '[.figures[] | select(.name == "transactions").values | length] | length == 4 and max - min <= 1 and
 		max >= 1' "$T/r.json"
+	# What is worked out from the rates of a round is there for each that had some: of zeros there is no spread.
+	# A median is there from the first answer on; p99 wants more of them than a short round has.
+	jq -e 'def n($name; counts): [.figures[] | select(.name == $name) |
+			{"\(.labels.path) \(.labels.endpoints)": ([.values[] | select(counts)] | length)}] | add;
+		n("transactions"; . > 0) as $n | n("skew"; true) == $n and n("cv"; true) == $n and n("jain"; true) == $n and
+		(n("latency p50"; true) as $p50 | $n | all(to_entries[]; $p50[.key] >= .value)) and
+		([.figures[] | select(.name == "host CPUs busy").values[]] | length) == ([.cpu[] | select(.busy != null)] | length) and
+		([.figures[] | select(.name == "CPUs of the switch").values[]] | length) ==
+			([.cpu[] | select(.labels.path == "weir-ns")] | length)' "$T/r.json"
 	# Of each that has values; the interruption may come before the last one's first.
 	jq -e '([.figures[] | select(.name == "transactions" and .values != [])] | length) as $n |
 		[.latencies[]] | length == $n and all(.labels.repeat == null)' "$T/r.json"
@@ -143,9 +152,17 @@ it "paths and numbers of endpoints are measured in turn, round by round" in_turn
 rounds_of_paths() {
 	weir bench paths --paths veth --vms 4 --time 100ms --omit 400ms --repeat 2 --quiet -j >"$T/r.json"
 	"$TESTS/lib/valid-result" "$T/r.json"
-	# What comes of the requests of a round, such as a quantile, may be missing from a short one; what is counted not.
-	jq -e '.complete and (.figures | all(.values | length <= 2)) and (.cpu | length == 12) and
-		([.figures[] | select(.name == "throughput" or .name == "transactions").values | length] | unique == [2])' "$T/r.json"
+	# What is counted is there of each round. What is worked out from it is there for each that was not zero; CPU
+	# is of each whose CPUs were there at both its ends.
+	jq -e '.complete and (.cpu | length == 12) and
+		([.figures[] | select(.name == "throughput").values | length] == [2, 2, 2, 2]) and
+		([.figures[] | select(.name == "transactions").values | length] == [2, 2]) and
+		([.figures[] | select(.name == "skew").values[]] | length) == ([.figures[] | select(.labels.test == "all pairs" and
+			(.name == "throughput" or .name == "transactions")).values[] | select(. > 0)] | length) and
+		([.figures[] | select(.name == "host CPUs busy").values[]] | length) == ([.cpu[] | select(.busy != null)] | length) and
+		([.figures[] | select(.name == "host CPU a Gbit").values[]] | length) >=
+			([.figures[] | select(.name == "throughput").values[] | select(. > 0)] | length) -
+			([.cpu[] | select(.busy == null)] | length)' "$T/r.json"
 	# Without the warm-up; the median, for now and then a CPU is not there at the end of one.
 	jq -e '[.cpu[].seconds] | sort | .[6] < 0.3' "$T/r.json"
 }
