@@ -83,13 +83,16 @@ int file_open(const char *path, int flags, struct err *e) {
 }
 
 FILE *file_stream(const char *path, struct err *e) {
-	int fd = file_open(path, O_RDONLY, e);
+	int fd = file_open(path, O_RDONLY, e), code = -fd;
 	FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
 
 	if (fd >= 0 && f == NULL) {
-		err_set(e, errno, "cannot read %s: %s", path, strerror(errno));
+		code = errno;
+		err_set(e, code, "cannot read %s: %s", path, strerror(code));
 		close(fd);
 	}
+	if (f == NULL)
+		errno = code;
 	return f;
 }
 

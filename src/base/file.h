@@ -24,7 +24,7 @@ int file_line(char *buf, size_t size, const char *fmt, ...) __attribute__((forma
  * for, a device can do anything, and both may stand there for a file that was. `flags` as of open(2) without
  * O_CREAT; close-on-exec. The descriptor, or a negative errno with a sentence, -EINVAL: something else. */
 int file_open(const char *path, int flags, struct err *e);
-/* The same to read from. NULL with a sentence. */
+/* The same to read from. NULL with errno and a sentence. */
 FILE *file_stream(const char *path, struct err *e);
 
 /* A file that gets its name when it is whole: until then it is written under a name that nobody knows, in

@@ -268,8 +268,9 @@ static int from_file(const char *name, uint8_t *frame, struct err *e) {
 	int ret;
 
 	if (f == NULL) {
+		ret = -errno;
 		err_prefix(e, "frame: ");
-		return -EINVAL;
+		return ret;
 	}
 	if (text == NULL) {
 		if (f != stdin)
