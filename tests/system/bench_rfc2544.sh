@@ -88,6 +88,22 @@ latency_at_parts_of_it() {
 		select(.mode == "sent") | [.name, .labels.rate]] == [10, 50, 90 | ["at \(.) % of throughput",
 		"\($found * . / 100 | floor) frame/s"]]' "$T/result.json"
 }
+# What is at N % of throughput is so of what is reported: here of what was delivered, not of what was offered then.
+# A path that drops each 300th, where half a percent may be lost, makes two of them.
+latency_at_parts_of_what_is_reported() {
+	"$TESTS/system/faulty_path.py" left t1 right t2 300 0 >"$T/path.out" &
+	until_ok 5 grep -q ready "$T/path.out"
+	ip -n left link set t1 up txqueuelen 10000
+	ip -n right link set t2 up txqueuelen 10000
+	rfc2544 if:left/t1 if:right/t2 --preset csit-pdr --max-rate 2500 --repeat 1 --omit 0s --time 100ms --wait 20ms \
+		--procedure loads
+	kill $!
+	"$TESTS/lib/valid-result" "$T/result.json"
+	jq -c '.figures[] | [.name, .values[0]]' "$T/result.json"
+	jq -e '(.figures[] | select(.name == "throughput").values[0]) as $found | [.latencies[] |
+		select(.mode == "sent") | [.name, .labels.rate]] == [10, 50, 90 | ["at \(.) % of throughput",
+		"\($found * . / 100 | floor) frame/s"]]' "$T/result.json"
+}
 # Of a path that holds back a dozen frames; a veth names 10 Gbit/s, but is no link.
 bursts_are_told() {
 	rfc2544 if:left/v0 if:right/v0 --preset quick --max-rate 5k --repeat 1 --omit 0s --time 100ms --wait 50ms \
@@ -145,6 +161,7 @@ bed
 it "a result says what was searched for, and what of the preset was changed" says_its_goal
 it "latency is measured at 10, 50 and 90 % of the throughput that was found, and says the rates" \
 	latency_at_parts_of_it
+it "of a preset that reports what was delivered, these are parts of that" latency_at_parts_of_what_is_reported
 it "back-to-back frames are told each time, with the longest tried and the step" bursts_are_told
 it "the throughput without loss that they are corrected by is told with its search" zero_loss_is_a_search
 it "a percentage of what the sender takes is called so, and warns when the path loses it" percent_is_of_the_sender

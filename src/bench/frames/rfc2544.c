@@ -274,7 +274,7 @@ static int throughput(struct rfc2544 *s, struct err *e) {
 		&s->conditional);
 	result_figure(
 		doc, "least rate that failed", "frame/s", "more", rfc2544_labels(s), &s->upper);
-	s->throughput = series_median(&s->lower);
+	s->throughput = series_median(&s->found);
 	return rc;
 }
 

@@ -28,7 +28,7 @@ struct rfc2544 {
 	double rate; /* of the trial under way */
 	const struct search *search; /* it belongs to; NULL: none */
 	struct series lower, upper, conditional, found, bits;
-	double throughput; /* frames/s: the median of `lower`, a load that can be offered */
+	double throughput; /* frames/s: the median of `found`, which is reported; what others are parts of */
 	unsigned overloads; /* falls in which something was lost */
 	unsigned again,
 		kept; /* spoiled trials that were made again; those that count all the same */

@@ -95,7 +95,7 @@ static int zero_loss(struct rfc2544 *s, double *found, struct err *e) {
 	struct search x = rfc2544_search(s);
 	int rc;
 
-	*found = s->throughput;
+	*found = series_median(&s->lower);
 	if (x.goal.loss == 0)
 		return 0;
 	x.goal.loss = 0;
