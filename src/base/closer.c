@@ -14,15 +14,22 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/passed.h"
 
-/* One queue, one thread at a time that empties it, and a timer of the control thread that looks at what
- * the thread does while there is something to do. A thread that is asleep in the same close(2) at some
- * looks one after another hangs: it is given up, and ends by itself should the call return. One that
- * waits for its CPU, or frees gigabytes, is not asleep. */
+/* One queue, a few threads (hands) that empty it, and a timer of the control thread that looks at what they
+ * do while there is something to do. A hand that is asleep in the same close(2) at some looks one after
+ * another hangs: it is given up, and ends by itself should the call return. One that waits for its CPU, or
+ * frees gigabytes, is not asleep.
+ *
+ * A stranger has one hand at a time, and there is one for each stranger there can be: however many of them
+ * hang, what others left is closed. Memory files cannot hang, but their pages are many: they have a hand of
+ * their own, which nothing of a stranger's can stop. */
 
 enum {
-	ROOM = 4096, /* descriptors in the queue; what is more stays open */
-	HANDS = 64, /* threads that hang at most, and one that works */
+	ROOM = 65536, /* descriptors in the queue; what is more stays open */
+	AT_WORK = 8, /* hands that do not hang */
+	HANDS = CLOSER_OWNERS + AT_WORK,
+	SEEN_ONCE = 8, /* hands for all who have no owner */
 	LOOK_US = 100 * 1000,
 	LOOKS = 3, /* asleep at so many in the same call: it hangs */
 	IDLE_S = 2, /* a thread without work ends */
@@ -36,11 +43,12 @@ struct closer_owner {
 	void (*hung)(void *arg);
 	void *arg;
 	unsigned waiting, stuck, hangs;
+	unsigned hands, hands_max;
 	bool gone;
 };
 
 struct item {
-	struct closer_owner *owner; /* NULL: of nobody */
+	struct closer_owner *owner;
 	int fd;
 };
 
@@ -53,10 +61,12 @@ struct hand {
 
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER; // of all below
 static pthread_cond_t more = PTHREAD_COND_INITIALIZER;
+static struct closer_owner nobody = {.what = "a stranger", .hands_max = SEEN_ONCE};
+static struct closer_owner memory = {.what = "guest memory", .hands_max = 1};
 static struct item queue[ROOM];
 static unsigned queued;
 static struct hand hands[HANDS];
-static struct hand *at_work; // NULL: none
+static unsigned at_work, idle; // of them: not given up; waiting for work
 static bool ending;
 
 static sd_event_source *timer; // these are the control thread's own
@@ -70,6 +80,7 @@ struct closer_owner *closer_owner_new(const char *what, void (*hung)(void *arg),
 	snprintf(o->what, sizeof(o->what), "%s", what);
 	o->hung = hung;
 	o->arg = arg;
+	o->hands_max = 1;
 	return o;
 }
 
@@ -86,80 +97,108 @@ void closer_owner_free(struct closer_owner *o) {
 		free(o);
 }
 
-/* The first of the queue whose owner has none that hangs. */
-static bool take(struct item *out) {
-	for (unsigned i = 0; i < queued; i++) {
-		if (queue[i].owner != NULL && queue[i].owner->stuck > 0)
-			continue;
-		*out = queue[i];
-		memmove(&queue[i], &queue[i + 1], (--queued - i) * sizeof(queue[0]));
-		return true;
-	}
-	return false;
+/* Behind `from`, the first of the queue whose owner may have a hand; queued: none. */
+static unsigned find(unsigned from) {
+	while (from < queued && queue[from].owner->hands >= queue[from].owner->hands_max)
+		from++;
+	return from;
+}
+
+static bool take(struct hand *h) {
+	const unsigned i = find(0);
+
+	if (i == queued)
+		return false;
+	h->item = queue[i];
+	h->item.owner->hands++;
+	h->busy = true;
+	h->looks = 0;
+	memmove(&queue[i], &queue[i + 1], (--queued - i) * sizeof(queue[0]));
+	return true;
 }
 
 static void closed(struct hand *h) {
 	struct closer_owner *o = h->item.owner;
 
 	h->busy = false;
-	if (o == NULL)
-		return;
+	o->hands--;
 	if (h->given_up && --o->stuck == 0 && !o->gone)
-		log_info("%s: what hung at close is closed", o->what);
+		log_limited(LOG_L_INFO, o->what, "what hung at close is closed");
 	if (--o->waiting == 0 && o->gone)
 		free(o);
 }
 
+/* Until there is more to do; false: for too long. */
+static bool rest(void) {
+	struct timespec until;
+	bool late;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += IDLE_S;
+	idle++;
+	late = ending || pthread_cond_timedwait(&more, &mu, &until) == ETIMEDOUT;
+	idle--;
+	return !late;
+}
+
+static void put_to_work(void);
+
 static void *hand_main(void *arg) {
 	struct hand *h = arg;
-	struct timespec until;
-	bool idle = false;
+	bool stays = true;
 
 	pthread_setname_np(pthread_self(), "closer");
 	pthread_mutex_lock(&mu);
 	h->tid = gettid();
-	while (!h->given_up && !idle) {
-		if (take(&h->item)) {
-			h->busy = true;
-			h->looks = 0;
-			pthread_mutex_unlock(&mu);
-			close(h->item.fd);
-			pthread_mutex_lock(&mu);
-			closed(h);
+	while (!h->given_up && stays) {
+		if (!take(h)) {
+			stays = rest();
 			continue;
 		}
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_sec += IDLE_S;
-		idle = ending || pthread_cond_timedwait(&more, &mu, &until) == ETIMEDOUT;
+		pthread_mutex_unlock(&mu);
+		close(h->item.fd);
+		pthread_mutex_lock(&mu);
+		closed(h);
 	}
-	if (at_work == h)
-		at_work = NULL;
+	if (h->given_up)
+		put_to_work(); // on what waited behind it
+	else
+		at_work--;
 	h->used = false;
 	pthread_mutex_unlock(&mu);
 	return NULL;
 }
 
-/* With mu held: somebody is at work, unless every thread hangs or none can be had. Who waits for work
- * is told that there is some. */
-static void put_to_work(void) {
+static bool new_hand(void) {
 	struct hand *h = hands;
 	pthread_attr_t attr;
 	pthread_t thread;
 
-	pthread_cond_signal(&more);
-	if (at_work != NULL || queued == 0)
-		return;
 	while (h < hands + HANDS && h->used)
 		h++;
 	if (h == hands + HANDS)
-		return;
+		return false;
 	*h = (struct hand){.used = true};
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, STACK);
 	h->used = pthread_create(&thread, &attr, hand_main, h) == 0;
-	at_work = h->used ? h : NULL;
+	at_work += h->used;
 	pthread_attr_destroy(&attr);
+	return h->used;
+}
+
+/* With mu held: somebody is there for what can be closed now, unless no thread can be had: then the next
+ * look tries again. */
+static void put_to_work(void) {
+	unsigned n = 0;
+
+	for (unsigned i = find(0); i < queued && n < AT_WORK; i = find(i + 1))
+		n++;
+	if (n > 0)
+		pthread_cond_broadcast(&more);
+	for (n -= n < idle ? n : idle; n > 0 && at_work < AT_WORK && new_hand(); n--)
+		continue;
 }
 
 static void look_soon(void) {
@@ -171,23 +210,34 @@ static void look_soon(void) {
 	sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
 }
 
-void closer_close(struct closer_owner *o, int fd) {
-	bool full;
+static bool enqueue(struct closer_owner *o, int fd) {
+	bool fits;
 
-	if (fd < 0)
-		return;
 	pthread_mutex_lock(&mu);
-	full = queued == ROOM;
-	if (!full) {
+	fits = queued < ROOM;
+	if (fits) {
 		queue[queued++] = (struct item){o, fd};
-		if (o != NULL)
-			o->waiting++;
+		o->waiting++;
 	}
 	put_to_work();
 	pthread_mutex_unlock(&mu);
-	if (full)
-		log_error("%s: %d descriptors wait to be closed; another stays open",
-			o != NULL ? o->what : "a stranger", ROOM);
+	return fits;
+}
+
+void closer_close(struct closer_owner *o, int fd) {
+	if (fd < 0)
+		return;
+	if (passed_is_eventfd(fd)) {
+		close(fd); // nobody is asked, and nothing is to be freed
+		return;
+	}
+	if (passed_is_memory(fd))
+		o = &memory;
+	else if (o == NULL)
+		o = &nobody;
+	if (!enqueue(o, fd))
+		log_limited(LOG_L_ERROR, o->what,
+			"%d descriptors wait to be closed; another stays open", ROOM);
 	look_soon();
 }
 
@@ -226,49 +276,59 @@ static bool asleep(pid_t tid) {
 	return end == NULL || end[1] == '\0' || end[2] != 'R';
 }
 
-/* With mu held: whose descriptor hangs since now; NULL: nothing does. */
-static struct hand *look_at_work(void) {
-	struct hand *h = at_work;
-
-	if (h == NULL || !h->busy)
-		return NULL;
+/* With mu held: does it hang since now? */
+static bool hangs(struct hand *h) {
+	if (!h->used || !h->busy || h->given_up)
+		return false;
 	h->looks = asleep(h->tid) ? h->looks + 1 : 0;
 	if (h->looks < LOOKS)
-		return NULL;
+		return false;
 	h->given_up = true;
-	at_work = NULL;
-	if (h->item.owner != NULL) {
-		h->item.owner->stuck++;
-		h->item.owner->hangs++;
+	at_work--;
+	h->item.owner->stuck++;
+	h->item.owner->hangs++;
+	return true;
+}
+
+static void look_at(struct hand *h) {
+	struct closer_owner *o = NULL;
+	char what[sizeof(o->what)];
+	unsigned so_far = 0;
+
+	pthread_mutex_lock(&mu);
+	if (hangs(h)) {
+		o = h->item.owner;
+		memcpy(what, o->what, sizeof(what));
+		so_far = o->hangs;
+		o = o->gone ? NULL : o; // who is not gone is freed by this thread only
 	}
-	return h;
+	pthread_mutex_unlock(&mu);
+	if (so_far == 0)
+		return;
+	log_limited(LOG_L_WARN, what,
+		"a descriptor from there hangs at close, %u so far; a thread of its own waits for "
+		"it",
+		so_far);
+	if (o != NULL && o->hung != NULL)
+		o->hung(o->arg);
+}
+
+static bool anybody_busy(void) {
+	for (struct hand *h = hands; h < hands + HANDS; h++)
+		if (h->used && h->busy && !h->given_up)
+			return true;
+	return false;
 }
 
 static int on_look(sd_event_source *s, uint64_t usec, void *arg) {
-	struct closer_owner *o = NULL;
-	struct hand *hangs;
-	char what[sizeof(o->what)] = "a stranger";
-	unsigned hangs_so_far = 1;
 	bool again;
 
+	for (struct hand *h = hands; h < hands + HANDS; h++)
+		look_at(h);
 	pthread_mutex_lock(&mu);
-	hangs = look_at_work();
-	if (hangs != NULL && hangs->item.owner != NULL) {
-		o = hangs->item.owner;
-		memcpy(what, o->what, sizeof(what));
-		hangs_so_far = o->hangs;
-		o = o->gone ? NULL : o; // who is not gone is freed by this thread only
-	}
 	put_to_work();
-	again = queued > 0 || (at_work != NULL && at_work->busy);
+	again = queued > 0 || anybody_busy();
 	pthread_mutex_unlock(&mu);
-	if (hangs != NULL)
-		log_warn("%s: a descriptor from there hangs at close, %u so far; a thread of its "
-			 "own "
-			 "waits for it",
-			what, hangs_so_far);
-	if (o != NULL && o->hung != NULL)
-		o->hung(o->arg);
 	if (again)
 		look_soon();
 	return 0;
@@ -290,11 +350,6 @@ int closer_open(sd_event *loop, struct err *e) {
 	return 0;
 }
 
-/* With mu held: is a thread busy that may come to its end? */
-static bool waits(void) {
-	return at_work != NULL && (queued > 0 || at_work->used);
-}
-
 void closer_end(void) {
 	if (opens == 0 || --opens > 0)
 		return;
@@ -302,7 +357,7 @@ void closer_end(void) {
 	pthread_mutex_lock(&mu);
 	ending = true;
 	pthread_cond_broadcast(&more);
-	for (unsigned us = 0; waits() && us < END_US; us += STEP_US) {
+	for (unsigned us = 0; at_work > 0 && us < END_US; us += STEP_US) {
 		pthread_mutex_unlock(&mu);
 		usleep(STEP_US);
 		pthread_mutex_lock(&mu);

@@ -13,7 +13,12 @@ struct err;
  * that nobody has read. close(2) can sleep for as long as he likes: a TCP socket with SO_LINGER waits
  * for an end that answers nothing, a file on FUSE for its server. So an expendable thread does it. One
  * that hangs is left to itself and another takes its place; what else came from the same stranger waits
- * until it is through. All functions are for the control thread. */
+ * until it is through, and nobody else's does. What cannot sleep needs no such thread: an eventfd is closed
+ * at once, a memory file (tmpfs, hugetlbfs) by a thread that only frees pages. All functions are for the
+ * control thread. */
+
+/* Strangers at a time; each can make one thread hang. */
+enum { CLOSER_OWNERS = 1024 + 64 + 8 }; /* ports, API clients, those who are seen only once */
 
 /* A stranger: a port's front ends, a client. `hung` is called from the loop each time one of his
  * descriptors hangs; NULL: nobody is told. NULL: no memory. */

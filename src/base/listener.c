@@ -87,10 +87,10 @@ void listener_look(struct listener *l) {
 		return;
 	if (sock_file_same(there, l->made)) {
 		if (missed)
-			log_info("%s: the socket file %s is back", what, l->path);
+			log_limited(LOG_L_INFO, what, "the socket file %s is back", l->path);
 		l->missed = false;
 		if (l->group_due && let_group_in(l, &l->why) < 0)
-			log_error("%s: %s", what, l->why.text);
+			log_limited(LOG_L_ERROR, what, "%s", l->why.text);
 		return;
 	}
 	if (missed && sock_file_same(there, l->other) && l->rest > 0) {
@@ -99,15 +99,17 @@ void listener_look(struct listener *l) {
 	}
 	l->missed = listen_here(l, &l->why) < 0;
 	if (!l->missed && missed)
-		log_info("%s: the socket file %s is made again", what, l->path);
+		log_limited(LOG_L_INFO, what, "the socket file %s is made again", l->path);
 	else if (!l->missed)
-		log_warn("%s: the socket file %s was removed; it is made again", what, l->path);
+		log_limited(LOG_L_WARN, what, "the socket file %s was removed; it is made again",
+			l->path);
 	if (!l->missed)
 		return;
 	if (!missed)
-		log_error("%s: the socket file %s was removed and cannot be made again: %s; weir "
-			  "tries again by itself",
-			what, l->path, l->why.text);
+		log_limited(LOG_L_ERROR, what,
+			"the socket file %s was removed and cannot be made again: %s; weir tries "
+			"again by itself",
+			l->path, l->why.text);
 	l->other = sock_file(l->path);
 	l->rest = l->other.ino != 0 ? LOOKS_BETWEEN : 0;
 }

@@ -9,12 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <yaml.h>
 
 #include "base/err.h"
+#include "base/file.h"
 
 /* libyaml gives events; a stack of open maps and lists turns them into the two trees.
  *
@@ -336,20 +336,13 @@ int yaml_load(json_t **tree, json_t **marks, const char *file, struct err *e) {
 	const size_t room = YAML_BYTES_MAX + 1;
 	size_t len = 0;
 	ssize_t n = 0;
-	struct stat st;
 	char *text;
 	int fd, rc;
 
 	*tree = *marks = NULL;
-	// Others may have put a FIFO there, at which open(2) waits for a writer, and read(2) without one finds
-	// an empty file.
-	fd = open(file, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	fd = file_open(file, O_RDONLY, e);
 	if (fd < 0)
-		return err_set(e, errno, "cannot read %s: %s", file, strerror(errno));
-	if (fstat(fd, &st) < 0 || S_ISFIFO(st.st_mode)) {
-		close(fd);
-		return err_set(e, EINVAL, "cannot read %s: it is a pipe; put it into a file", file);
-	}
+		return fd;
 	text = malloc(room);
 	while (text != NULL && len < room && (n = read(fd, text + len, room - len)) != 0) {
 		if (n < 0 && errno != EINTR)

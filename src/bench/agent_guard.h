@@ -3,6 +3,7 @@
 #ifndef WEIR_BENCH_AGENT_GUARD_H
 #define WEIR_BENCH_AGENT_GUARD_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/socket.h>
 
@@ -18,6 +19,9 @@ struct err;
 
 struct agent_guard {
 	const struct secret *secret; /* NULL: none is wanted */
+	unsigned prove_ms; /* for who has connected to say hello and show the secret */
+	unsigned silence_ms; /* without a request or a measurement; a coordinator says "alive" */
+	atomic_bool *known; /* set when it was shown, NULL: nobody asks */
 	bool tied;
 	struct sockaddr_storage peer; /* of the connection */
 	struct reach reach;

@@ -32,8 +32,6 @@
 enum {
 	REQUEST_MAX = 64 << 10, // bytes of a line
 	HELLO_MS = 10000, // for who has started it to say hello
-	STRANGER_MS = 5000, // for who has connected to say hello and show the secret
-	SILENCE_MS = 60000, // without a request or a measurement; a coordinator says "alive"
 	WRITE_MS = 2000, // for the coordinator to read
 	LINGER_MS = 500, // after the last word to somebody who speaks something else
 	IDLE_MS = 1000 // waiting without a job
@@ -96,6 +94,8 @@ static json_t *introduce(struct run *r) {
 	struct utsname un;
 
 	r->greeted = true;
+	if (r->guard != NULL && r->guard->known != NULL)
+		atomic_store(r->guard->known, true);
 	uname(&un);
 	return json_pack("{s:i, s:s, s:s, s:o, s:i, s:i}", "protocol", AGENT_PROTOCOL, "version",
 		WEIR_VERSION, "host", un.nodename, "boot", boot_id(), "pid", (int)getpid(), "cpus",
@@ -345,7 +345,7 @@ static void heard(struct run *r) {
 	if (!r->greeted)
 		return; // the first deadline is for all until then
 	from = r->over_at > from ? r->over_at : from;
-	r->silent_at = r->guard != NULL ? from + SILENCE_MS * NS_PER_MS : UINT64_MAX;
+	r->silent_at = r->guard != NULL ? from + r->guard->silence_ms * NS_PER_MS : UINT64_MAX;
 }
 
 static void handle(struct run *r, const json_t *msg) {
@@ -375,7 +375,7 @@ static bool sent_away(struct run *r) {
 	if (clock_ns() < r->silent_at)
 		return false;
 	send_line(r, json_pack("{s:s}", "error",
-			     r->greeted ? "nothing was asked for a minute; the place is for others"
+			     r->greeted ? "nothing was asked for too long; the place is for others"
 					: "hello and the secret did not come in time"));
 	return true;
 }
@@ -430,7 +430,7 @@ static int run_agent(int fd, const char *device, const struct agent_guard *guard
 	struct stat st;
 	// A client says hello at once; behind a serial port a coordinator may come any time.
 	bool hurries = fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
-	uint64_t patience = guard != NULL ? STRANGER_MS : HELLO_MS;
+	uint64_t patience = guard != NULL ? guard->prove_ms : HELLO_MS;
 
 	r.silent_at = hurries ? clock_ns() + patience * NS_PER_MS : UINT64_MAX;
 	while (ret == 0 && r.failed == 0 && !sent_away(&r)) {

@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -180,8 +181,14 @@ static bool same_words(const char *a, const char *b) {
 	}
 }
 
-/* Each round would say it again with numbers of its own. */
-static void take_warning(json_t *doc, const char *name, const char *said) {
+/* "up to 3 %": 3 */
+static double up_to(const char *text) {
+	const char *at = strstr(text, "up to ");
+
+	return at != NULL ? strtod(at + strlen("up to "), NULL) : 0;
+}
+
+void apart_warn(json_t *doc, const char *name, const char *said) {
 	json_t *have;
 	size_t i;
 	char text[600];
@@ -189,8 +196,11 @@ static void take_warning(json_t *doc, const char *name, const char *said) {
 	snprintf(text, sizeof(text), "%s%s%s", name != NULL ? name : "", name != NULL ? ": " : "",
 		said);
 	json_array_foreach (json_object_get(doc, "warnings"), i, have)
-		if (same_words(json_string_value(have), text))
+		if (same_words(json_string_value(have), text)) {
+			if (up_to(text) > up_to(json_string_value(have)))
+				json_string_set(have, text);
 			return;
+		}
 	result_warn(doc, "%s", text);
 }
 
@@ -204,7 +214,7 @@ int apart_take(struct bench *b, const char *name, const json_t *from, const char
 		json_array_foreach (json_object_get(from, lists[l]), i, one)
 			take_entry(json_object_get(b->doc, lists[l]), lists[l], one, across);
 	json_array_foreach (json_object_get(from, "warnings"), i, one)
-		take_warning(b->doc, name, json_string_value(one));
+		apart_warn(b->doc, name, json_string_value(one));
 	if (name != NULL)
 		snprintf(before, sizeof(before), "%s: ", name);
 	result_interfaces(b->doc, from, before);

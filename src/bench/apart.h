@@ -28,11 +28,14 @@ struct bench apart_round(const struct bench *b, unsigned round);
 /* A document with nothing but empty lists, for such a repeat. */
 json_t *apart_doc(void);
 
+/* Takes a warning over, `name` in front of it (NULL: as it is). It is not said again for other numbers in it:
+ * the greatest that it tells as "up to" stays. */
+void apart_warn(json_t *doc, const char *name, const char *said);
 /* Takes the lists of such a document over into b->doc. The values of a figure that is there already go
  * behind its values, latencies with those that are there; other entries go behind the last that differs in
  * nothing but the labels named in `across` (ends with NULL), so that what is compared stands together.
- * Warnings and a failure begin with `name` (NULL: they stay as they are); a warning is not said again for
- * other numbers in it. Gives its status; -ECANCELED is no failure. */
+ * Warnings (apart_warn) and a failure begin with `name` (NULL: they stay as they are). Gives its status;
+ * -ECANCELED is no failure. */
 int apart_take(struct bench *b, const char *name, const json_t *from, const char *const *across);
 
 #endif

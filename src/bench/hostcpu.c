@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -276,6 +277,22 @@ void hostcpu_spun(json_t *cpu, double cpus) {
 	if (cpu != NULL)
 		json_object_set_new(cpu, "spun",
 			json_real(json_number_value(json_object_get(cpu, "spun")) + cpus));
+}
+
+void hostcpu_spun_frames(json_t *cpu) {
+	double sum = 0;
+	size_t i;
+	json_t *one;
+
+	json_array_foreach (json_object_get(cpu, "threads"), i, one) {
+		const char *name = json_string_value(json_object_get(one, "name"));
+		bool sink = strcmp(name, "sink") == 0;
+
+		if (sink || strcmp(name, "generator") == 0)
+			sum += json_number_value(json_object_get(one, sink ? "busy" : "user"));
+	}
+	if (sum > 0)
+		hostcpu_spun(cpu, sum);
 }
 
 void hostcpu_per(json_t *cpu, double bits, double frames) {

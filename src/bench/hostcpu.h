@@ -36,6 +36,11 @@ void hostcpu_polled(json_t *cpu, const char *role, unsigned threads, double shar
  * path costs. It stays in "busy". Adds up. */
 void hostcpu_spun(json_t *cpu, double cpus);
 
+/* The same of the generators and sinks of frames, which are known by the names of their threads. A generator
+ * looks at the clock until the next frame is due, and makes frames: all it does outside of the kernel is the
+ * tester's. In its system calls and in interrupts the path begins. A sink is no part of the path at all. */
+void hostcpu_spun_frames(json_t *cpu);
+
 /* Adds "per_gbit" (CPU seconds a Gbit) and "per_mframes" (CPU seconds a million frames) for what was
  * moved in the interval, of "busy" less "spun"; 0 leaves one out. Neither is set when "busy" is not known,
  * or nothing is left of it. */

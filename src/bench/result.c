@@ -18,6 +18,7 @@
 #include "bench/frames/search.h"
 
 enum { STARTED_MAX = 40, SENTENCE_MAX = 512 };
+#define LOST_WARN 1e-4 /* of all: p99.99 is the last quantile that is told */
 
 static json_t *started_now(void) {
 	struct timespec now;
@@ -263,6 +264,15 @@ void result_warn(json_t *doc, const char *fmt, ...) {
 	json_array_append_new(warnings, json_string(text));
 }
 
+void result_warn_lost(json_t *doc, double part) {
+	if (part >= LOST_WARN)
+		result_warn(doc,
+			"up to %.3g %% of the requests never came back: a quantile that they reach "
+			"down to is only known to be above the timeout, and the mean leaves them "
+			"out",
+			part * 100);
+}
+
 void result_incomplete(json_t *doc, const char *fmt, ...) {
 	char text[SENTENCE_MAX];
 	va_list ap;
@@ -379,23 +389,17 @@ void result_finish(json_t *doc) {
 }
 
 int result_write(const json_t *doc, const char *dir, struct err *e) {
-	char path[PATH_MAX], part[PATH_MAX];
-	int ret = 0;
-	FILE *f;
+	char path[PATH_MAX];
+	struct file_draft d;
+	bool whole;
+	int rc;
 
-	if (snprintf(path, sizeof(path), "%s/result.json", dir) >= (int)sizeof(path) ||
-		snprintf(part, sizeof(part), "%s/.result.json", dir) >= (int)sizeof(part))
+	if (snprintf(path, sizeof(path), "%s/result.json", dir) >= (int)sizeof(path))
 		return err_set(e, ENAMETOOLONG, "%.80s...: the name is too long", dir);
-	f = file_fresh(part);
-	if (f == NULL)
-		return err_set(e, errno, "%s: %s", part, strerror(errno));
-	if (json_dumpf(doc, f, JSON_INDENT(2)) < 0 || fputc('\n', f) == EOF)
-		ret = -EIO;
-	if (fclose(f) != 0 || ret < 0)
-		ret = err_set(e, errno != 0 ? errno : EIO, "%s: %s", part, strerror(errno));
-	else if (rename(part, path) < 0)
-		ret = err_set(e, errno, "%s: %s", path, strerror(errno));
-	if (ret < 0)
-		remove(part);
-	return ret;
+	rc = file_draft_open(&d, path, e);
+	if (rc < 0)
+		return rc;
+	whole = json_dumpf(doc, d.f, JSON_INDENT(2)) == 0 && fputc('\n', d.f) != EOF;
+	rc = file_draft_close(&d, whole, e);
+	return rc == 0 && !whole ? err_set(e, EIO, "cannot write %s", path) : rc;
 }

@@ -66,6 +66,9 @@ void result_interfaces(json_t *doc, const json_t *from, const char *before);
 
 /* What a reader must know before believing the figures. Said once, however often it is found. */
 void result_warn(json_t *doc, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Warns when so great a part (0..1) of all requests never came back that a quantile which is told is among
+ * them. */
+void result_warn_lost(json_t *doc, double part);
 /* Ended early: what is there stays. The first reason is kept. */
 void result_incomplete(json_t *doc, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Adds what `more`, an entry of the same figure or latency, has to `have`. What is no such entry adds

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/file.h"
 
 static void to_hex(const unsigned char *raw, size_t n, char *text) {
 	for (size_t i = 0; i < n; i++)
@@ -32,17 +33,15 @@ static int check(struct secret *s, const char *where, struct err *e) {
 }
 
 static int read_file(struct secret *s, const char *path, struct err *e) {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = file_open(path, O_RDONLY, e);
 	struct stat st;
 	ssize_t n = 1;
 
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		err_set(e, errno, "--secret-file %s: %s", path, strerror(errno));
-		if (fd >= 0)
-			close(fd);
+	if (fd < 0) {
+		err_prefix(e, "--secret-file: ");
 		return -EACCES;
 	}
-	if ((st.st_mode & (S_IROTH | S_IWOTH)) != 0) {
+	if (fstat(fd, &st) < 0 || (st.st_mode & (S_IROTH | S_IWOTH)) != 0) {
 		close(fd);
 		return err_set(e, EPERM,
 			"--secret-file %s: others may read or write it; take that away by `chmod "

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,9 +23,15 @@
 #include "base/file.h"
 #include "bench/agent.h"
 #include "bench/agent_guard.h"
+#include "bench/places.h"
 #include "bench/zone.h"
 
-enum { SOCKS_MAX = 8, BACKLOG = 64 };
+enum {
+	SOCKS_MAX = 8,
+	BACKLOG = 64,
+	PROVE_MS = 5000, // some round trips, and a client's CPU that is busy
+	SILENCE_MS = 60000 // of a coordinator that still runs a second is long
+};
 
 static volatile sig_atomic_t stopped;
 
@@ -129,26 +136,30 @@ static void client(int fd, pid_t parent, struct agent_guard *guard) {
 }
 
 static void refuse(int fd) {
-	dprintf(fd, "{\"error\": \"%d clients are here already; try again later\"}\n",
-		SERVE_CLIENTS_MAX);
+	dprintf(fd, "{\"error\": \"%d clients are here already; try again later\"}\n", PLACES_MAX);
 }
 
-static void accept_from(int sock, int *clients, struct agent_guard *guard) {
-	int fd = accept4(sock, NULL, NULL, SOCK_CLOEXEC);
+static void accept_from(int sock, struct places *places, struct agent_guard *guard) {
+	struct sockaddr_storage from = {0};
+	int fd = accept4(sock, (struct sockaddr *)&from, &(socklen_t){sizeof(from)}, SOCK_CLOEXEC);
 	pid_t self = getpid(), pid;
+	int place;
 
 	if (fd < 0) {
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
 			usleep(100000); // who waits stays in the queue
 		return;
 	}
-	if (*clients >= SERVE_CLIENTS_MAX) {
+	place = places_find(places);
+	if (place < 0) {
 		refuse(fd);
 	} else {
+		guard->known = &places->known[place];
 		pid = fork();
 		if (pid == 0)
 			client(fd, self, guard);
-		*clients += pid > 0;
+		if (pid > 0)
+			places_take(places, place, pid, &from);
 	}
 	close(fd);
 }
@@ -173,8 +184,11 @@ int serve_run(const char *address, uint16_t port, const char *secret_file,
 	const struct reach *reach, struct err *e) {
 	struct pollfd socks[SOCKS_MAX] = {0};
 	struct secret secret = {0};
-	struct agent_guard guard = {.secret = &secret, .reach = *reach};
-	int n, clients = 0;
+	struct agent_guard guard = {
+		.secret = &secret, .prove_ms = PROVE_MS, .silence_ms = SILENCE_MS, .reach = *reach};
+	struct places places;
+	pid_t pid;
+	int n;
 
 	catch_signals();
 	n = choose_secret(&secret, secret_file, address, e);
@@ -182,17 +196,20 @@ int serve_run(const char *address, uint16_t port, const char *secret_file,
 		n = listen_all(address, port, socks, e);
 	if (n < 0)
 		return n;
+	if (places_init(&places) < 0)
+		return err_set(e, ENOMEM, "no memory for clients");
 	while (!stopped) {
 		int some = poll(socks, (nfds_t)n, 1000);
 
-		while (waitpid(-1, NULL, WNOHANG) > 0)
-			clients--;
+		while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+			places_leave(&places, pid);
 		for (int i = 0; i < n && some > 0; i++)
 			if (socks[i].revents != 0)
-				accept_from(socks[i].fd, &clients, &guard);
+				accept_from(socks[i].fd, &places, &guard);
 	}
 	for (int i = 0; i < n; i++)
 		close(socks[i].fd);
+	places_fini(&places);
 	return 0; // the children's death signal does the rest
 }
 
@@ -219,6 +236,23 @@ static int find_port(char *path, size_t size, struct err *e) {
 			       "names another");
 }
 
+/* A terminal without a carrier and a pipe could keep open(2) waiting; reading then may wait again. */
+static int open_device(const char *path, struct err *e) {
+	int fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	struct stat st;
+
+	if (fd < 0)
+		return err_set(e, errno, "--port %s: %s", path, strerror(errno));
+	if (fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) &&
+		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) == 0)
+		return fd;
+	close(fd);
+	return err_set(e, ENODEV,
+		"--port %s: it is no character device; name the virtio-serial port, as "
+		"/dev/vport0p1",
+		path);
+}
+
 int serve_device(const char *path, struct err *e) {
 	char found[300];
 
@@ -229,10 +263,10 @@ int serve_device(const char *path, struct err *e) {
 		path = found;
 	}
 	while (!stopped) {
-		int fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
+		int fd = open_device(path, e);
 
 		if (fd < 0)
-			return err_set(e, errno, "--port %s: %s", path, strerror(errno));
+			return fd;
 		agent_run(fd, NULL);
 		close(fd);
 		if (!stopped)

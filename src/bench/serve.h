@@ -11,8 +11,6 @@
 struct err;
 struct reach;
 
-enum { SERVE_CLIENTS_MAX = 64 };
-
 /* Listens at `address` (a name or number; NULL: the loopback addresses only) and `port`, and forks an
  * agent for each client, which ends with its connection, and with this process. Says on stdout where it
  * listens. Clients of other hosts have to show the secret of the file (NULL: of WEIR_BENCH_SECRET, else one

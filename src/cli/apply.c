@@ -5,20 +5,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/err.h"
+#include "base/file.h"
 #include "cli/cli.h"
 #include "cli/output.h"
 #include "control/api_rpc.h"
 
 /* The whole file; NULL after the sentence. What does not fit a request cannot be applied. */
 static char *read_file(const char *path, size_t *len) {
-	FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
-	char *text = malloc(RPC_LINE_MAX);
+	struct err e = {"no memory to read it"};
+	FILE *f = strcmp(path, "-") == 0 ? stdin : file_stream(path, &e);
+	char *text = f != NULL ? malloc(RPC_LINE_MAX) : NULL;
 
-	if (f == NULL || text == NULL) {
-		cli_fail("cannot read %s: %s; name a configuration you may read, or '-' for "
-			 "standard input",
-			path, strerror(errno));
-		free(text);
+	if (text == NULL) {
+		cli_fail("%s; '-' would be standard input", e.text);
+		if (f != NULL && f != stdin)
+			fclose(f);
 		return NULL;
 	}
 	*len = fread(text, 1, RPC_LINE_MAX, f);

@@ -273,7 +273,7 @@ static const char *const cpu_means[] = {"busy", "per_gbit", "per_mframes", NULL}
 
 /* Adds the numbers of `one` to those of `sum`; the busiest CPU is the busiest of both. */
 static void add_cpu(json_t *sum, const json_t *one) {
-	json_t *to = json_object_get(sum, "parts"), *v;
+	json_t *to = json_object_get(sum, "parts"), *of = json_object_get(sum, "of"), *v;
 	const json_t *was = json_object_get(json_object_get(sum, "busiest"), "busy");
 	json_t *busiest = json_object_get(one, "busiest");
 	const char *key;
@@ -282,8 +282,11 @@ static void add_cpu(json_t *sum, const json_t *one) {
 		double a = json_number_value(json_object_get(sum, cpu_means[i]));
 		double b = json_number_value(json_object_get(one, cpu_means[i]));
 
-		if (json_object_get(one, cpu_means[i]) != NULL)
-			json_object_set_new(sum, cpu_means[i], json_real(a + b));
+		if (json_object_get(one, cpu_means[i]) == NULL)
+			continue;
+		json_object_set_new(sum, cpu_means[i], json_real(a + b));
+		b = json_number_value(json_object_get(of, cpu_means[i]));
+		json_object_set_new(of, cpu_means[i], json_real(b + 1));
 	}
 	json_object_foreach (json_object_get(one, "parts"), key, v)
 		json_object_set_new(to, key,
@@ -293,14 +296,17 @@ static void add_cpu(json_t *sum, const json_t *one) {
 		json_object_set(sum, "busiest", busiest);
 }
 
+/* A cost that an entry does not have is not known, and no 0: each mean is of those that have it ("of"). */
 static void divide_cpu(json_t *sum) {
 	double n = json_number_value(json_object_get(sum, "repeats"));
+	const json_t *of = json_object_get(sum, "of");
 	json_t *v;
 	const char *key;
 
 	for (int i = 0; cpu_means[i] != NULL; i++) {
 		v = json_object_get(sum, cpu_means[i]);
-		json_real_set(v, json_number_value(v) / n);
+		json_real_set(v, json_number_value(v) /
+					 json_number_value(json_object_get(of, cpu_means[i])));
 	}
 	json_object_foreach (json_object_get(sum, "parts"), key, v)
 		json_real_set(v, json_number_value(v) / n);
@@ -314,8 +320,8 @@ static json_t *mean_with(json_t *means, const json_t *labels, const json_t *cpus
 	json_array_foreach (means, i, sum)
 		if (json_equal(json_object_get(sum, "labels"), labels))
 			return sum;
-	sum = json_pack(
-		"{s:O, s:O*, s:i, s:{}}", "labels", labels, "cpus", cpus, "repeats", 0, "parts");
+	sum = json_pack("{s:O, s:O*, s:i, s:{}, s:{}}", "labels", labels, "cpus", cpus, "repeats",
+		0, "parts", "of");
 	json_array_append_new(means, sum);
 	return sum;
 }

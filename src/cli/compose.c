@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "base/mac.h"
 #include "cli/cli.h"
 
@@ -260,15 +261,20 @@ static int from_hex(const char *text, size_t n, uint8_t *frame, struct err *e) {
 
 /* Text that is all hex and separators is hex, anything else is the frame itself. */
 static int from_file(const char *name, uint8_t *frame, struct err *e) {
-	FILE *f = strcmp(name, "-") == 0 ? stdin : fopen(name, "re");
-	char *text = malloc(4 * COMPOSE_MAX);
+	FILE *f = strcmp(name, "-") == 0 ? stdin : file_stream(name, e);
+	char *text = f != NULL ? malloc(4 * COMPOSE_MAX) : NULL;
 	bool raw = false;
 	size_t n = 0;
 	int ret;
 
-	if (f == NULL || text == NULL) {
-		free(text);
-		return err_set(e, errno, "frame: %s: %s", name, strerror(errno));
+	if (f == NULL) {
+		err_prefix(e, "frame: ");
+		return -EINVAL;
+	}
+	if (text == NULL) {
+		if (f != stdin)
+			fclose(f);
+		return err_set(e, ENOMEM, "frame: no memory to read %s", name);
 	}
 	n = fread(text, 1, 4 * COMPOSE_MAX, f);
 	if (f != stdin)

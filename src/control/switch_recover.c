@@ -20,6 +20,12 @@
 
 enum { WAIT_MAX_S = 4 };
 
+/* Whoever administers a TAP's namespace can take the interface away as often as it is made. */
+static const char *subject(char buf[PORT_NAME_MAX + 8], const char *port) {
+	snprintf(buf, PORT_NAME_MAX + 8, "port %s", port);
+	return buf;
+}
+
 void switch_close_port(struct sw *s, struct port *p) {
 	struct rx_counters rx;
 	struct tx_counters tx;
@@ -43,11 +49,12 @@ int switch_publish(struct sw *s) {
 
 void switch_lose(struct sw *s, uint16_t id, bool existing, const char *why) {
 	struct lost *l = s->lost[id];
+	char port[PORT_NAME_MAX + 8];
 
 	if (l == NULL)
 		l = s->lost[id] = calloc(1, sizeof(*l));
-	log_error("port %s is lost: %s; weir tries again by itself",
-		state_port_by_id(s->now, id)->spec.name, why);
+	log_limited(LOG_L_ERROR, subject(port, state_port_by_id(s->now, id)->spec.name),
+		"lost: %s; weir tries again by itself", why);
 	if (l == NULL)
 		return; // seen again, and tried again, a second later
 	l->existing = existing;
@@ -94,6 +101,7 @@ static int reopen(struct sw *s, uint16_t id, const struct config_port *cp, struc
 static bool recover(struct sw *s, unsigned i, unsigned passed_s) {
 	const struct config_port *cp = &s->now->config->ports[i];
 	uint16_t id = s->now->port_id[i];
+	char port[PORT_NAME_MAX + 8];
 	struct lost *l;
 	struct err e;
 
@@ -113,7 +121,7 @@ static bool recover(struct sw *s, unsigned i, unsigned passed_s) {
 		l->left_s = l->wait_s;
 		return false;
 	}
-	log_info("port %s is open again", cp->spec.name);
+	log_limited(LOG_L_INFO, subject(port, cp->spec.name), "open again");
 	free(l);
 	s->lost[id] = NULL;
 	return true;

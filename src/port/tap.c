@@ -93,12 +93,16 @@ static void put_right(struct tap *t, const struct tap_dev_state *st) {
 			st->name);
 }
 
+/* Whoever administers the namespace can do that in a loop. */
 static void tell_followed(struct tap *t, const struct tap_dev_state *st, bool moved) {
+	char port[PORT_NAME_MAX + 8];
+
+	snprintf(port, sizeof(port), "port %s", t->port->name);
 	if (strcmp(t->name, st->name) != 0)
-		log_info("port %s: its interface %s is called %s now", t->port->name, t->name,
-			st->name);
+		log_limited(
+			LOG_L_INFO, port, "its interface %s is called %s now", t->name, st->name);
 	if (moved != t->moved)
-		log_info("port %s: its interface %s was moved %s", t->port->name, st->name,
+		log_limited(LOG_L_INFO, port, "its interface %s was moved %s", st->name,
 			t->moved ? "to another network namespace"
 				 : "back to its network namespace");
 	memcpy(t->name, st->name, sizeof(t->name));

@@ -357,6 +357,9 @@ static void vhost_close(struct port *p) {
 	closer_end();
 }
 
+_Static_assert(
+	CLOSER_OWNERS > (int)PORTS_MAX, "each port can make a closer hang, and the others' go on");
+
 /* Who wrote past the end of a port's rings may have written anything anywhere: nothing that goes on from
  * there can be trusted, and another port's guest would read it. */
 static void vhost_look(struct port *p) {
@@ -366,7 +369,7 @@ static void vhost_look(struct port *p) {
 		if (pages_intact(&rx_pool, d->rx[i]) && pages_intact(&tx_pool, d->tx[i]))
 			continue;
 		log_error("port %s: memory behind the rings of queue pair %u was written over; "
-			  "weir ends before a guest sees another's, and is to be started again",
+			  "weir ends before more is spoilt, and is to be started again",
 			p->name, i);
 		abort();
 	}

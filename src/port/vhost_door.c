@@ -110,6 +110,11 @@ void door_ended(struct vhost_dev *d, const char *how) {
 	door_detach(d, why);
 }
 
+/* Nobody is let in while something of those before hangs at close, or too much waits to be closed. */
+static bool must_wait(const struct vhost_dev *d) {
+	return closer_stuck(d->owner) || closer_waiting(d->owner) >= WAITING_MAX;
+}
+
 /* A front end is there: makes its twin, as soon as the library has let go of the one before. */
 static void attach(struct vhost_dev *d) {
 	const struct port_env *env = port_env_get();
@@ -117,8 +122,8 @@ static void attach(struct vhost_dev *d) {
 	uint64_t offered = 0;
 	struct err e;
 
-	if (closer_stuck(d->owner) || !device_wait_gone(d, 0)) {
-		door_timer(d, closer_stuck(d->owner) ? STUCK_US : GONE_US);
+	if (must_wait(d) || !device_wait_gone(d, 0)) {
+		door_timer(d, must_wait(d) ? STUCK_US : GONE_US);
 		return;
 	}
 	source_drop(&door->on_timer);

@@ -82,7 +82,8 @@ static bool passes(const struct push *p, const struct txq *t, const struct frame
 	bool completed;
 	const uint32_t pieces = pieces_of(t, f, &completed);
 
-	return pieces > 1 && p->steps > 0 && p->steps + pieces * t->port->ops->steps > TURN_STEPS_MAX;
+	return pieces > 1 && p->steps > 0 &&
+	       p->steps + pieces * t->port->ops->steps > TURN_STEPS_MAX;
 }
 
 /* What the frame costs at the queue of the group. Plain frames to one receiver are not counted by bytes:

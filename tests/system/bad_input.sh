@@ -151,6 +151,7 @@ pipes() { # nobody writes to them, so whoever opened one as usual would wait for
 	refused timeout 5 "$WEIR" port add t tap=t0 network=blue netns="$T/pipe" | says 'port t' 'not a network namespace'
 	refused timeout 5 "$WEIR" port add t tap=t0 network=blue netns=pipe | says 'port t' 'not a network namespace'
 	refused timeout 5 "$WEIR" switch -c "$T/pipe" | says "$T/pipe" 'pipe'
+	refused timeout 5 "$WEIR" apply "$T/pipe" | says "$T/pipe" 'pipe'
 	mv "$T/weir.yaml" "$T/was.yaml"
 	mv "$T/pipe" "$T/weir.yaml"
 	kill -HUP "$switch_pid"

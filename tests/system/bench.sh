@@ -64,3 +64,9 @@ helps() {
 	diff <(weir bench stream --help) <(weir help bench stream)
 }
 it "each instrument has help of its own, with what all have" helps
+
+manual() { # has the options that the help ends with, all of them and no others
+	diff <(weir bench stream --help | sed -nE '/^  --repeat N/,$s/^  -(-?[a-z-]+).*/\1/p' | sort) \
+		<(sed -n '/^Options that all instruments have:/,/^\.El/s/^\.It Fl \([a-z-]*\).*/\1/p' "$TESTS/../man/weir-bench.1" | sort)
+}
+it "the manual lists the options that all instruments have" manual

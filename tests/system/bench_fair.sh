@@ -151,6 +151,14 @@ rounds_of_paths() {
 }
 it "the rounds of a path are one figure, and its cost is of the time that counted" rounds_of_paths
 
+# No CPU makes 900 Gbit/s of this: stream says so.
+paths_warn() {
+	weir bench paths --paths veth --vms 2 --rate 900Gbit --time 100ms --omit 0s --repeat 1 --quiet -j >"$T/r.json"
+	jq -c .warnings "$T/r.json"
+	jq -e '.warnings | any(test("^path veth: stream at a rate: of what was offered at ns:vm1, up to "))' "$T/r.json"
+}
+it "what a path's instruments warn of, the result of the paths says" paths_warn
+
 # nothing_left: of processes and namespaces, apart from those that this test has made
 nothing_left() {
 	until_ok 2 not pgrep -f 'weir bench|weir.yaml'

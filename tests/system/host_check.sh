@@ -74,6 +74,9 @@ remembered() { # what weir remembers is in the tree, or where --state says
 	says '0000:04:11.0: it is recorded for vm9' <"$T/out"
 	check 0 tidy --state "$T/other"
 	[[ $(<"$T/out") = "nothing found" ]]
+	mkdir "$T/other/journal"
+	mkfifo "$T/other/journal/1.json" # whoever opened it as usual would wait for good
+	check 0 tidy --state "$T/other"
 	rm -r "$T/tidy/var"
 }
 it "owners are read from the recorded host, or from --state" remembered

@@ -87,8 +87,8 @@ it "a lost port that is removed is not tried any more" removed
 
 log() {
 	cat "$T/weir.log"
-	[[ $(grep -c 'port d is lost: interface eth0 was removed' "$T/weir.log") = 1 ]]
-	[[ $(grep -c 'port d is open again' "$T/weir.log") = 1 ]]
-	[[ $(grep -c 'port c is lost: network namespace c is gone' "$T/weir.log") = 2 ]]
+	[[ $(grep -c 'port d: lost: interface eth0 was removed' "$T/weir.log") = 1 ]]
+	[[ $(grep -c 'port d: open again' "$T/weir.log") = 1 ]]
+	[[ $(grep -c 'port c: lost: network namespace c is gone' "$T/weir.log") = 2 ]]
 }
 it "the log says once that a port is lost, and once that it is open again" log

@@ -165,7 +165,7 @@ without_netns() {
 	[[ -n ${WEIR_SANITIZED-} ||
 		$(awk '/^Max data size/ { print $4 }' "/proc/$pid/limits") = $((16 << 30)) ]]
 	state OOMScoreAdjust -900 # which a container may not be allowed to set
-	state TasksMax 256
+	state TasksMax 1536
 }
 it "without a port in a namespace nothing of it has CAP_SYS_ADMIN, not even its bounding set" without_netns
 

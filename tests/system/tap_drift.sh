@@ -118,6 +118,32 @@ renamed() {
 }
 it "another name is followed, said once and shown" renamed
 
+# Whoever administers the namespace may do it in a loop: 5 lines of a kind in ten seconds, and one with a count.
+lines() { # PATTERN
+	grep -c "$1" "$T/weir.log" || true
+}
+loop() {
+	local before i
+	before=$(lines 'port b: .*is called')
+	ip -n b link set eth0 down
+	for ((i = 0; i < 30; i++)); do
+		ip -n b link set eth0 name other
+		ip -n b link set other name eth0
+	done
+	ip -n b link set eth0 up
+	until_ok 2 is b '.interface == "eth0" and .state == "up"'
+	[[ $(($(lines 'port b: .*is called') - before)) -le 16 ]]
+	before=$(lines 'port b: \(lost\|open again\)')
+	for ((i = 0; i < 30; i++)); do
+		until_ok 5 ip -n b link show dev eth0
+		ip -n b link del eth0
+	done
+	address b eth0 10.0.0.2/24
+	until_ok 5 is b '.state == "up"'
+	[[ $(($(lines 'port b: \(lost\|open again\)') - before)) -le 16 ]]
+}
+it "an interface that is renamed or removed in a loop does not fill the log" loop
+
 moved() {
 	ip -n a link set eth0 netns elsewhere
 	# Another of its name stays behind: it is not the port's.

@@ -112,6 +112,18 @@ static void the_cost_of_all_repeats_is_their_mean(void **state) {
 		"path=bridge  3.00 of 4  3.00           CPU 0 25%        \n");
 }
 
+/* Where nothing was left of what was busy nobody knows what a Gbit cost: that repeat has no such value. */
+static void a_cost_that_a_repeat_does_not_know_is_not_in_the_mean(void **state) {
+	prints("{\"complete\":true,\"cpu\":["
+	       "{\"labels\":{\"repeat\":\"1\"},\"cpus\":4,\"busy\":1.0,\"parts\":{\"user\":1.0},"
+	       "\"per_gbit\":0.1},"
+	       "{\"labels\":{\"repeat\":\"2\"},\"cpus\":4,\"busy\":2.0,\"parts\":{}},"
+	       "{\"labels\":{\"repeat\":\"3\"},\"cpus\":4,\"busy\":3.0,\"parts\":{},"
+	       "\"per_gbit\":0.3,\"per_mframes\":0.5}]}",
+		"HOST CPU       BUSY  USER  S/GBIT  S/MFRAME\n"
+		"all       2.00 of 4  0.33     0.2       0.5\n");
+}
+
 static void warnings_and_the_reason_of_an_early_end_come_last_and_clean(void **state) {
 	prints("{\"complete\":false,\"why_incomplete\":\"vm1\\u001b[2J vanished\",\"warnings\":["
 	       "\"the generator was the limit\"]}",
@@ -157,6 +169,7 @@ int main(void) {
 		cmocka_unit_test(what_was_lost_is_more_than_the_timeout),
 		cmocka_unit_test(of_endpoints_the_least_and_the_most_are_named),
 		cmocka_unit_test(the_cost_of_all_repeats_is_their_mean),
+		cmocka_unit_test(a_cost_that_a_repeat_does_not_know_is_not_in_the_mean),
 		cmocka_unit_test(warnings_and_the_reason_of_an_early_end_come_last_and_clean),
 		cmocka_unit_test(a_document_with_nothing_in_it_prints_nothing),
 		cmocka_unit_test(a_value_is_written_with_its_unit_and_a_prefix),

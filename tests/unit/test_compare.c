@@ -372,6 +372,34 @@ static void skew_is_not_tested_across_numbers_of_endpoints(void **state) {
 	json_decref(doc);
 }
 
+/* N endpoints at rates that are like in all repeats, in three of them. */
+static json_t *shared(const char *label, const char *number, double skew) {
+	json_t *list = json_array();
+
+	for (int i = 0; i < 3; i++)
+		json_array_append_new(
+			list, json_pack("{s:s, s:s, s:{s:s}, s:f, s:f}", "name", "throughput",
+				      "unit", "bit/s", "labels", label, number, "skew",
+				      skew + i / 100.0, "cv", skew + i / 100.0));
+	return json_pack("{s:s, s:[], s:o}", "instrument", "rr", "figures", "endpoints", list);
+}
+
+static void a_skew_of_any_figure_is_not_tested_across_numbers(void **state) {
+	static const char *const counting[] = {"endpoints", "pairs", "flows"};
+
+	for (unsigned i = 0; i < sizeof(counting) / sizeof(counting[0]); i++) {
+		json_t *doc = compared(shared(counting[i], "2", 0.1),
+			shared(counting[i], "64", 0.5), counting[i], NULL);
+
+		assert_string_equal(json_string_value(json_object_get(figure(doc, 0), "name")),
+			"throughput skew");
+		assert_string_equal(verdict(doc, 0), "untested");
+		assert_true(json_is_null(json_object_get(figure(doc, 0), "favours")));
+		assert_string_equal(verdict(doc, 1), "differs"); // the cv
+		json_decref(doc);
+	}
+}
+
 static void refused(const char *a, const char *b, const char *want) {
 	struct err e = {.text = ""};
 
@@ -432,6 +460,7 @@ int main(void) {
 		cmocka_unit_test_setup(what_could_have_been_found_is_found_so_often, start_dice),
 		cmocka_unit_test(figures_that_keep_the_books_hide_nothing),
 		cmocka_unit_test(skew_is_not_tested_across_numbers_of_endpoints),
+		cmocka_unit_test(a_skew_of_any_figure_is_not_tested_across_numbers),
 		cmocka_unit_test(what_is_no_result_is_refused_in_a_sentence),
 		cmocka_unit_test(numbers_too_large_to_reckon_with_are_not_judged),
 	};

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "bench/apart.h"
 #include "bench/result.h"
 
 static struct fair_options o;
@@ -189,6 +190,95 @@ static void an_endpoint_that_vanished_leaves_the_others_but_no_sum(void **state)
 	json_decref(doc);
 }
 
+/* A bed of one endpoint, of rate 100; what comes of it after one measurement. */
+static json_t *one_endpoint(const char *line, enum fair_load load, enum fair_noise noise,
+	json_t *cpu, uint64_t answered, uint64_t lost) {
+	char *argv[] = {"bench", "fair", NULL};
+	struct bench b = {.doc = result_new("fair", 2, argv)};
+	struct fair_plan p = {.o = &o, .n = 1, .endpoint = {"a"}};
+	struct fair_found found = {.rate = {100},
+		.total = 100,
+		.rtt = NAN,
+		.overlap = 1,
+		.noise_sent = NAN,
+		.noise_received = NAN,
+		.cpu = cpu};
+	struct fair_figures *f;
+
+	assert_int_equal(parse(line), 0);
+	f = fair_figures_new(&b, &p);
+	assert_non_null(f);
+	for (uint64_t i = 0; i < answered; i++)
+		hist_add(fair_latency(f, noise, 0), 1000);
+	if (lost > 0)
+		hist_lose(fair_latency(f, noise, 0), lost, 1000000);
+	fair_found_add(f, load, noise, 0, &found);
+	fair_figures_end(f);
+	return b.doc;
+}
+
+#define NOISY "ns:a ns:s --neighbour ns:n,ns:m --noise 64b --load "
+
+/* Of three CPUs half a one is the generator's own: it makes frames. Its system calls are where the path
+ * begins, and what else has that name is no part of it. */
+static void what_the_noise_takes_to_make_frames_is_no_cost(void **state) {
+	static const char cpu[] = "{\"seconds\":2,\"cpus\":4,\"busy\":3,\"threads\":["
+				  "{\"role\":\"noise\",\"name\":\"generator\",\"pid\":7,\"tid\":7,"
+				  "\"busy\":0.9,\"waited\":0,\"user\":0.5},"
+				  "{\"role\":\"endpoint\",\"name\":\"weir\",\"pid\":8,\"tid\":8,"
+				  "\"busy\":0.4,\"waited\":0,\"user\":0.4}]}";
+	json_t *doc = one_endpoint(NOISY "rr", FAIR_RR, FAIR_64B, json_loads(cpu, 0, NULL), 2, 0);
+	const json_t *one;
+
+	about(figure(doc, "host CPUs busy", "64b"), 2.5);
+	about(figure(doc, "host CPU a transaction", "64b"), 2.5 / 100);
+	json_decref(doc);
+	doc = one_endpoint(NOISY "stream", FAIR_STREAM, FAIR_64B, json_loads(cpu, 0, NULL), 0, 0);
+	about(figure(doc, "host CPU a Gbit", "64b"), 2.5 / 100 * 1e9);
+	one = json_array_get(json_object_get(doc, "cpu"), 0);
+	about(json_number_value(json_object_get(one, "spun")), 0.5);
+	about(json_number_value(json_object_get(one, "busy")), 3);
+	about(json_number_value(json_object_get(one, "per_gbit")), 2.5 / 100 * 1e9);
+	json_decref(doc);
+}
+
+/* One in ten thousand is the last quantile that is told. */
+static void requests_that_never_came_back_are_warned_of_from_one_in_ten_thousand(void **state) {
+	static const struct {
+		uint64_t answered, lost;
+		const char *said;
+	} cases[] = {{9999, 0, NULL}, {10000, 1, NULL}, {9999, 1, "up to 0.01 % of the requests"},
+		{1, 1, "up to 50 % of the requests"}};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		json_t *doc = one_endpoint("ns:a ns:s --load rr", FAIR_RR, FAIR_QUIET, NULL,
+			cases[i].answered, cases[i].lost);
+		const char *said =
+			json_string_value(json_array_get(json_object_get(doc, "warnings"), 0));
+
+		assert_int_equal(said != NULL, cases[i].said != NULL);
+		if (said != NULL && strstr(said, cases[i].said) == NULL)
+			fail_msg("no '%s' in '%s'", cases[i].said, said);
+		json_decref(doc);
+	}
+}
+
+/* Rounds say the same with numbers of their own. Once is enough, and what they were up to is the greatest. */
+static void of_warnings_of_the_rounds_the_worst_stays(void **state) {
+	json_t *doc = apart_doc(), *all = json_object_get(doc, "warnings");
+
+	apart_warn(doc, "path a", "of 4 up to 2 % were lost");
+	apart_warn(doc, "path a", "of 4 up to 10 % were lost");
+	apart_warn(doc, "path a", "of 4 up to 0.5 % were lost");
+	apart_warn(doc, NULL, "it carried 3 of 4");
+	apart_warn(doc, NULL, "it carried 9 of 4");
+	assert_int_equal(json_array_size(all), 2);
+	assert_string_equal(
+		json_string_value(json_array_get(all, 0)), "path a: of 4 up to 10 % were lost");
+	assert_string_equal(json_string_value(json_array_get(all, 1)), "it carried 3 of 4");
+	json_decref(doc);
+}
+
 /* What docs/measuring.md says of one scatter at 2 and at 64 endpoints, of seeded normal rates. */
 static void skew_grows_with_the_number_of_endpoints_and_cv_does_not(void **state) {
 	static const struct {
@@ -225,6 +315,10 @@ int main(void) {
 		cmocka_unit_test(figures_of_unequal_rates_are_what_their_formulas_say),
 		cmocka_unit_test(latencies_are_told_of_each_endpoint_and_of_all),
 		cmocka_unit_test(an_endpoint_that_vanished_leaves_the_others_but_no_sum),
+		cmocka_unit_test(what_the_noise_takes_to_make_frames_is_no_cost),
+		cmocka_unit_test(
+			requests_that_never_came_back_are_warned_of_from_one_in_ten_thousand),
+		cmocka_unit_test(of_warnings_of_the_rounds_the_worst_stays),
 		cmocka_unit_test(skew_grows_with_the_number_of_endpoints_and_cv_does_not),
 	};
 

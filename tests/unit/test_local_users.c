@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -375,20 +376,53 @@ static void folders_of_others_in_tmp_stay_and_those_of_a_killed_switch_go(void *
 	remove_foreign(named, "7");
 }
 
+static void write_results(const char *file, int want) {
+	struct err e = {0};
+	struct file_draft d;
+	int rc = file_draft_open(&d, file, &e);
+
+	if (rc == 0) {
+		fputs("{}\n", d.f);
+		rc = file_draft_close(&d, true, &e);
+	}
+	assert_int_equal(rc, want);
+	if (want < 0)
+		assert_non_null(strstr(e.text, "remove it or choose another place"));
+}
+
 static void a_file_of_results_is_never_written_through_a_link(void **state) {
-	char draft[128];
+	char file[128], to[128];
 	FILE *f;
 
 	make_victim();
-	snprintf(draft, sizeof(draft), "%s/.result.json", dir);
-	assert_int_equal(symlink(victim, draft), 0);
-	f = file_fresh(draft);
-	assert_non_null(f);
-	fputs("{}\n", f);
-	fclose(f);
+	snprintf(file, sizeof(file), "%s/result.json", dir);
+	assert_int_equal(symlink(victim, file), 0);
+	write_results(file, -EEXIST);
+	assert_true(readlink(file, to, sizeof(to)) > 0);
 	f = fopen(victim, "r");
 	assert_int_equal(fgetc(f), EOF);
 	fclose(f);
+	assert_int_equal(unlink(file), 0);
+	write_results(file, 0);
+	write_results(file, 0); // its own is replaced
+}
+
+static void a_file_of_results_replaces_nothing_that_is_not_ours(void **state) {
+	struct err e = {0};
+	char file[128];
+	struct stat st;
+
+	snprintf(file, sizeof(file), "%s/pipe", dir);
+	assert_int_equal(mkfifo(file, 0600), 0);
+	write_results(file, -EEXIST);
+	assert_int_equal(file_remove(file, &e), -EEXIST);
+	assert_true(lstat(file, &st) == 0 && S_ISFIFO(st.st_mode));
+	snprintf(file, sizeof(file), "%s/theirs", dir);
+	write_results(file, 0);
+	assert_int_equal(chown(file, 65534, 65534), 0);
+	write_results(file, -EPERM);
+	assert_int_equal(file_remove(file, &e), -EPERM);
+	assert_true(lstat(file, &st) == 0 && st.st_uid == 65534);
 }
 
 int main(void) {
@@ -405,6 +439,7 @@ int main(void) {
 		T(a_journal_that_others_can_write_is_not_acted_on),
 		T(folders_of_others_in_tmp_stay_and_those_of_a_killed_switch_go),
 		T(a_file_of_results_is_never_written_through_a_link),
+		T(a_file_of_results_replaces_nothing_that_is_not_ours),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -205,6 +205,13 @@ static void a_preset_that_was_changed_says_what_of_it(void **state) {
 		{{"--preset=tst009", "--wait=250ms"}, "tst009, changed: wait 0.25s", 0},
 		{{"--preset=csit-pdr", "--wait=0s", "--learn-wait=10ms"},
 			"csit-pdr, changed: time 0.5s, wait 0s, learn-wait 0.01s", 500000000},
+		{{"--preset=rfc2544", "--max-rate=max", "--burst-step=1"}, "rfc2544", 0},
+		{{"--preset=rfc2544", "--max-rate=9k", "--burst-step=3"},
+			"rfc2544, changed: max-rate 9000 frame/s, burst-step 3", 0},
+		{{"--max-rate=40%"}, "quick, changed: max-rate 40%", 0},
+		{{"--wait=1s", "--learn-wait=1s", "--burst-max=1s"},
+			"quick, changed: time 3s, wait 1s, learn-wait 1s, burst-max 1s",
+			3000000000},
 		// The trials of the search alone are as by the book then, those of latency are not.
 		{{"--preset=rfc2544"}, "rfc2544, changed: time 60s", 60000000000},
 	};

@@ -59,6 +59,39 @@ static void each_label_of_a_kind_has_a_column(void **state) {
 	json_decref(doc);
 }
 
+/* Several numbers in a cell are no number: a spreadsheet would subtract them. Words are joined, then quoted. */
+static void a_list_is_one_cell_and_no_formula(void **state) {
+	json_t *doc = json_pack("{s:[{s:s,s:[f,f]},{s:s,s:[f]},{s:s,s:[f,f]},{s:s,s:[]}],"
+				"s:[{s:s,s:{s:[s,s]},s:[{s:i}]}]}",
+		"figures", "name", "a", "values", -0.1, -0.2, "name", "b", "values", -0.1, "name",
+		"c", "values", 0.1, -0.2, "name", "d", "values", "searches", "name", "e", "goal",
+		"changed", "time 1s", "say \"x\", y", "trials", "rate", 1);
+	char *text = csv(0, doc), *searches = csv(7, doc);
+
+	assert_non_null(strstr(text, "\r\na,,,,,,,,,\"'-0.1 -0.2\"\r\n"));
+	assert_non_null(strstr(text, "\r\nb,,,,,,,,,-0.1\r\n"));
+	assert_non_null(strstr(text, "\r\nc,,,,,,,,,0.1 -0.2\r\n"));
+	assert_non_null(strstr(text, "\r\nd,,,,,,,,,\r\n"));
+	assert_non_null(strstr(searches, ",\"time 1s say \"\"x\"\", y\","));
+	free(text);
+	free(searches);
+	json_decref(doc);
+}
+
+static void a_search_says_its_loads_and_waits(void **state) {
+	json_t *doc = json_pack("{s:[{s:s,s:{s:i,s:i,s:f,s:f,s:i},s:[{s:i}]}]}", "searches", "name",
+		"throughput", "goal", "min_load", 40, "max_load", 9000, "learn_wait", 0.005, "wait",
+		0.1, "rest", 7, "trials", "rate", 1);
+	char *text = csv(7, doc);
+
+	assert_non_null(
+		strstr(text, ",goal.width,goal.min_load,goal.max_load,goal.load,goal.result,"
+			     "goal.learn_wait,goal.wait,goal.rest,"));
+	assert_non_null(strstr(text, ",40,9000,,,0.005,0.1,7,"));
+	free(text);
+	json_decref(doc);
+}
+
 static void what_was_lost_is_more_than_the_timeout(void **state) {
 	json_t *doc =
 		json_pack("{s:[{s:s,s:n,s:n,s:f,s:f}],s:[{s:s,s:i,s:n,s:n,s:i,s:i,s:i,s:[s,s]}]}",
@@ -115,6 +148,8 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_field_is_quoted_when_it_holds_what_parts_fields),
 		cmocka_unit_test(each_label_of_a_kind_has_a_column),
+		cmocka_unit_test(a_list_is_one_cell_and_no_formula),
+		cmocka_unit_test(a_search_says_its_loads_and_waits),
 		cmocka_unit_test(what_was_lost_is_more_than_the_timeout),
 		cmocka_unit_test(series_buckets_and_endpoints_have_a_line_a_value),
 		cmocka_unit_test(no_name_in_a_document_ends_its_script),

@@ -81,7 +81,8 @@ static void a_dear_turn_is_paid_by_sitting_out(void **state) {
 	}
 	for (unsigned i = 0; i < 6; i++) {
 		assert_ptr_equal(sched_next(s).q, q[i % 2]);
-		sched_ran(s, q[i % 2], 1, 65535, UINT64_MAX); // a turn without its CPU is ten at the most
+		sched_ran(s, q[i % 2], 1, 65535,
+			UINT64_MAX); // a turn without its CPU is ten at the most
 	}
 	sched_assign(s, q, 1);
 	for (unsigned i = 0; i < 3; i++) {

@@ -27,6 +27,10 @@
 #include "bench/agent_guard.h"
 #include "bench/clock.h"
 #include "bench/flows/flows.h"
+#include "bench/places.h"
+
+enum { PATIENCE_MS = 1500 }; // of an agent; more than a pause of this machine
+#define ALIVE "{\"do\":\"alive\"}\n"
 
 #define NONCE "00112233445566778899aabbccddeeff"
 #define HELLO "{\"do\":\"hello\",\"protocol\":2,\"nonce\":\"" NONCE "\"}\n"
@@ -93,17 +97,23 @@ static void *guarded(void *arg) {
 	return NULL;
 }
 
-static void visit_begin(struct visit *v) {
+/* The agent waits so long for who is silent. */
+static void visit_begin_hasty(struct visit *v, unsigned patience_ms) {
 	struct sockaddr_in *peer = (struct sockaddr_in *)&v->guard.peer;
 
 	memset(v, 0, sizeof(*v));
 	v->guard.secret = &secret;
+	v->guard.prove_ms = v->guard.silence_ms = patience_ms;
 	v->guard.tied = true;
 	peer->sin_family = AF_INET;
 	inet_pton(AF_INET, "10.9.0.1", &peer->sin_addr);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, v->pair), 0);
 	assert_int_equal(pthread_create(&v->thread, NULL, guarded, v), 0);
 	v->in = fdopen(dup(v->pair[1]), "r");
+}
+
+static void visit_begin(struct visit *v) {
+	visit_begin_hasty(v, 60000);
 }
 
 /* Says a line (NULL: nothing) and returns what comes back, "": the agent has gone. */
@@ -239,12 +249,94 @@ static void who_is_silent_loses_his_place(void **state) {
 	uint64_t since = clock_ns();
 	struct visit v;
 
-	visit_begin(&v);
+	visit_begin_hasty(&v, PATIENCE_MS);
 	say(&v, HELLO); // and never shows the secret
 	assert_non_null(strstr(say(&v, NULL), "did not come in time"));
-	assert_true(clock_ns() - since > 4 * NS_PER_S);
+	assert_true(clock_ns() - since >= PATIENCE_MS * NS_PER_MS);
 	assert_string_equal(say(&v, NULL), "");
 	visit_end(&v);
+}
+
+/* The time runs from the last request on. Lines that get no answer are requests, too. */
+static void who_has_shown_the_secret_loses_his_place_when_he_asks_for_nothing(void **state) {
+	struct visit v;
+	uint64_t since;
+
+	visit_begin_hasty(&v, PATIENCE_MS);
+	say(&v, HELLO);
+	say(&v, proof_line(&v, &secret));
+	for (int i = 0; i < 4; i++) {
+		usleep(PATIENCE_MS * 1000 / 2);
+		since = clock_ns();
+		assert_true(send(v.pair[1], ALIVE, strlen(ALIVE), MSG_NOSIGNAL) > 0);
+	}
+	assert_non_null(strstr(say(&v, NULL), "nothing was asked for too long"));
+	assert_true(clock_ns() - since >= PATIENCE_MS * NS_PER_MS);
+	assert_string_equal(say(&v, NULL), "");
+	visit_end(&v);
+}
+
+/* As the process of a client is to its server: there until it is ended. */
+static pid_t come(struct places *p, const char *from, bool is_known) {
+	struct sockaddr_storage sa = {.ss_family = AF_INET};
+	int i = places_find(p);
+	pid_t pid = i >= 0 ? fork() : i;
+
+	inet_pton(AF_INET, from, &((struct sockaddr_in *)&sa)->sin_addr);
+	if (pid == 0) {
+		atomic_store(&p->known[i], is_known);
+		pause();
+		_exit(0);
+	}
+	while (i >= 0 && atomic_load(&p->known[i]) != is_known)
+		usleep(100);
+	if (pid > 0)
+		places_take(p, i, pid, &sa);
+	return pid;
+}
+
+static void end_all(struct places *p) {
+	for (int i = 0; i < PLACES_MAX; i++)
+		if (p->place[i].pid != 0) {
+			kill(p->place[i].pid, SIGKILL);
+			assert_int_equal(waitpid(p->place[i].pid, NULL, 0), p->place[i].pid);
+		}
+	places_fini(p);
+}
+
+static void a_stranger_gives_way_to_who_comes(void **state) {
+	pid_t waits, first;
+	struct places p;
+
+	assert_int_equal(places_init(&p), 0);
+	waits = come(&p, "10.9.0.7", false); // the oldest, but alone at its address
+	come(&p, "10.9.0.1", true);
+	first = come(&p, "10.9.0.1", false);
+	for (int i = 3; i < PLACES_MAX; i++)
+		assert_true(come(&p, "10.9.0.1", false) > 0);
+	assert_true(come(&p, "10.9.0.8", false) > 0);
+	assert_int_equal(kill(first, 0), -1);
+	for (int i = 0; i < 2 * PLACES_MAX; i++)
+		assert_true(come(&p, "10.9.0.1", false) > 0);
+	assert_int_equal(kill(waits, 0), 0);
+	assert_int_equal(kill(p.place[1].pid, 0), 0);
+	assert_true(atomic_load(&p.known[1]));
+	end_all(&p);
+}
+
+static void who_is_known_keeps_his_place(void **state) {
+	struct places p;
+
+	assert_int_equal(places_init(&p), 0);
+	for (int i = 0; i < PLACES_MAX; i++)
+		assert_true(come(&p, "10.9.0.1", true) > 0);
+	assert_int_equal(places_find(&p), -EBUSY);
+	assert_int_equal(kill(p.place[5].pid, SIGKILL), 0);
+	assert_int_equal(waitpid(p.place[5].pid, NULL, 0), p.place[5].pid);
+	places_leave(&p, p.place[5].pid);
+	assert_int_equal(places_find(&p), 5);
+	assert_false(atomic_load(&p.known[5]));
+	end_all(&p);
 }
 
 /* An agent in a VM, of whom the coordinator asks one thing: answers hello, then says `what` without end.
@@ -329,6 +421,9 @@ int main(void) {
 		cmocka_unit_test(a_flow_of_another_address_is_not_taken),
 		cmocka_unit_test(networks_are_what_they_are_written_as),
 		cmocka_unit_test(who_is_silent_loses_his_place),
+		cmocka_unit_test(who_has_shown_the_secret_loses_his_place_when_he_asks_for_nothing),
+		cmocka_unit_test(a_stranger_gives_way_to_who_comes),
+		cmocka_unit_test(who_is_known_keeps_his_place),
 		cmocka_unit_test(a_hostile_agent_fills_no_memory),
 	};
 

@@ -237,18 +237,20 @@ static double switch_busy(const json_t *cpu) {
 static void add_cpu(
 	struct fair_figures *f, struct cell *c, int load, double total, json_t *cpu, json_t *l) {
 	const json_t *known = json_object_get(cpu, "busy");
-	double busy = json_is_number(known) ? json_number_value(known) : NAN;
+	double busy = json_is_number(known) ? json_number_value(known) : NAN, cost;
 	double cpus = json_number_value(json_object_get(cpu, "cpus"));
 	json_t *polling = json_array_get(json_object_get(cpu, "polling"), 0);
 
+	hostcpu_spun_frames(cpu); // what floods with frames makes them, too
+	cost = busy - json_number_value(json_object_get(cpu, "spun"));
 	if (load == FAIR_STREAM && total > 0)
 		hostcpu_per(cpu, total * json_number_value(json_object_get(cpu, "seconds")), 0);
-	add(c, M_CPU, busy);
+	add(c, M_CPU, cost);
 	add(c, M_SWITCH, switch_busy(cpu));
 	if (polling != NULL)
 		add(c, M_MOVING, json_number_value(json_object_get(polling, "moving")));
-	if (total > 0)
-		add(c, M_COST, busy / total * loads[load].units);
+	if (total > 0 && cost > 0)
+		add(c, M_COST, cost / total * loads[load].units);
 	if (cpus > 0 && busy > HOST_FULL * cpus)
 		result_warn(f->b->doc,
 			"the CPUs of this host were the limit: rates are what endpoints, server, "
@@ -308,6 +310,7 @@ static void finish_latencies(struct fair_figures *f, struct cell *c, int noise) 
 	endpoints(f, "latency p50", "s", repeat_labels(f, FAIR_RR, noise, f->b->round), p50);
 	endpoints(f, "latency p99", "s", repeat_labels(f, FAIR_RR, noise, f->b->round), p99);
 	result_latency(f->b->doc, "latency", "closed", labels(f, FAIR_RR, noise), all);
+	result_warn_lost(f->b->doc, (double)all->lost / (double)(all->count + all->lost));
 	free(all);
 }
 

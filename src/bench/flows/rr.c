@@ -58,7 +58,6 @@ static const struct {
 };
 
 enum { INTERVALS_MAX = 100000 };
-#define LOST_WARN 1e-4 // of all: p99.99 is the last quantile that is told
 
 struct rr {
 	struct bench *b;
@@ -269,12 +268,7 @@ static void warn(struct rr *r) {
 			"is "
 			"more than path and ends can do, or some were lost",
 			r->unserved * 100);
-	if (r->unanswered >= LOST_WARN)
-		result_warn(doc,
-			"up to %.3g %% of the requests never came back: a quantile that they reach "
-			"down to is only known to be above the timeout, and the mean leaves them "
-			"out",
-			r->unanswered * 100);
+	result_warn_lost(doc, r->unanswered);
 	if (r->lateness > 0.2)
 		result_warn(doc,
 			"half of the requests were sent late by more than %.0f %% of the median "

@@ -215,24 +215,6 @@ static void on_sending(void *arg, bool begins) {
 		s->cpu = NULL;
 }
 
-/* A generator looks at the clock until the next frame is due, and makes frames: all it does outside of the
- * kernel is the tester's. In its system calls and in interrupts the path begins. A sink is no part of the
- * path at all. */
-static double spun_away(const json_t *cpu) {
-	double sum = 0;
-	size_t i;
-	json_t *one;
-
-	json_array_foreach (json_object_get(cpu, "threads"), i, one) {
-		const char *name = json_string_value(json_object_get(one, "name"));
-		bool sink = strcmp(name, "sink") == 0;
-
-		if (sink || strcmp(name, "generator") == 0)
-			sum += json_number_value(json_object_get(one, sink ? "busy" : "user"));
-	}
-	return sum;
-}
-
 /* What the host spent on what arrived. */
 static void add_cost(struct session *s, const struct frame_outcome *out) {
 	double frames = 0;
@@ -241,7 +223,7 @@ static void add_cost(struct session *s, const struct frame_outcome *out) {
 		return;
 	for (unsigned d = 0; d < out->directions; d++)
 		frames += (double)out->direction[d].received;
-	hostcpu_spun(s->cost, spun_away(s->cost));
+	hostcpu_spun_frames(s->cost);
 	hostcpu_per(s->cost, frames * frame_shape_mean(&s->shape) * 8, frames);
 	result_cpu(s->b->doc, json_pack("{s:s, s:s}", "size", s->size, "rate", s->rate_label),
 		s->cost);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/file.h"
 
 /* Header and name, and content, are each filled up to a multiple of four bytes. */
 enum { ALIGN = 4, HEADER_LEN = 110 };
@@ -77,9 +78,9 @@ void cpio_file(struct cpio *c, const char *path, const char *from, struct err *e
 
 	if (c->error != 0)
 		return;
-	fd = open(from, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		c->error = err_set(e, errno, "%s: %s", from, strerror(errno));
+	fd = file_open(from, O_RDONLY, e);
+	c->error = fd < 0 ? fd : fstat(fd, &st) < 0 ? -errno : 0;
+	if (c->error < 0) {
 		if (fd >= 0)
 			close(fd);
 		return;

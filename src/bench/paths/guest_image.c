@@ -43,14 +43,14 @@ struct modules {
  * kernel_version), a vmlinux only in its banner. */
 static int find_release(const char *kernel, char *release, struct err *e) {
 	enum { MAGIC = 0x202, VERSION = 0x20e, BASE = 0x200 };
-	int fd = open(kernel, O_RDONLY | O_CLOEXEC);
+	int fd = file_open(kernel, O_RDONLY, e);
 	const char *p = MAP_FAILED, *at = NULL;
 	struct stat st = {0};
 	size_t n = 0;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
-		goto out;
-	if (!S_ISREG(st.st_mode) || st.st_size < 4096)
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0 || st.st_size < 4096)
 		goto out;
 	p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (p == MAP_FAILED)
@@ -74,8 +74,6 @@ static int find_release(const char *kernel, char *release, struct err *e) {
 out:
 	if (p != MAP_FAILED)
 		munmap((void *)p, (size_t)st.st_size);
-	if (fd < 0)
-		return err_set(e, errno, "kernel %s: %s", kernel, strerror(errno));
 	close(fd);
 	if (n == 0)
 		return err_set(e, ENOEXEC,
@@ -120,7 +118,7 @@ static int find_modules(const char *kernel, const char *release, char *dir, stru
 }
 
 static char *read_text(const char *path) {
-	FILE *f = fopen(path, "re");
+	FILE *f = file_stream(path, NULL);
 	char *text = NULL;
 	size_t room = 0;
 
@@ -298,6 +296,7 @@ struct guest_image *guest_image_new(
 	struct guest_image *image = calloc(1, sizeof(*image));
 	struct modules *m = calloc(1, sizeof(*m));
 	struct utsname here;
+	struct err why;
 	char path[PATH_MAX];
 
 	e->text[0] = '\0';
@@ -311,9 +310,9 @@ struct guest_image *guest_image_new(
 		snprintf(path, sizeof(path), "/boot/vmlinuz-%s", here.release);
 	else
 		snprintf(path, sizeof(path), "%s", kernel);
-	image->kernel = open(path, O_RDONLY | O_CLOEXEC);
+	image->kernel = file_open(path, O_RDONLY, &why);
 	if (image->kernel < 0) {
-		err_set(e, errno, "the kernel for the guests, %s: %s%s", path, strerror(errno),
+		err_set(e, EINVAL, "the kernel for the guests: %s%s", why.text,
 			kernel != NULL ? ""
 				       : "; give one with --kernel FILE, unpacked from a Debian "
 					 "package linux-image-* for one");

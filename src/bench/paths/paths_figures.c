@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "bench/apart.h"
 #include "bench/clock.h"
 #include "bench/hostcpu.h"
 #include "bench/paths/paths.h"
@@ -188,6 +189,15 @@ static void keep_latencies(struct bench *b, const struct figures *f, const struc
 	}
 }
 
+/* What the instrument warns of holds for the test, too. */
+static void keep_warnings(struct bench *b, const struct test *t, const json_t *warnings) {
+	json_t *one;
+	size_t i;
+
+	json_array_foreach (warnings, i, one)
+		apart_warn(b->doc, t->name, json_string_value(one));
+}
+
 static int run_two(struct bench *b, const struct figures *f, const struct test *t, unsigned repeat,
 	double *value, struct watch *w, struct err *e) {
 	json_t *doc;
@@ -195,6 +205,7 @@ static int run_two(struct bench *b, const struct figures *f, const struct test *
 
 	*value = find_figure(doc, t->figure);
 	keep_latencies(b, f, t, repeat, doc);
+	keep_warnings(b, t, json_object_get(doc, "warnings"));
 	result_interfaces(b->doc, doc, "");
 	json_decref(doc);
 	return ret;
@@ -239,8 +250,9 @@ static void keep_cpu(struct bench *b, const struct figures *f, const struct test
 	result_cpu(b->doc, l, cpu);
 }
 
-struct told { /* through a pipe, by the process of a pair */
+struct told { /* through a pipe, by the process of a pair, in one piece (PIPE_BUF) */
 	double value;
+	char warnings[2048]; /* JSON; what does not fit is left out */
 	uint64_t late;
 	int status;
 	struct err e;
@@ -261,6 +273,7 @@ static void pair_child(struct bench *b, const struct figures *f, const struct te
 	told.status = run_once(b, f, t, 2 * pair, 2 * pair + 1, NULL, &doc, &told.e);
 	told.value = find_figure(doc, t->figure);
 	told.late = m->late;
+	json_dumpb(json_object_get(doc, "warnings"), told.warnings, sizeof(told.warnings) - 1, 0);
 	// The others do not wait for one that failed.
 	if (!m->met && write(m->ready, "", 1) < 0)
 		_exit(1);
@@ -344,7 +357,10 @@ static int run_pairs(struct bench *b, const struct figures *f, const struct test
 	*sum = 0;
 	for (unsigned i = 0; i < n; i++) {
 		struct told told = hear(&pairs[i]);
+		json_t *warnings = json_loads(told.warnings, 0, NULL);
 
+		keep_warnings(b, t, warnings);
+		json_decref(warnings);
 		if (told.status < 0 && ret == 0) {
 			ret = told.status;
 			*e = told.e;

@@ -193,14 +193,16 @@ static json_t *told(const json_t *figure, struct series *s) {
 	return one;
 }
 
-/* With how many there are the skew of equal endpoints grows: it says nothing across their numbers. */
+/* With how many there are the skew of equal endpoints grows: it says nothing across their numbers. It is the
+ * last word of the figure's name, which may be "skew" or "throughput skew". */
 static bool grows_with_number(const char *name, const json_t *across) {
+	const char *last = strrchr(name, ' ');
 	json_t *label;
 	size_t i;
 
 	json_array_foreach (across, i, label)
 		if (is_one_of(json_string_value(label), counting_labels))
-			return strcmp(name, "skew") == 0;
+			return strcmp(last != NULL ? last + 1 : name, "skew") == 0;
 	return false;
 }
 

@@ -113,12 +113,13 @@ static const json_t *known_above(const json_t *entry, const char *name) {
 	return hist_json_beyond(entry, name) ? json_object_get(entry, "timeout") : NULL;
 }
 
-static void put_value(FILE *f, const json_t *v) {
+/* A value as a text, unquoted; those of a list with blanks between. */
+static void put_text(FILE *f, const json_t *v) {
 	size_t i;
 	json_t *one;
 
 	if (json_is_string(v))
-		csv_field(f, json_string_value(v));
+		fputs(json_string_value(v), f);
 	else if (json_is_integer(v))
 		fprintf(f, "%lld", (long long)json_integer_value(v));
 	else if (json_is_real(v))
@@ -128,8 +129,23 @@ static void put_value(FILE *f, const json_t *v) {
 	json_array_foreach (v, i, one) {
 		if (i > 0)
 			fputc(' ', f);
-		put_value(f, one);
+		put_text(f, one);
 	}
+}
+
+/* One cell. It is judged as a whole: "-1 -2" is of two numbers, and a formula. */
+static void put_value(FILE *f, const json_t *v) {
+	char *text = NULL;
+	size_t size;
+	FILE *to = open_memstream(&text, &size);
+
+	if (to == NULL)
+		return;
+	put_text(to, v);
+	fclose(to);
+	if (text != NULL)
+		csv_field(f, text);
+	free(text);
 }
 
 /* A member by its name, or by two names with a dot between: "p99.9" is a name, "parts.user" a path. */

@@ -21,7 +21,8 @@ const char *csv_name(unsigned table);
 size_t csv_write(FILE *f, unsigned table, const json_t *doc);
 
 /* One field, quoted when it has to be. A text that a spreadsheet would take for a formula (it begins with
- * = + - @, a tab or CR, and is no number) gets an apostrophe in front. */
+ * = + - @, a tab or CR, and is no number) gets an apostrophe in front. So does a list, which is one field with
+ * blanks between its values, when the first is negative. */
 void csv_field(FILE *f, const char *text);
 
 #endif

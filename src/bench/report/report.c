@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/err.h"
 #include "base/file.h"
@@ -86,59 +85,28 @@ static int path_in(char *path, const char *dir, const char *name, struct err *e)
 	return 0;
 }
 
-/* A file in the making, beside its final name. */
-struct draft {
-	FILE *f;
-	char path[PATH_MAX], part[PATH_MAX];
-};
+static int draft_open(struct file_draft *d, const char *dir, const char *name, struct err *e) {
+	char path[PATH_MAX];
+	int rc = path_in(path, dir, name, e);
 
-static int draft_open(struct draft *d, const char *dir, const char *name, struct err *e) {
-	char part[NAME_MAX];
-	int rc;
-
-	snprintf(part, sizeof(part), ".%s.part", name);
-	rc = path_in(d->path, dir, name, e);
-	if (rc == 0)
-		rc = path_in(d->part, dir, part, e);
-	if (rc < 0)
-		return rc;
-	d->f = file_fresh(d->part);
-	if (d->f == NULL)
-		return err_set(e, errno, "%s: %m", d->part);
-	return 0;
-}
-
-/* Closes it; `keep`: under its final name, else without a trace. */
-static int draft_close(struct draft *d, bool keep, struct err *e) {
-	bool bad = ferror(d->f) != 0;
-	int rc = 0;
-
-	if (fclose(d->f) != 0 || bad)
-		rc = err_set(e, errno != 0 ? errno : EIO, "%s: cannot write: %m", d->path);
-	else if (keep && rename(d->part, d->path) != 0)
-		rc = err_set(e, errno, "%s: %m", d->path);
-	if (rc < 0 || !keep)
-		unlink(d->part);
-	return rc;
+	return rc < 0 ? rc : file_draft_open(d, path, e);
 }
 
 static int write_csv(const json_t *doc, const char *dir, unsigned table, struct err *e) {
-	struct draft d;
+	struct file_draft d;
 	size_t lines;
 	int rc = draft_open(&d, dir, csv_name(table), e);
 
 	if (rc < 0)
 		return rc;
 	lines = csv_write(d.f, table, doc);
-	rc = draft_close(&d, lines > 0, e);
+	rc = file_draft_close(&d, lines > 0, e);
 	// A table of an earlier result in the same place says nothing about this one.
-	if (rc == 0 && lines == 0 && unlink(d.path) != 0 && errno != ENOENT)
-		rc = err_set(e, errno, "%s: %m", d.path);
-	return rc;
+	return rc == 0 && lines == 0 ? file_remove(d.path, e) : rc;
 }
 
 int report_pages(const json_t *doc, const char *dir, struct err *e) {
-	struct draft d = {0};
+	struct file_draft d = {0};
 	int rc = 0;
 
 	for (unsigned i = 0; i < CSV_TABLES && rc == 0; i++)
@@ -148,7 +116,7 @@ int report_pages(const json_t *doc, const char *dir, struct err *e) {
 	if (rc < 0)
 		return rc;
 	put_page(d.f, doc);
-	return draft_close(&d, true, e);
+	return file_draft_close(&d, true, e);
 }
 
 static int check(const json_t *doc, const char *path, struct err *e) {
@@ -187,9 +155,9 @@ int report_load(const char *path, json_t **doc, struct err *e) {
 			return rc;
 		path = inside;
 	}
-	f = fopen(path, "re");
+	f = file_stream(path, e);
 	if (f == NULL)
-		return err_set(e, errno, "%s: %m", path);
+		return -EINVAL;
 	skip_mark(f);
 	*doc = json_loadf(f, JSON_REJECT_DUPLICATES, &why);
 	fclose(f);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/file.h"
 
 enum {
 	STEP_BYTES = 4 * 32 + ATTR_TEXT_MAX + PCI_DRIVER_MAX + 40, // all lines of one step
@@ -238,11 +239,8 @@ int journal_open(struct journal *j, const char *state, unsigned id, struct err *
 	int rc;
 
 	*j = (struct journal){.id = id};
-	j->fd = open(path_of(j->path, state, id), O_RDWR | O_APPEND | O_CLOEXEC);
-	if (j->fd < 0)
-		return err_set(
-			e, errno, "cannot open the journal %s: %s", j->path, strerror(errno));
-	rc = read_lines(j, e);
+	j->fd = file_open(path_of(j->path, state, id), O_RDWR | O_APPEND, e);
+	rc = j->fd < 0 ? j->fd : read_lines(j, e);
 	if (rc < 0) {
 		err_prefix(
 			e, "the journal %s cannot be used; remove it to go on without: ", j->path);
@@ -276,7 +274,7 @@ int journal_end(struct journal *j, enum journal_end end, struct err *e) {
 
 bool journal_ended(const char *state, unsigned id) {
 	char path[PATH_MAX], tail[TAIL_BYTES + 1], *line;
-	int fd = open(path_of(path, state, id), O_RDONLY | O_CLOEXEC);
+	int fd = file_open(path_of(path, state, id), O_RDONLY, NULL);
 	off_t size = fd >= 0 ? lseek(fd, 0, SEEK_END) : 0;
 	ssize_t n = fd >= 0 ? pread(fd, tail, TAIL_BYTES, size > TAIL_BYTES ? size - TAIL_BYTES : 0)
 			    : 0;

@@ -20,20 +20,28 @@ const char *store_folder(const char *state) {
 
 json_t *store_get(const char *state, const char *kind, const char *slot, struct err *e) {
 	char path[PATH_MAX];
-	json_error_t bad;
+	json_error_t bad = {.line = 0};
+	const char *what = "it holds no object";
+	struct err why;
 	json_t *v;
+	FILE *f;
 
 	e->text[0] = '\0';
 	snprintf(path, sizeof(path), "%s/%s/%s.json", store_folder(state), kind, slot);
 	if (access(path, F_OK) < 0 && errno == ENOENT)
 		return NULL;
-	v = json_load_file(path, 0, &bad);
+	f = file_stream(path, &why);
+	v = f != NULL ? json_loadf(f, 0, &bad) : NULL;
+	if (v == NULL)
+		what = f != NULL ? bad.text : why.text;
+	if (f != NULL)
+		fclose(f);
 	if (!json_is_object(v)) {
 		json_decref(v);
 		err_set(e, EBADMSG,
 			"%s cannot be used (%s, line %d); remove it, and weir forgets what it "
 			"remembered there",
-			path, v == NULL ? bad.text : "it holds no object", bad.line);
+			path, what, bad.line);
 		return NULL;
 	}
 	return v;
@@ -50,46 +58,45 @@ static int make_folders(char *path) {
 	return 0;
 }
 
-static int write_whole(const char *path, const json_t *v) {
+static int write_whole(const char *path, const json_t *v, struct err *e) {
 	char *text = json_dumps(v, JSON_INDENT(2)); // jansson's own writer has a call for each word
 	size_t len = text != NULL ? strlen(text) : 0;
-	FILE *f;
-	int rc = 0;
+	struct file_draft d;
+	bool whole;
+	int rc, error;
 
 	if (text == NULL)
-		return -ENOMEM;
-	f = file_fresh(path);
-	errno = f == NULL ? errno : ENOSPC; // of half a write
-	if (f == NULL || write(fileno(f), text, len) != (ssize_t)len || fsync(fileno(f)) < 0)
-		rc = -errno;
+		return err_set(e, ENOMEM, "cannot write %s: no memory", path);
+	rc = file_draft_open(&d, path, e);
+	if (rc == 0) {
+		errno = ENOSPC; // of half a write
+		whole = write(fileno(d.f), text, len) == (ssize_t)len && fsync(fileno(d.f)) == 0;
+		error = errno;
+		rc = file_draft_close(&d, whole, e);
+		if (rc == 0 && !whole)
+			rc = err_set(e, error, "cannot write %s: %s", path, strerror(error));
+	}
 	free(text);
-	if (f != NULL)
-		fclose(f);
 	return rc;
 }
 
 int store_put(
 	const char *state, const char *kind, const char *slot, const json_t *v, struct err *e) {
-	char path[PATH_MAX], fresh[PATH_MAX + 8];
+	char path[PATH_MAX];
+	struct err why;
 	int rc;
 
 	snprintf(path, sizeof(path), "%s/%s/%s.json", store_folder(state), kind, slot);
 	if (v == NULL)
-		return unlink(path) == 0 || errno == ENOENT
-			       ? 0
-			       : err_set(e, errno, "cannot remove %s: %s", path, strerror(errno));
-	snprintf(fresh, sizeof(fresh), "%s.new", path);
+		return file_remove(path, e);
 	rc = make_folders(path);
+	if (rc < 0)
+		err_set(&why, -rc, "cannot write %s: %s", path, strerror(-rc));
+	else
+		rc = write_whole(path, v, &why);
 	if (rc == 0)
-		rc = write_whole(fresh, v);
-	if (rc == 0 && rename(fresh, path) < 0)
-		rc = -errno;
-	if (rc < 0) {
-		unlink(fresh);
-		return err_set(e, -rc,
-			"cannot write %s: %s; weir needs a place for what it remembers, --state "
-			"DIR names another",
-			path, strerror(-rc));
-	}
-	return 0;
+		return 0;
+	return err_set(e, -rc,
+		"%s; weir needs a place for what it remembers, --state DIR names another",
+		why.text);
 }

@@ -12,6 +12,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "host/change/journal.h"
 #include "host/change/store.h"
 #include "host/check/device.h"
@@ -173,7 +174,7 @@ static json_t *journal_head(const char *state, unsigned id) {
 	FILE *f;
 
 	snprintf(path, sizeof(path), "%s/journal/%u.json", state, id);
-	f = fopen(path, "re");
+	f = file_stream(path, NULL);
 	if (f == NULL)
 		return NULL;
 	v = json_loadf(f, JSON_DISABLE_EOF_CHECK, NULL);
