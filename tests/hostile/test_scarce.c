@@ -5,7 +5,7 @@
  * the same with some more after it. Each request ends in an answer that is whole, an error sentence or an
  * ended connection; the configuration is the old one or the new one; the switch goes on, and its ports lose
  * nothing. */
-#include "bed.h"
+#include "beside.h"
 #include "process.h"
 #include "scarce.h"
 
@@ -25,7 +25,7 @@
 #include <jansson.h>
 
 enum {
-	ANSWER_MS = 5000, /* longer is silence */
+	SILENCE_MS = 5000, /* longer is silence */
 	MORE = 4, /* failures behind the first, in the second pass */
 };
 
@@ -50,6 +50,7 @@ static json_t *api_request(const char *method, json_t *params) {
 		       method, "params", params),
 	       *reply;
 	char *text = json_dumps(request, JSON_COMPACT), *line = NULL;
+	const uint64_t begin = bed_now_ms();
 	struct pollfd p = {.fd = api_connect(), .events = POLLIN};
 	size_t len = 0;
 
@@ -60,7 +61,7 @@ static json_t *api_request(const char *method, json_t *params) {
 		ssize_t n;
 
 		line = realloc(line, len + 65536);
-		if (poll(&p, 1, ANSWER_MS * (int)bed_patience()) != 1)
+		if (poll(&p, 1, SILENCE_MS * (int)bed_patience()) != 1)
 			fail_msg("%s: no answer, and the connection stays", method);
 		n = read(p.fd, line + len, 65536);
 		if (n <= 0)
@@ -70,6 +71,7 @@ static json_t *api_request(const char *method, json_t *params) {
 			break;
 	}
 	close(p.fd);
+	beside_answered(bed_now_ms() - begin);
 	reply = json_loadb(line, len, 0, NULL);
 	if (len > 0 && reply == NULL)
 		fail_msg("%s: the reply is no JSON: %.*s", method, (int)len, line);
@@ -262,7 +264,7 @@ static off_t log_size(void) {
 /* Ends when the log says how it went. */
 static bool reload_once(pid_t pid, long n, long more) {
 	unsigned long failed = atomic_load(&scarce->failed);
-	uint64_t end = bed_now_ms() + ANSWER_MS * bed_patience();
+	uint64_t end = bed_now_ms() + SILENCE_MS * bed_patience();
 	off_t before = log_size();
 	bool over;
 
@@ -348,6 +350,13 @@ static void attaches(void **state) {
 	bed_hold();
 }
 
+static void open_once(void *arg) {
+	struct front big = {0};
+
+	if (front_open(&big, arg) == 0)
+		front_close(&big);
+}
+
 /* A guest that asks for the largest rings there are, in every queue of its port, gets a sentence, and takes
  * no memory from others. */
 static void largest_rings(void **state) {
@@ -363,6 +372,10 @@ static void largest_rings(void **state) {
 		o.path = bed_path(path, sizeof(path), "wide");
 		if (packed)
 			o.features |= FRONT_BIT(VIRTIO_F_RING_PACKED);
+		beside_hold(&(struct beside){.sentence = "the largest rings",
+			.attack = open_once,
+			.arg = &o,
+			.waits = true});
 		assert_int_not_equal(front_open(&big, &o), 0);
 		bed_attach(
 			&f, "bad", (struct front_options){.ring_size = 32768, .buffer_size = 128});
@@ -399,6 +412,12 @@ static int setup(void **state) {
 	return rc;
 }
 
+static int calm(void **state) {
+	(void)state;
+	beside_end();
+	return 0;
+}
+
 static int teardown(void **state) {
 	unlink(scarce_path);
 	return bed_teardown(state);
@@ -414,10 +433,11 @@ int main(void) {
 			NULL, NULL, NULL},
 		{"a front end for which memory runs out can attach again", attaches, NULL, NULL,
 			NULL},
-		{"the rings of one port leave memory for the others", largest_rings, NULL, NULL,
+		{"the rings of one port leave memory for the others", largest_rings, NULL, calm,
 			NULL},
 	};
 
+	beside_one_worker();
 	cmocka_set_test_filter(getenv("WEIR_CASE"));
 	return cmocka_run_group_tests_name("scarce", tests, setup, teardown);
 }

@@ -29,7 +29,6 @@ enum {
 	LINGER_S = 3, /* a close takes so long */
 	WAITED_MS = LINGER_S * 1000 / 2, /* who took longer waited for it */
 	HANGS_MS = 2000, /* until that is noticed */
-	SOME = 8, /* descriptors of a message */
 	MANY = 40, /* sockets that linger, at a time */
 	MOST = 253, /* descriptors of a message: SCM_MAX_FD */
 };
@@ -243,15 +242,12 @@ static void second(struct front *f) {
 	send_alone(f, tell_second);
 }
 
-/* The API keeps one descriptor, for a capture. As many as there can be are sent once, or they would wait to
- * be closed by the thousand. */
+/* The API keeps one descriptor, for a capture. */
 static bool tell_api(struct front *f, int s) {
 	const int api = api_connect();
-	static bool most;
 
 	(void)f;
-	assert_true(send_with(api, '\n', most ? SOME : MOST, s));
-	most = true;
+	assert_true(send_with(api, '\n', MOST, s));
 	close(api);
 	return true;
 }
@@ -275,17 +271,20 @@ static void one_more(void *arg) {
 	let_go(s);
 }
 
+static void many_end(void) {
+	for (unsigned i = 0; i < many.n; i++)
+		close(many.other[i]); // which ends the lingering
+	many.n = 0;
+}
+
 static void many_begin(const char *sentence, struct front *f, bool (*tell)(struct front *, int)) {
-	many = (struct many){.f = f, .tell = tell};
+	many_end(); // those of a case that failed
+	many.f = f;
+	many.tell = tell;
 	beside_hold(&(struct beside){
 		.sentence = sentence, .attack = one_more, .arg = &many, .waits = true});
 	print_message("# %u sockets that linger\n", many.n);
 	assert_in_range(many.n, MANY / 8, MANY);
-}
-
-static void many_end(void) {
-	for (unsigned i = 0; i < many.n; i++)
-		close(many.other[i]); // which ends the lingering
 }
 
 static void many_second(struct front *f) {
