@@ -116,7 +116,7 @@ json_t *sw_trace(struct sw *s, const char *port, const uint8_t *frame, size_t le
 	struct explain *ex;
 	enum drop drop = DROP_NONE;
 	json_t *map = NULL;
-	unsigned n;
+	int n = -ENOMEM;
 
 	if (p == NULL)
 		return NULL;
@@ -128,17 +128,18 @@ json_t *sw_trace(struct sw *s, const char *port, const uint8_t *frame, size_t le
 	}
 	out = calloc(PORTS_MAX, sizeof(*out));
 	ex = calloc(1, sizeof(*ex));
-	if (out != NULL && ex != NULL) {
+	if (out != NULL && ex != NULL)
 		n = worker_trace(workers_snapshot(s->workers), p->id, frame, (uint32_t)len, out,
 			PORTS_MAX, &drop, ex);
+	if (n >= 0)
 		map = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "port", port, "verdict",
 			drop != DROP_NONE ? "drop"
 			: n > 1           ? "flood"
 					  : "forward",
 			"drop", drop != DROP_NONE ? json_string(drop_name(drop)) : json_null(),
 			"text", drop != DROP_NONE ? json_string(drop_text(drop)) : json_null(),
-			"out", show_outs(s->now, out, n), "steps", show_steps(s->now, ex));
-	}
+			"out", show_outs(s->now, out, (unsigned)n), "steps",
+			show_steps(s->now, ex));
 	if (map == NULL)
 		err_set(e, ENOMEM, "no memory to trace the frame");
 	free(out);

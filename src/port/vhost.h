@@ -147,6 +147,8 @@ void rings_stop(struct vhost_dev *d);
 void device_wake(struct vhost_dev *d);
 /* Makes every ring of the device still; safe in a signal handler. */
 void device_still(struct vhost_dev *d);
+/* The same, and the sentence with which the port is shut; the first one stands. */
+void device_fault(struct vhost_dev *d, const char *text);
 
 /* Adds 1 to a guest's eventfd, or leaves it when it is full; never waits, whatever the guest does with
  * it. Any thread, after the control thread called call_init. */

@@ -42,13 +42,12 @@ static void memory_take(struct vhost_dev *d) {
 
 	d->mem.n = 0;
 	// The library does not look whether it has a table before it reads it.
-	if (d->has_mem && rte_vhost_get_mem_table(d->vid, &m) == 0 && m != NULL) {
-		for (unsigned i = 0; i < m->nregions && i < GMEM_REGIONS; i++)
-			d->mem.r[d->mem.n++] =
-				(struct gmem_region){.gpa = m->regions[i].guest_phys_addr,
-					.size = m->regions[i].size,
-					.hva = (uint8_t *)(uintptr_t)m->regions[i].host_user_addr};
-	}
+	if (d->has_mem && (rte_vhost_get_mem_table(d->vid, &m) != 0 || m == NULL))
+		device_fault(d, "no memory for the guest's memory table");
+	for (unsigned i = 0; m != NULL && i < m->nregions && i < GMEM_REGIONS; i++)
+		d->mem.r[d->mem.n++] = (struct gmem_region){.gpa = m->regions[i].guest_phys_addr,
+			.size = m->regions[i].size,
+			.hva = (uint8_t *)(uintptr_t)m->regions[i].host_user_addr};
 	free(m);
 	sigbus_watch(d);
 }

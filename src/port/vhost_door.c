@@ -44,10 +44,19 @@ enum {
 	WAITING_MAX = 16, /* descriptors to be closed before nobody is let in any more */
 };
 
-static void door_timer(struct vhost_dev *d, uint64_t us);
-
 static void source_drop(sd_event_source **s) {
 	*s = sd_event_source_disable_unref(*s);
+}
+
+/* The timer is made with the port: a wait that begins needs no memory, and whoever waits is answered. */
+static void door_timer(struct vhost_dev *d, uint64_t us) {
+	sd_event_source_set_time_relative(d->door.on_timer, us);
+	sd_event_source_set_enabled(d->door.on_timer, SD_EVENT_ONESHOT);
+}
+
+static void timer_off(struct door *door) {
+	if (door->on_timer != NULL)
+		sd_event_source_set_enabled(door->on_timer, SD_EVENT_OFF);
 }
 
 static void tell_attached(struct vhost_dev *d, bool attached) {
@@ -87,7 +96,7 @@ void door_detach(struct vhost_dev *d, const char *reason) {
 	if (door->client && !door->link_down)
 		door_timer(d, reason != NULL ? AFTER_SHUT_US : RETRY_US);
 	else
-		source_drop(&door->on_timer);
+		timer_off(door);
 	device_wake(d);
 }
 
@@ -126,7 +135,7 @@ static void attach(struct vhost_dev *d) {
 		door_timer(d, must_wait(d) ? STUCK_US : GONE_US);
 		return;
 	}
-	source_drop(&door->on_timer);
+	timer_off(door);
 	tell_attached(d, true);
 	atomic_store(&d->shrunk, false);
 	atomic_store(&d->fault_claimed, 0);
@@ -194,7 +203,6 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *arg) {
 	struct vhost_dev *d = arg;
 	struct door *door = &d->door;
 
-	source_drop(&door->on_timer);
 	if (door->front < 0) {
 		if (door->client && !door->link_down)
 			try_connect(d);
@@ -209,14 +217,6 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *arg) {
 			door_timer(d, HALF_MESSAGE_US - age);
 	}
 	return 0;
-}
-
-static void door_timer(struct vhost_dev *d, uint64_t us) {
-	source_drop(&d->door.on_timer);
-	if (sd_event_add_time_relative(port_env_get()->loop, &d->door.on_timer, CLOCK_MONOTONIC, us,
-		    1000, on_timer, d) < 0)
-		log_error("port %s: no timer to be had; it will not reconnect by itself",
-			d->port->name);
 }
 
 void door_await_rest(struct vhost_dev *d) {
@@ -272,6 +272,15 @@ int door_set_link(struct vhost_dev *d, bool down, struct err *e) {
 	return door->link_down ? -EADDRINUSE : 0;
 }
 
+static int timer_new(struct vhost_dev *d, struct err *e) {
+	int rc = sd_event_add_time(port_env_get()->loop, &d->door.on_timer, CLOCK_MONOTONIC,
+		UINT64_MAX, 1000, on_timer, d);
+
+	if (rc >= 0)
+		rc = sd_event_source_set_enabled(d->door.on_timer, SD_EVENT_OFF);
+	return rc >= 0 ? 0 : err_set(e, -rc, "the event loop takes no more timers");
+}
+
 int door_open(struct vhost_dev *d, const struct port_spec *s, struct err *e) {
 	struct door *door = &d->door;
 	const char *dir;
@@ -290,13 +299,17 @@ int door_open(struct vhost_dev *d, const struct port_spec *s, struct err *e) {
 	if (dir == NULL)
 		return -EIO;
 	rc = device_open(d, dir, e);
-	if (rc == 0 && !s->link_down) {
-		rc = door_set_link(d, false, e);
+	if (rc == 0) {
+		rc = timer_new(d, e);
+		if (rc == 0 && !s->link_down)
+			rc = door_set_link(d, false, e);
 		if (rc < 0)
 			device_close(d);
 	}
-	if (rc < 0)
+	if (rc < 0) {
+		source_drop(&door->on_timer);
 		twin_dir_give();
+	}
 	return rc;
 }
 

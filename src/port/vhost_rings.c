@@ -52,6 +52,13 @@ void ring_fault(struct ring *v, const char *fmt, ...) {
 	device_still(d);
 }
 
+void device_fault(struct vhost_dev *d, const char *text) {
+	if (atomic_exchange(&d->fault_claimed, 1) != 0)
+		return;
+	snprintf(d->fault, sizeof(d->fault), "%s", text);
+	device_still(d);
+}
+
 /* A duplicate of what must be an eventfd. -1: none, or not one. */
 static int eventfd_dup(int fd) {
 	return passed_is_eventfd(fd) ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
@@ -220,11 +227,14 @@ void ring_start(struct vhost_dev *d, unsigned idx) {
 		if (ring_describe(d, idx, &tx->v)) {
 			if (tx->v.packed)
 				tx->v.stage = calloc(tx->v.size, sizeof(tx->v.stage[0]));
+			const bool scarce = tx->v.packed && tx->v.stage == NULL;
+
+			if (scarce)
+				ring_fault(&tx->v, "queue %u: no memory for a packed ring", idx);
 			ring_disarm(&tx->v); // nobody waits for receive buffers
 			atomic_store(&tx->q.caps, tx->v.caps);
 			d->started[idx] = true;
-			atomic_store(&tx->q.active, !atomic_load(&d->faulted) &&
-							    (!tx->v.packed || tx->v.stage != NULL));
+			atomic_store(&tx->q.active, !scarce && !atomic_load(&d->faulted));
 			wake_both(&tx->v, -1);
 		}
 		rte_spinlock_unlock(&tx->q.lock);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026, the weir authors */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -37,7 +38,7 @@ static enum drop deliverable(const struct port *p, const struct txq *t, const st
 	return f->len > p->mtu + 18u ? DROP_TOO_BIG : DROP_NONE;
 }
 
-unsigned worker_trace(const struct snapshot *s, uint16_t port, const uint8_t *bytes, uint32_t len,
+int worker_trace(const struct snapshot *s, uint16_t port, const uint8_t *bytes, uint32_t len,
 	struct trace_out *out, unsigned max, enum drop *drop, struct explain *ex) {
 	struct batch *b = aligned_alloc(64, sizeof(*b)); // its rooms are aligned
 	struct push push = {0};
@@ -46,9 +47,8 @@ unsigned worker_trace(const struct snapshot *s, uint16_t port, const uint8_t *by
 
 	*drop = DROP_NONE;
 	if (b == NULL || push_init(&push) < 0) {
-		EXPLAIN(ex, "pull", "no memory to trace with");
 		free(b);
-		return 0;
+		return -ENOMEM;
 	}
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
 	batch_of(b, bytes, len);
@@ -69,5 +69,5 @@ unsigned worker_trace(const struct snapshot *s, uint16_t port, const uint8_t *by
 	push_reset(&push);
 	push_fini(&push);
 	free(b);
-	return n;
+	return (int)n;
 }

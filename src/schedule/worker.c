@@ -352,9 +352,10 @@ static int worker_run(struct worker *w, struct err *e) {
 	CPU_ZERO(&set);
 	CPU_SET(w->cpu, &set);
 	pthread_attr_init(&attr);
-	pthread_attr_setaffinity_np(&attr, sizeof(set), &set);
+	rc = pthread_attr_setaffinity_np(&attr, sizeof(set), &set); // which needs memory
 	w->st.cycles = rte_rdtsc(); // until someone asks: the start
-	rc = pthread_create(&w->thread, &attr, worker_main, w);
+	if (rc == 0)
+		rc = pthread_create(&w->thread, &attr, worker_main, w);
 	pthread_attr_destroy(&attr);
 	if (rc != 0)
 		return err_set(e, rc, "workers: cannot run on CPU %d: %s", w->cpu, strerror(rc));

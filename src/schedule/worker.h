@@ -91,14 +91,14 @@ uint64_t workers_hz(void);
 
 /* What `weir trace` runs on the control thread: parse, verdict and grouping of one frame that enters
  * at `port`, by the code of the datapath. `ex` must be set, so nothing is learned (what learning would
- * do is explained), and nothing is sent. Returns how many receivers out[] got, at most `max`; *drop
- * tells why there is none. */
+ * do is explained), and nothing is sent. Returns how many receivers out[] got, at most `max`, or
+ * -ENOMEM; *drop tells why there is none. */
 struct trace_out {
 	uint16_t port, queue;
 	uint32_t tag;
 	enum drop drop; /* DROP_NONE, or why this receiver would not get it */
 };
-unsigned worker_trace(const struct snapshot *s, uint16_t port, const uint8_t *bytes, uint32_t len,
+int worker_trace(const struct snapshot *s, uint16_t port, const uint8_t *bytes, uint32_t len,
 	struct trace_out *out, unsigned max, enum drop *drop, struct explain *ex);
 
 /* Hands frames of ports with port->capture set to the capture room; NULL: none. Called by workers

@@ -6,8 +6,8 @@
 #include <stdatomic.h>
 
 /* Memory that runs out on demand, shared by a test and the process it starts with
- * LD_PRELOAD=libscarce.so and SCARCE_FILE=PATH (a file of this struct): of all allocations by malloc and its
- * kind the `left`-th from now on fails, and the `more` after it. */
+ * LD_PRELOAD=libscarce.so and SCARCE_FILE=PATH (a file of this struct): of all allocations (malloc and
+ * its kind, mmap, and threads, which need a stack) the `left`-th from now on fails, and the `more` after it. */
 
 #define SCARCE_FILE "WEIR_SCARCE"
 

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -173,7 +174,18 @@ static void shows(void **state) {
 	bed_hold();
 }
 
-/* Two configurations that differ in a port, a network and settings. */
+/* A CPU for a worker. */
+static int cpu_first(void) {
+	cpu_set_t set;
+	int cpu = 0;
+
+	assert_int_equal(sched_getaffinity(0, sizeof(set), &set), 0);
+	while (!CPU_ISSET(cpu, &set))
+		cpu++;
+	return cpu;
+}
+
+/* A configuration that differs in a port, a network and settings. */
 static json_t *config_other(const json_t *now) {
 	json_t *other = json_deep_copy(now), *ports = json_object_get(other, "ports");
 	char path[128];
@@ -185,6 +197,17 @@ static json_t *config_other(const json_t *now) {
 	json_object_set_new(ports, "new",
 		json_pack("{s:s, s:[s, s]}", "vhost-user", bed_path(path, sizeof(path), "new"),
 			"trunk", "third", "dark"));
+	return other;
+}
+
+/* One that differs in what the kernel has a part in: a TAP of two queues, workers, a listener. */
+static json_t *config_host(const json_t *now) {
+	json_t *other = json_deep_copy(now);
+
+	json_object_set_new(json_object_get(other, "ports"), "host",
+		json_pack("{s:s, s:s, s:i}", "tap", "weirscarce0", "network", "dark", "queues", 2));
+	json_object_set_new(other, "workers", json_pack("[i]", cpu_first()));
+	json_object_set_new(other, "metrics", json_string("127.0.0.1:19478"));
 	return other;
 }
 
@@ -227,13 +250,19 @@ static bool apply_once(json_t *from, json_t *to, long n, long more) {
 	return over;
 }
 
+/* As weir writes it. */
+static json_t *config_written(json_t *now, json_t *other) {
+	config_set(other);
+	json_decref(other);
+	other = api_result("show.config", NULL);
+	config_set(now);
+	return other;
+}
+
 static void applies(void **state) {
-	json_t *a = api_result("show.config", NULL), *b = config_other(a);
+	json_t *a = api_result("show.config", NULL), *b = config_written(a, config_other(a));
 
 	(void)state;
-	config_set(b);
-	b = api_result("show.config", NULL); // as weir writes it
-	config_set(a);
 	for (long more = 0; more <= MORE; more += MORE) {
 		long n = 1;
 
@@ -245,6 +274,24 @@ static void applies(void **state) {
 		for (n = 1; apply_once(b, a, n, more); n++)
 			continue;
 		config_set(a);
+	}
+	json_decref(a);
+	json_decref(b);
+	bed_hold();
+}
+
+/* Not the way back, for which the kernel takes its time. */
+static void applies_to_the_host(void **state) {
+	json_t *a = api_result("show.config", NULL), *b = config_written(a, config_host(a));
+
+	(void)state;
+	for (long more = 0; more <= MORE; more += MORE) {
+		long n = 1;
+
+		while (apply_once(a, b, n, more))
+			n++;
+		assert_true(n > 100);
+		print_message("# apply: each of %ld allocations failed\n", n - 1);
 	}
 	json_decref(a);
 	json_decref(b);
@@ -322,30 +369,54 @@ static bool passes(struct front *f) {
 	return false;
 }
 
-static void attaches(void **state) {
+/* A front end that attaches. Ends in a refusal, a closed connection or a guest whose frames pass. */
+static void attach_scarce(const char *port, struct front_options o, long n, long more) {
 	struct front f = {0};
 	char path[128];
-	bool over = true;
+	int rc;
+
+	o.path = bed_path(path, sizeof(path), port);
+	o.timeout_ms = ANSWER_MS * (int)bed_patience();
+	scarce_from(n, more);
+	rc = front_open(&f, &o);
+	if (rc == -ETIMEDOUT)
+		fail_msg("%s, allocation %ld: silence: %s", port, n, f.why);
+	if (rc != 0)
+		return;
+	if (!passes(&f) && !front_hung_up(&f, o.timeout_ms))
+		fail_msg("%s, allocation %ld: no frame passes, and the connection stays", port, n);
+	front_close(&f);
+	bed_rest(2);
+}
+
+static bool attach_once(const char *port, struct front_options o, long n, long more) {
+	unsigned long failed = atomic_load(&scarce->failed);
+	struct front f = {0};
+	bool over;
+
+	attach_scarce(port, o, n, more);
+	over = scarce_over(failed);
+	bed_attach(&f, port, o);
+	if (!passes(&f))
+		fail_msg("%s, allocation %ld: the next one gets no frame through", port, n);
+	bed_detach(&f);
+	return over;
+}
+
+static void attaches(void **state) {
+	const struct front_options options[] = {{.pairs = 1},
+		{.pairs = 2, .features = FRONT_F_PLAIN | FRONT_BIT(VIRTIO_F_RING_PACKED)}};
 
 	(void)state;
-	for (long n = 1; over; n++) {
-		struct front_options o = {
-			.path = bed_path(path, sizeof(path), "bad"), .timeout_ms = 500};
-		unsigned long failed = atomic_load(&scarce->failed);
+	for (unsigned i = 0; i < 2; i++) {
+		for (long more = 0; more <= MORE; more += MORE) {
+			long n = 1;
 
-		scarce_from(n, 0);
-		if (front_open(&f, &o) == 0) {
-			bed_rest(2);
-			front_close(&f);
-			bed_rest(2);
-		}
-		over = scarce_over(failed);
-		bed_attach(&f, "bad", (struct front_options){0});
-		if (!passes(&f))
-			fail_msg("attach, allocation %ld: the next one gets no frame through", n);
-		bed_detach(&f);
-		if (!over)
+			while (attach_once(i == 0 ? "bad" : "pair", options[i], n, more))
+				n++;
+			assert_true(n > 3);
 			print_message("# attach: each of %ld allocations failed\n", n - 1);
+		}
 	}
 	bed_hold();
 }
@@ -407,7 +478,8 @@ static int setup(void **state) {
 	setenv(SCARCE_FILE, scarce_path, 1);
 	setenv("LD_PRELOAD", SCARCE_LIBRARY, 1);
 	rc = bed_start("  free: {vlan: 400}\n",
-		"  wide: {vhost-user: @/wide, network: free, queues: 16}\n");
+		"  wide: {vhost-user: @/wide, network: free, queues: 16}\n"
+		"  pair: {vhost-user: @/pair, network: dark, queues: 2}\n");
 	unsetenv("LD_PRELOAD");
 	return rc;
 }
@@ -429,6 +501,8 @@ int main(void) {
 			shows, NULL, NULL, NULL},
 		{"a change for which memory runs out is done or not done", applies, NULL, NULL,
 			NULL},
+		{"so is one for which a TAP, workers and threads are wanted", applies_to_the_host,
+			NULL, NULL, NULL},
 		{"a reload for which memory runs out is done or not done, and says so", reloads,
 			NULL, NULL, NULL},
 		{"a front end for which memory runs out can attach again", attaches, NULL, NULL,
