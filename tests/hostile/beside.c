@@ -119,11 +119,8 @@ static struct done done_since(const struct beside *b, const struct done *before)
 static void judge_share(const struct neighbours_share *s) {
 	const double alone = s->alone < 1 ? s->alone : 1;
 
-	if (bed_patience() != 1) {
-		if (s->beside <= 0)
-			fail_msg("nothing of what the neighbour offers arrives");
+	if (bed_patience() != 1)
 		return;
-	}
 	if (s->alone < ALONE)
 		fail_msg(
 			"the neighbour has %.3f of what it offers when the attack rests", s->alone);

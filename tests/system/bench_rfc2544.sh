@@ -107,14 +107,14 @@ latency_at_parts_of_what_is_reported() {
 # Of a path that holds back a dozen frames; a veth names 10 Gbit/s, but is no link.
 bursts_are_told() {
 	rfc2544 if:left/v0 if:right/v0 --preset quick --max-rate 5k --repeat 1 --omit 0s --time 100ms --wait 50ms \
-		--procedure burst --burst-max 100ms --burst-step 3
-	"$TESTS/lib/valid-result" "$T/result.json"
-	jq -c '.figures[] | [.name, .unit, .values]' "$T/result.json"
-	jq -e '[.figures[] | {(.name): .values}] | add | (."back-to-back frames" | length == 2 and
+		--procedure burst --burst-max 100ms --burst-step 3 &&
+		"$TESTS/lib/valid-result" "$T/result.json" &&
+		jq -c '.figures[] | [.name, .unit, .values]' "$T/result.json" &&
+		jq -e '[.figures[] | {(.name): .values}] | add | (."back-to-back frames" | length == 2 and
 		all(. >= 3 and . <= 498 and . % 3 == 0)) and ."longest burst tried" == [498] and
 		."step of bursts" == [3] and has("buffer, corrected, in time") and
-		(has("theoretical frame rate") | not)' "$T/result.json"
-	jq -e '.warnings | any(test("no link whose theoretical frame rate is known"))' "$T/result.json"
+		(has("theoretical frame rate") | not)' "$T/result.json" &&
+		jq -e '.warnings | any(test("no link whose theoretical frame rate is known"))' "$T/result.json"
 }
 # Where the goal allows loss there is a search without: RFC 9004 takes off what was forwarded then.
 zero_loss_is_a_search() {
@@ -162,7 +162,7 @@ it "a result says what was searched for, and what of the preset was changed" say
 it "latency is measured at 10, 50 and 90 % of the throughput that was found, and says the rates" \
 	latency_at_parts_of_it
 it "of a preset that reports what was delivered, these are parts of that" latency_at_parts_of_what_is_reported
-it "back-to-back frames are told each time, with the longest tried and the step" bursts_are_told
+it "back-to-back frames are told each time, with the longest tried and the step" thrice bursts_are_told
 it "the throughput without loss that they are corrected by is told with its search" zero_loss_is_a_search
 it "a percentage of what the sender takes is called so, and warns when the path loses it" percent_is_of_the_sender
 it "presets, procedures and rates that are none are refused in one sentence" refusals
