@@ -376,7 +376,7 @@ static void attach_scarce(const char *port, struct front_options o, long n, long
 	int rc;
 
 	o.path = bed_path(path, sizeof(path), port);
-	o.timeout_ms = ANSWER_MS * (int)bed_patience();
+	o.timeout_ms = SILENCE_MS * (int)bed_patience();
 	scarce_from(n, more);
 	rc = front_open(&f, &o);
 	if (rc == -ETIMEDOUT)
