@@ -10,6 +10,7 @@
 #include "neighbours.h"
 
 enum {
+	TRIES = 3, /* a busy machine spoils a measurement now and then, an attack every one */
 	ASKED = 5, /* times, how long the switch takes to answer */
 	ANSWER_MS = 200,
 	MEDIAN_MS = 200,
@@ -113,20 +114,31 @@ static struct done done_since(const struct beside *b, const struct done *before)
 	return d;
 }
 
-/* A sanitized switch takes millions of cycles for a turn, and a machine runs several of them at once: a
- * fifth of what such a worker can carry is a few frames a round, and whether they come in the round says
- * nothing. There the neighbour must go on, and lose nothing (bed_hold). */
-static void judge_share(const struct neighbours_share *s) {
-	const double alone = s->alone < 1 ? s->alone : 1;
+static double kept(const struct neighbours_share *s) {
+	// Where a worker comes late, what was sent before arrives in a round, too: more than all is all.
+	return s->beside / (s->alone < 1 ? s->alone : 1);
+}
 
+/* One measurement; false: it is not as it should be, or the machine was busy with others. A sanitized switch
+ * takes millions of cycles for a turn, and shares its CPUs with tests beside it: a fifth of what such a worker
+ * can carry is a few frames a round, and whether they come in the round says nothing. There the neighbour must
+ * go on, and lose nothing (bed_hold). */
+static bool measure(const struct beside *b, struct neighbours_share *s, uint64_t *ms) {
+	neighbours_beside(b->waits ? runner_call : b->attack, b->arg, s);
+	*ms = answer_ms();
+	return *ms <= ANSWER_MS * bed_patience() &&
+	       (bed_patience() != 1 ||
+		       (s->alone >= ALONE && kept(s) >= KEPT && s->median_ms <= MEDIAN_MS));
+}
+
+static void judge_share(const struct neighbours_share *s) {
 	if (bed_patience() != 1)
 		return;
 	if (s->alone < ALONE)
 		fail_msg(
 			"the neighbour has %.3f of what it offers when the attack rests", s->alone);
-	// Where a worker comes late, what was sent before arrives in a round, too.
-	if (s->beside < KEPT * alone)
-		fail_msg("the neighbour keeps %.3f of what it has alone", s->beside / alone);
+	if (kept(s) < KEPT)
+		fail_msg("the neighbour keeps %.3f of what it has alone", kept(s));
 	if (s->median_ms > MEDIAN_MS)
 		fail_msg("half of the neighbour's frames take more than %.0f ms", s->median_ms);
 }
@@ -153,8 +165,8 @@ void beside_hold(const struct beside *b) {
 
 	if (b->waits)
 		runner_start(b);
-	neighbours_beside(b->waits ? runner_call : b->attack, b->arg, &s);
-	ms = answer_ms();
+	for (unsigned i = 0; i < TRIES && !measure(b, &s, &ms); i++)
+		continue;
 	bed_hold();
 	beside_end();
 	d = done_since(b, &before);
