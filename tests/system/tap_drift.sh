@@ -138,6 +138,7 @@ loop() {
 		until_ok 5 ip -n b link show dev eth0
 		ip -n b link del eth0
 	done
+	until_ok 5 ip -n b link show dev eth0
 	address b eth0 10.0.0.2/24
 	until_ok 5 is b '.state == "up"'
 	[[ $(($(lines 'port b: \(lost\|open again\)') - before)) -le 16 ]]
