@@ -4,7 +4,7 @@
 # Changes of functions, and what the card makes of them: tests that share a guest, each as new.
 # timeout: 900
 # cpus: 2
-# load: 0.7
+# load: 1
 . "$(dirname "$0")/lib.sh"
 
 for part in vf prove; do

@@ -4,7 +4,7 @@
 # The desired state of a host: tests that share a guest, each as new.
 # timeout: 900
 # cpus: 2
-# load: 0.7
+# load: 1
 . "$(dirname "$0")/lib.sh"
 
 for part in apply host; do

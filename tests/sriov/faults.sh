@@ -5,7 +5,7 @@
 # real virtual functions. cut.c makes these happen.
 # timeout: 1200
 # cpus: 2
-# load: 0.5
+# load: 0.75
 . "$(dirname "$0")/lib.sh"
 
 one=0000:01:00.0 two=0000:02:00.0

@@ -4,7 +4,7 @@
 # What there is and what it can do: tests that share a guest, each as new.
 # timeout: 900
 # cpus: 2
-# load: 0.7
+# load: 1
 . "$(dirname "$0")/lib.sh"
 
 for part in vfio nic check bed; do

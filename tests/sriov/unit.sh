@@ -5,7 +5,7 @@
 # drivers loaded, restores what drifts, and after a restart of the machine all is there again.
 # timeout: 600
 # cpus: 2
-# load: 0.7
+# load: 1
 . "$(dirname "$0")/lib.sh"
 
 if [[ ! -x /lib/systemd/systemd ]]; then
