@@ -9,8 +9,7 @@
  * fifth of the worker has it. */
 
 enum {
-	QUANTUM =
-		50000, /* cycles of a round; a full batch of 1514-byte frames to a guest takes 35,000 */
+	QUANTUM = 50000, /* cycles; a full batch of 1514-byte frames to a guest is 35,000 */
 	REST_MAX = 10, /* rounds; the worker may have lost its CPU in the middle of a turn */
 };
 
